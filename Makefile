@@ -1,0 +1,52 @@
+# The front door. `make demo` and `make test` do all their set-up themselves.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+
+CLANG ?= clang
+BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -Wall -Werror -I/usr/include/x86_64-linux-gnu
+BPF_OBJECTS := build/bpf/recorder.bpf.o build/bpf/inspect.bpf.o
+SOURCES := $(shell find src test tools -name '*.ts')
+
+.PHONY: build
+build: build/lib/bpfns.js build/js/.done
+
+node_modules/.package-lock.json: package.json package-lock.json
+	npm ci --no-progress
+	touch $@
+
+build/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h)
+	mkdir -p $(@D)
+	$(CLANG) $(BPF_CFLAGS) -c $< -o $@
+
+build/js/.done: node_modules/.package-lock.json tsconfig.json $(SOURCES)
+	npx tsc -p .
+	touch $@
+
+# What bin/bpfns starts: one small file to load for `run`, the rest in chunks on demand.
+build/lib/bpfns.js: node_modules/.package-lock.json $(SOURCES) $(BPF_OBJECTS)
+	rm -rf build/lib
+	npx esbuild bpfns=src/cli/main.ts path-worker=src/agent/path-worker.ts --bundle --splitting \
+		--platform=node --target=node20 --format=esm --external:koffi --log-level=warning \
+		--banner:js="import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" \
+		--outdir=build/lib --chunk-names=chunk-[hash]
+	cp $(BPF_OBJECTS) build/lib
+
+# Offsets from the running kernel's BTF and from bpf/bpfns.h.
+.PHONY: layouts
+layouts: build/js/.done $(BPF_OBJECTS)
+	node build/js/tools/gen-layouts.js
+
+.PHONY: clean
+clean:
+	rm -rf build
+
+build/guests/%: test/guests/%.c
+	mkdir -p $(@D)
+	$(CC) -O1 -g -Wall -Wextra -Werror -pthread -o $@ $< -lbpf
+GUESTS := $(patsubst test/guests/%.c,build/guests/%,$(wildcard test/guests/*.c))
+
+.PHONY: check
+check: build $(GUESTS)
+	node --enable-source-maps build/js/tools/run-tests.js $(TESTS)
+TESTS ?= $(patsubst %.ts,build/js/%.js,$(shell find src test -name '*.test.ts'))

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The contract between the eBPF programs and user space: every structure here
+ * crosses that border. src/sys/contract.gen.ts is generated from it.
+ */
+#ifndef BPFNS_H
+#define BPFNS_H
+
+#include <linux/types.h>
+
+/* The init namespace: everything nobody put elsewhere. Level 0; its ids are the kernel's own. */
+#define BPFNS_INIT 0
+/* Levels below init, as for PID namespaces (kernel: MAX_PID_NS_LEVEL). */
+#define BPFNS_MAX_LEVEL 32
+/* Ids run from 1 to INT_MAX - 1, as the kernel's own (kernel/bpf/syscall.c: idr_alloc_cyclic). */
+#define BPFNS_MAX_ID 0x7ffffffe
+#define BPFNS_KINDS 4
+#define BPFNS_NAME_LEN 64
+/* Live objects one namespace may own: a guest cannot fill the tables that others need. */
+#define BPFNS_MAX_OBJECTS_PER_NS 131072
+
+enum bpfns_kind {
+	BPFNS_MAP,
+	BPFNS_PROG,
+	BPFNS_LINK,
+	BPFNS_BTF,
+};
+
+/* Map "namespaces", by namespace id. Written by the agent only. */
+struct bpfns_namespace {
+	__u32 parent;
+	__u32 level;
+	__u32 flags;
+	__u32 owner_uid;
+	__u64 user_ns;    /* inode of the owning user namespace */
+	__u64 created_ns; /* CLOCK_BOOTTIME */
+	char name[BPFNS_NAME_LEN];
+};
+
+#define BPFNS_PINS_ANY 1 /* BPF_OBJ_GET may open pins of objects that are not visible */
+
+/* Map "counters", by namespace and kind. Written by the recorder only. */
+struct bpfns_counter_key {
+	__u32 ns;
+	__u32 kind;
+};
+
+struct bpfns_counter {
+	__u64 allocated; /* numbers handed out since the namespace began */
+	__u64 live;      /* objects owned by this very namespace and not yet forgotten */
+};
+
+/* Map "objects": who owns an object and what it is called at every level. */
+struct bpfns_object_key {
+	__u32 kind;
+	__u32 host_id;
+};
+
+struct bpfns_object {
+	__u32 owner; /* namespace of the creator at creation, for ever */
+	__u32 level; /* of the owner: ids[0..level] are set */
+	__u32 ids[BPFNS_MAX_LEVEL + 1];
+	__u32 pid; /* creator: thread group id, thread id, uid; all as seen from init */
+	__u32 tid;
+	__u32 uid;
+	__u64 cgroup_id; /* in the default (v2) hierarchy */
+	__u64 created_ns; /* CLOCK_BOOTTIME */
+	char comm[16];
+};
+
+/* Map "ids": the number spaces. Kernel-owned BTF is numbered here without an object record. */
+struct bpfns_id_key {
+	__u32 ns;
+	__u32 kind;
+	__u32 id;
+};
+
+/* Ring "events": one per recorded object. */
+struct bpfns_event {
+	struct bpfns_object_key key;
+	struct bpfns_object object;
+};
+
+/* Map "tasks" (task storage). User space sets ns through a pidfd; the rest is the recorder's. */
+struct bpfns_task {
+	__u32 ns;
+	__u32 cmd; /* the creating bpf() command under way, plus one; 0 if none */
+	__u32 newest[BPFNS_KINDS]; /* newest known id of each kind when it was entered */
+};
+
+/* Array "status", one entry: what the recorder could not do. */
+struct bpfns_status {
+	__u32 newest[BPFNS_KINDS]; /* newest id of each kind ever recorded */
+	__u64 ring_overflows; /* events that did not fit: re-read the maps */
+	__u64 lost_objects;   /* no room for a record: the object belongs to init */
+	__u64 lost_tasks;     /* no memory to mark a child: it creates for init */
+	__u64 refused;        /* fds that were not what the system call created */
+};
+
+/* Contexts of the programs that the agent runs by BPF_PROG_RUN. */
+struct bpfns_forget {
+	__u32 kind;
+	__u32 host_id;
+};
+
+struct bpfns_number {
+	__u32 ns;
+	__u32 host_id; /* of a kernel-owned BTF */
+	__u32 id;      /* out: its number in ns, 0 if there was no room */
+};
+
+/* Records of the iterators. */
+struct bpfns_holder {
+	__u32 kind;
+	__u32 host_id;
+	__u32 pid; /* thread group id, as seen from init */
+	__u32 has_cookie;
+	__u64 cookie; /* bpf_cookie of a perf_event link */
+	char comm[16];
+};
+
+struct bpfns_member {
+	__u32 ns;
+	__u32 pid;
+	__u32 tid;
+	char comm[16];
+};
+
+#endif

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Iterators: which process holds which object, which task is in which namespace. */
+#include "objects.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+#define BPF_LINK_TYPE_PERF_EVENT_NR 7
+
+/* The recorder's map; user space hands in the pinned one. */
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct bpfns_task);
+} tasks SEC(".maps");
+
+/* Only so that their layouts get into the BTF. */
+const struct bpfns_holder *holder_layout __attribute__((unused));
+const struct bpfns_member *member_layout __attribute__((unused));
+
+SEC("iter/task_file")
+int holders(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct bpfns_holder holder = {};
+	struct file *file = ctx->file;
+	void *object;
+	int kind;
+
+	if (!task || !file)
+		return 0;
+	kind = kind_of_file(file);
+	if (kind < 0)
+		return 0;
+	object = BPF_CORE_READ(file, private_data);
+	holder.kind = kind;
+	holder.host_id = id_of_object(kind, object);
+	holder.pid = task->tgid;
+	bpf_probe_read_kernel_str(holder.comm, sizeof(holder.comm), task->comm);
+	if (kind == BPFNS_LINK && BPF_CORE_READ((struct bpf_link *)object, type) == BPF_LINK_TYPE_PERF_EVENT_NR) {
+		struct perf_event *event = BPF_CORE_READ((struct bpf_perf_link *)object, perf_file, private_data);
+
+		holder.has_cookie = 1;
+		holder.cookie = BPF_CORE_READ(event, bpf_cookie);
+	}
+	bpf_seq_write(ctx->meta->seq, &holder, sizeof(holder));
+	return 0;
+}
+
+SEC("iter/task")
+int members(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct bpfns_member member = {};
+	struct bpfns_task *state;
+
+	if (!task)
+		return 0;
+	state = bpf_task_storage_get(&tasks, task, 0, 0);
+	if (!state || state->ns == BPFNS_INIT)
+		return 0;
+	member.ns = state->ns;
+	member.pid = task->tgid;
+	member.tid = task->pid;
+	bpf_probe_read_kernel_str(member.comm, sizeof(member.comm), task->comm);
+	bpf_seq_write(ctx->meta->seq, &member, sizeof(member));
+	return 0;
+}

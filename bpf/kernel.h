@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The few kernel structures the programs look into. Only the members used are
+ * declared; CO-RE finds their real offsets on the running kernel.
+ */
+#ifndef BPFNS_KERNEL_H
+#define BPFNS_KERNEL_H
+
+#include <linux/bpf.h>
+#include <linux/types.h>
+#include <stdbool.h>
+
+#define __VMLINUX_H__ /* bpf_tracing.h: registers go by the kernel's own names, below */
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct pt_regs {
+	unsigned long di;
+	unsigned long si;
+};
+
+struct super_block {
+	unsigned long s_magic;
+};
+
+struct inode {
+	struct super_block *i_sb;
+};
+
+struct qstr {
+	const unsigned char *name;
+};
+
+struct dentry {
+	struct qstr d_name;
+};
+
+struct path {
+	struct dentry *dentry;
+};
+
+struct cred;
+
+struct file {
+	void *private_data;
+	struct inode *f_inode;
+	struct path f_path;
+	const struct cred *f_cred;
+};
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
+};
+
+struct task_struct {
+	int pid;
+	int tgid;
+	struct files_struct *files;
+	const struct cred *cred;
+	char comm[16];
+};
+
+struct btf {
+	__u32 id;
+};
+
+struct bpf_map {
+	__u32 id;
+	struct btf *btf;
+};
+
+struct bpf_prog_aux {
+	__u32 id;
+	__u32 used_map_cnt;
+	struct bpf_map **used_maps;
+	struct btf *btf;
+};
+
+struct bpf_prog {
+	enum bpf_prog_type type;
+	struct bpf_prog_aux *aux;
+};
+
+struct bpf_link {
+	__u32 id;
+	enum bpf_link_type type;
+};
+
+struct perf_event {
+	__u64 bpf_cookie;
+};
+
+struct bpf_perf_link {
+	struct bpf_link link;
+	struct file *perf_file;
+};
+
+struct seq_file;
+
+struct bpf_iter_meta {
+	struct seq_file *seq;
+};
+
+struct bpf_iter__task_file {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	__u32 fd;
+	struct file *file;
+};
+
+struct bpf_iter__task {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+};
+
+#pragma clang attribute pop
+
+#endif

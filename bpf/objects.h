@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* From a struct file to the BPF object behind it. */
+#ifndef BPFNS_OBJECTS_H
+#define BPFNS_OBJECTS_H
+
+#include "bpfns.h"
+#include "kernel.h"
+
+#define ANON_INODE_FS_MAGIC 0x09041934
+
+/* The names that the kernel gives to its anonymous inodes, zero-padded to 8 bytes. */
+static __always_inline bool is_named(const char *name, const char want[8], int len)
+{
+	for (int i = 0; i < len; i++)
+		if (name[i] != want[i])
+			return false;
+	return true;
+}
+
+/*
+ * The kind of BPF object behind a file, or -1. Decided by the name of the anonymous
+ * inode (anon_inode_getfd() in kernel/bpf/{syscall,btf}.c): nobody can open those by
+ * name or choose it, and unlike the addresses of the file operations it needs neither
+ * CONFIG_KALLSYMS_ALL nor one entry per variant (bpf_link_fops_poll).
+ */
+static __always_inline int kind_of_file(struct file *file)
+{
+	char name[16] = {};
+
+	if (BPF_CORE_READ(file, f_inode, i_sb, s_magic) != ANON_INODE_FS_MAGIC)
+		return -1;
+	bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(file, f_path.dentry, d_name.name));
+	if (is_named(name, "bpf-map", 8))
+		return BPFNS_MAP;
+	if (is_named(name, "bpf-prog", 8) && !name[8])
+		return BPFNS_PROG;
+	if (is_named(name, "bpf_link", 8) && !name[8])
+		return BPFNS_LINK;
+	if (is_named(name, "btf", 4))
+		return BPFNS_BTF;
+	return -1;
+}
+
+static __always_inline __u32 id_of_object(int kind, void *object)
+{
+	switch (kind) {
+	case BPFNS_MAP:
+		return BPF_CORE_READ((struct bpf_map *)object, id);
+	case BPFNS_PROG:
+		return BPF_CORE_READ((struct bpf_prog *)object, aux, id);
+	case BPFNS_LINK:
+		return BPF_CORE_READ((struct bpf_link *)object, id);
+	default:
+		return BPF_CORE_READ((struct btf *)object, id);
+	}
+}
+
+#endif

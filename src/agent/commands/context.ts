@@ -1,0 +1,15 @@
+/** What the handlers work with besides the call itself. */
+
+import type { HolderReader } from '../../recorder/holders.js';
+import type { Mirror } from '../../recorder/mirror.js';
+import type { KernelFacts } from '../kernel-facts.js';
+import type { OwnRights } from '../own-rights.js';
+import type { PathResolver } from '../path-resolver.js';
+
+export interface Context {
+  readonly mirror: Mirror;
+  readonly facts: KernelFacts;
+  readonly own: OwnRights;
+  readonly paths: PathResolver;
+  readonly holders: HolderReader;
+}

@@ -1,0 +1,134 @@
+/**
+ * BPF_ITER_CREATE: iterators run natively, except bpftool's "which process holds this
+ * object" (a program whose BTF has struct pid_iter_entry). It would yield host ids, so the
+ * caller gets the same records with its own ids instead, as a file.
+ */
+import { hostId, type Kind } from '../../model/ids.js';
+import { getInfoByFd, kindOfFd, mapLookup, withObject } from '../../sys/bpf.js';
+import { Btf, BtfKind } from '../../sys/btf.js';
+import { btfBlob } from '../../sys/btf-info.js';
+import { E } from '../../sys/errno.js';
+import { bpf_attr, bpf_link_info, bpf_link_type, bpf_map_info, bpf_prog_info } from '../../sys/kernel.gen.js';
+import { addressOf, close, lseek, memfdCreate, write } from '../../sys/libc.js';
+import { guestPid } from '../../sys/pids.js';
+import type { Call, Reply } from '../call.js';
+import type { Context } from './context.js';
+
+const MFD_CLOEXEC = 1;
+const END = bpf_attr.iter_create_flags + 4;
+/** bpftool's enum bpf_obj_type (src/main.h), in its order. */
+const kindByObjType: readonly (Kind | undefined)[] = [undefined, 'prog', 'map', 'link', 'btf'];
+/** The most that one answer may hold. */
+const MAX_RECORDS = 65536;
+const MAX_BTF = 1024 * 1024;
+
+/** CONTINUE is right for every other iterator: the kernel runs it with the caller's own rights. */
+export function iterCreate(call: Call, context: Context): Reply {
+  if (call.hasUnknownBits(END) || call.attr.readUInt32LE(bpf_attr.iter_create_flags) !== 0) return 'continue';
+  const link = call.takeFd(call.attr.readInt32LE(bpf_attr.iter_create_link_fd));
+  if (link < 0) return 'continue';
+  try {
+    const iterator = pidIterator(link);
+    return iterator ? holders(call, context, iterator) : 'continue';
+  } finally {
+    close(link);
+  }
+}
+
+interface PidIterator {
+  readonly kind: Kind;
+  readonly size: number;
+  /** Offsets in struct pid_iter_entry, which has grown over the versions. */
+  readonly fields: ReadonlyMap<string, number>;
+}
+
+/** What bpftool's iterator program was built to yield; undefined if it is another program. */
+function pidIterator(link: number): PidIterator | undefined {
+  if (kindOfFd(link) !== 'link') return undefined;
+  const info = Buffer.alloc(bpf_link_info.sizeof);
+  if (getInfoByFd(link, info, info.length) < 0) return undefined;
+  if (info.readUInt32LE(bpf_link_info.type) !== bpf_link_type.BPF_LINK_TYPE_ITER) return undefined;
+  return withObject('prog', info.readUInt32LE(bpf_link_info.prog_id), (prog) => {
+    const progInfo = programInfo(prog);
+    const blob = progInfo && withObject('btf', progInfo.btf, btfBlob);
+    if (!blob || blob.length > MAX_BTF) return undefined;
+    try {
+      return describe(new Btf(blob), progInfo.maps);
+    } catch {
+      return undefined; // odd BTF: not bpftool's
+    }
+  });
+}
+
+function programInfo(prog: number): { btf: number; maps: number[] } | undefined {
+  const info = Buffer.alloc(bpf_prog_info.sizeof);
+  const maps = Buffer.alloc(64 * 4);
+  info.writeUInt32LE(64, bpf_prog_info.nr_map_ids);
+  info.writeBigUInt64LE(addressOf(maps), bpf_prog_info.map_ids);
+  if (getInfoByFd(prog, info, info.length) < 0) return undefined;
+  const count = Math.min(info.readUInt32LE(bpf_prog_info.nr_map_ids), 64);
+  return {
+    btf: info.readUInt32LE(bpf_prog_info.btf_id),
+    maps: Array.from({ length: count }, (_, i) => maps.readUInt32LE(i * 4)),
+  };
+}
+
+function describe(btf: Btf, maps: readonly number[]): PidIterator | undefined {
+  const entry = btf.find(BtfKind.struct, 'pid_iter_entry');
+  const objType = btf.variables('.rodata').find(({ name }) => name === 'obj_type');
+  if (entry === 0 || !objType) return undefined;
+  const section = maps.map((map) => withObject('map', map, rodata)).find((bytes) => bytes !== undefined);
+  const kind = section && kindByObjType[section.readUInt32LE(objType.offset)];
+  const fields = new Map(btf.members(entry).map(({ name, offset }) => [name, offset]));
+  return kind && fields.has('id') && fields.has('pid') ? { kind, size: btf.size(entry), fields } : undefined;
+}
+
+/** The contents of a program's .rodata map, or undefined if the map is another one. */
+function rodata(map: number): Buffer | undefined {
+  const info = Buffer.alloc(bpf_map_info.sizeof);
+  if (getInfoByFd(map, info, info.length) < 0) return undefined;
+  const name = info.toString('latin1', bpf_map_info.name, bpf_map_info.name + 16);
+  if (!name.includes('.rodata')) return undefined;
+  const size = info.readUInt32LE(bpf_map_info.value_size);
+  if (size > MAX_BTF) return undefined;
+  const value = Buffer.alloc(size);
+  return mapLookup(map, Buffer.alloc(4), value) < 0 ? undefined : value;
+}
+
+function holders(call: Call, context: Context, { kind, size, fields }: PidIterator): Reply {
+  const records: Buffer[] = [];
+  for (const holder of context.holders.read()) {
+    const id = holder.kind === kind ? context.mirror.model.idIn(call.namespace, kind, hostId(holder.host)) : 0;
+    if (id === 0) continue;
+    const pid = guestPid(call.tid, holder.pid);
+    if (pid === 0) continue;
+    const record = Buffer.alloc(size);
+    put32(record, fields.get('id'), id);
+    put32(record, fields.get('pid'), pid);
+    const comm = fields.get('comm');
+    if (comm !== undefined) record.write(holder.comm, comm, Math.min(16, size - comm), 'latin1');
+    const cookie = fields.get('bpf_cookie');
+    const hasCookie = fields.get('has_bpf_cookie');
+    if (holder.cookie !== undefined && cookie !== undefined && hasCookie !== undefined) {
+      record.writeBigUInt64LE(holder.cookie, cookie);
+      record.writeUInt8(1, hasCookie);
+    }
+    if (records.push(record) >= MAX_RECORDS) break;
+  }
+  return asFile(Buffer.concat(records));
+}
+
+function put32(record: Buffer, offset: number | undefined, value: number): void {
+  if (offset !== undefined) record.writeUInt32LE(value, offset);
+}
+
+function asFile(content: Buffer): Reply {
+  const fd = memfdCreate('bpf_iter', MFD_CLOEXEC);
+  if (fd < 0) return fd;
+  if (write(fd, content, content.length) !== content.length) {
+    close(fd);
+    return -E.ENOMEM;
+  }
+  lseek(fd, 0, 0);
+  return { fd };
+}

@@ -1,0 +1,82 @@
+/** The agent's side of the control socket: root only, one request a line. */
+import { chmodSync, rmSync } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
+import { type ErrorReply, MAX_LINE, parseRequest, type Request } from '../control/protocol.js';
+import { paths } from '../recorder/paths.js';
+import { peerCredentials } from '../sys/socket.js';
+
+/** Handles one request of process `pid`; what it throws becomes an error reply. */
+export type OnRequest = (request: Request, pid: number) => object;
+
+export class ControlServer {
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+
+  /** @param onIdle called when the last connection has ended */
+  constructor(onRequest: OnRequest, onIdle: () => void) {
+    this.#server = createServer((socket) => {
+      this.#sockets.add(socket);
+      socket.on('error', () => socket.destroy());
+      socket.on('close', () => {
+        this.#sockets.delete(socket);
+        if (this.#sockets.size === 0) onIdle();
+      });
+      serve(socket, onRequest);
+    });
+  }
+
+  /** Resolves once commands can connect. */
+  listen(): Promise<void> {
+    rmSync(paths.socket, { force: true });
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(paths.socket, () => {
+        chmodSync(paths.socket, 0o600);
+        resolve();
+      });
+    });
+  }
+
+  get connections(): number {
+    return this.#sockets.size;
+  }
+
+  close(): void {
+    this.#server.close();
+    for (const socket of this.#sockets) socket.destroy();
+  }
+}
+
+function serve(socket: Socket, onRequest: OnRequest): void {
+  const peer = peerCredentials(socket);
+  if (!peer || peer.uid !== 0) {
+    socket.end(`${JSON.stringify(errorReply('EACCES', 'only root may use the agent'))}\n`);
+    return;
+  }
+  let pending = '';
+  socket.setEncoding('utf8');
+  socket.on('data', (text: string) => {
+    pending += text;
+    if (pending.length > MAX_LINE) socket.destroy();
+    for (let end = pending.indexOf('\n'); end >= 0; end = pending.indexOf('\n')) {
+      const line = pending.slice(0, end);
+      pending = pending.slice(end + 1);
+      socket.write(`${JSON.stringify(answer(line, peer.pid, onRequest))}\n`);
+    }
+  });
+}
+
+function answer(line: string, pid: number, onRequest: OnRequest): object {
+  const request = parseRequest(line);
+  if (typeof request === 'string') return errorReply('EINVAL', `bad request: ${request}`);
+  try {
+    return onRequest(request, pid);
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'EIO';
+    return errorReply(code, error instanceof Error ? error.message : String(error));
+  }
+}
+
+function errorReply(code: string, message: string): ErrorReply {
+  return { error: { code, message } };
+}

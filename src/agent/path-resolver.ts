@@ -1,0 +1,69 @@
+/**
+ * Opens pins in the caller's place. A path may lead onto a file system that a guest
+ * serves itself (FUSE), where a look-up can hang for ever: so it happens on worker
+ * threads, at most a few per namespace, and never on the agent's own.
+ */
+import { Worker } from 'node:worker_threads';
+import type { NamespaceId } from '../model/ids.js';
+import type { Capabilities } from '../sys/task.js';
+
+export interface OpenPinRequest {
+  readonly tid: number;
+  /** As the caller passed it, without the NUL. */
+  readonly path: Uint8Array;
+  /** BPF_OBJ_GET's file_flags. */
+  readonly flags: number;
+  /** The caller's fd that a relative path starts from; undefined for its working directory. */
+  readonly pathFd: number | undefined;
+  /** The caller's effective capabilities in the init user namespace. */
+  readonly capabilities: Capabilities;
+}
+
+/** Calls of one namespace that may be under way at once; more wait for their turn. */
+const PER_NAMESPACE = 4;
+
+interface Job {
+  readonly namespace: NamespaceId;
+  readonly request: OpenPinRequest;
+  readonly done: (fd: number) => void;
+}
+
+export class PathResolver {
+  readonly #idle: Worker[] = [];
+  readonly #busy = new Map<NamespaceId, number>();
+  readonly #waiting: Job[] = [];
+
+  /** The fd (the caller's to close) or -errno of BPF_OBJ_GET, resolved as thread `request.tid` would. */
+  openPin(namespace: NamespaceId, request: OpenPinRequest): Promise<number> {
+    return new Promise((done) => {
+      this.#waiting.push({ namespace, request, done });
+      this.#start();
+    });
+  }
+
+  /** Ends the threads. */
+  close(): void {
+    for (const worker of this.#idle.splice(0)) void worker.terminate();
+  }
+
+  #start(): void {
+    const index = this.#waiting.findIndex(({ namespace }) => (this.#busy.get(namespace) ?? 0) < PER_NAMESPACE);
+    const job = this.#waiting[index];
+    if (!job) return;
+    this.#waiting.splice(index, 1);
+    this.#busy.set(job.namespace, (this.#busy.get(job.namespace) ?? 0) + 1);
+    const worker = this.#idle.pop() ?? new Worker(new URL('./path-worker.js', import.meta.url));
+    worker.unref();
+    worker.once('message', (fd: number) => {
+      const busy = (this.#busy.get(job.namespace) ?? 1) - 1;
+      if (busy > 0) this.#busy.set(job.namespace, busy);
+      else this.#busy.delete(job.namespace);
+      // One thread stays for the next call; a burst's others end.
+      if (this.#idle.length === 0) this.#idle.push(worker);
+      else void worker.terminate();
+      job.done(fd);
+      this.#start();
+    });
+    worker.postMessage(job.request);
+  }
+}

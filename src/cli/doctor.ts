@@ -1,0 +1,3 @@
+export async function doctor(_json: boolean): Promise<{ text: string; isReady: boolean }> {
+  return { text: 'todo', isReady: true };
+}

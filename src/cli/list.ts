@@ -1,0 +1,90 @@
+/** `bpfns ls`, `bpfns map|prog|link|btf list`, `bpfns who`: the host's view, in words or JSON. */
+
+import { reasonsAlive } from '../host/alive.js';
+import { type HostObject, inventory, namespaceSummaries, readRecords } from '../host/inventory.js';
+import type { Kind } from '../model/ids.js';
+import { hostId } from '../model/ids.js';
+import { isSameOrAncestor, type Namespace, type Namespaces } from '../model/namespaces.js';
+import { CliError } from './cli-error.js';
+import { type Column, json, table } from './output.js';
+
+const namespaceColumns: readonly Column<ReturnType<typeof namespaceSummaries>[number]>[] = [
+  { title: 'ID', align: 'right', value: ({ id }) => String(id) },
+  { title: 'NAME', value: ({ name }) => name },
+  { title: 'LEVEL', align: 'right', value: ({ level }) => String(level) },
+  { title: 'PARENT', align: 'right', value: ({ parent }) => (parent === null ? '' : String(parent)) },
+  { title: 'TASKS', align: 'right', value: ({ tasks }) => (tasks === null ? '' : String(tasks)) },
+  { title: 'MAPS', align: 'right', value: ({ objects }) => String(objects.map) },
+  { title: 'PROGS', align: 'right', value: ({ objects }) => String(objects.prog) },
+  { title: 'LINKS', align: 'right', value: ({ objects }) => String(objects.link) },
+  { title: 'BTFS', align: 'right', value: ({ objects }) => String(objects.btf) },
+];
+
+export function listNamespaces(asJson: boolean): string {
+  const namespaces = namespaceSummaries(readRecords());
+  return asJson ? json({ namespaces }) : table(namespaceColumns, namespaces);
+}
+
+const objectColumns: readonly Column<HostObject>[] = [
+  { title: 'HOSTID', align: 'right', value: (object) => String(object.hostId) },
+  { title: 'NAMESPACE', value: ({ namespace }) => label(namespace) },
+  { title: 'ID', align: 'right', value: ({ id }) => String(id) },
+  { title: 'TYPE', value: ({ type }) => type },
+  { title: 'NAME', value: ({ name }) => name },
+  { title: 'CREATOR', value: ({ creator }) => (creator ? `${creator.comm}[${creator.pid}]` : '') },
+  { title: 'UID', align: 'right', value: ({ creator }) => (creator ? String(creator.uid) : '') },
+  { title: 'HOLDERS', value: ({ holders }) => holders.map(({ pid, comm }) => `${comm}[${pid}]`).join(',') },
+  { title: 'PINS', value: ({ pins }) => pins.join(',') },
+];
+
+/** @param ns a namespace's name or id: only what it and its descendants own */
+export function listObjects(kind: Kind, ns: string | undefined, asJson: boolean): string {
+  const records = readRecords();
+  const wanted = ns === undefined ? undefined : findNamespace(records.model, ns);
+  const objects = inventory([kind], records).filter(
+    (object) => !wanted || isSameOrAncestor(wanted, records.model.ownerOf(kind, hostId(object.hostId))),
+  );
+  return asJson ? json({ objects }) : table(objectColumns, objects);
+}
+
+/** One object, in words. */
+export function who(kind: Kind, id: number, asJson: boolean): string {
+  const records = readRecords();
+  const object = inventory([kind], records).find((each) => each.hostId === id);
+  if (!object) throw new CliError(`no ${kind} has the host id ${id}: see 'bpfns ${kind} list'`);
+  const visibleIn = chain(records.model.ownerOf(kind, hostId(id))).map((namespace) => ({
+    namespace: { id: namespace.id as number, name: namespace.spec.name },
+    id: records.model.idIn(namespace, kind, hostId(id)) as number,
+  }));
+  const keptAliveBy = reasonsAlive(object);
+  if (asJson) return json({ ...object, visibleIn, keptAliveBy });
+  const { creator } = object;
+  const isKernels = kind === 'btf' && object.type === 'kernel';
+  return [
+    `${kind} ${id}${object.name ? ` '${object.name}'` : ''}, ${object.type}`,
+    isKernels
+      ? '  belongs to    the kernel; visible in every namespace'
+      : `  belongs to    namespace ${label(object.namespace)}, where it is ${kind} ${object.id}`,
+    creator
+      ? `  made by       ${creator.comm}[${creator.pid}], uid ${creator.uid}, cgroup ${creator.cgroup.path ?? `id ${creator.cgroup.id} (gone)`}, at ${creator.time}`
+      : '  made by       not recorded: it was made before bpfns was active, or by the kernel',
+    `  visible in    ${visibleIn.map(({ namespace, id: its }) => `${label(namespace)} as ${its}`).join('; ')}`,
+    ...(keptAliveBy.length > 0
+      ? keptAliveBy.map((reason, i) => `  ${i === 0 ? 'kept alive by' : '             '} ${reason}`)
+      : ['  kept alive by nothing the kernel lists: a socket, a network device, or a reference just going away']),
+  ].join('\n');
+}
+
+function label({ id, name }: { readonly id: number; readonly name: string }): string {
+  return name === '' || id === 0 ? name || String(id) : `${id}:${name}`;
+}
+
+function chain(namespace: Namespace): Namespace[] {
+  return namespace.parent ? [...chain(namespace.parent), namespace] : [namespace];
+}
+
+function findNamespace(model: Namespaces, wanted: string): Namespace {
+  const found = model.all().find(({ id, spec }) => spec.name === wanted || String(id) === wanted);
+  if (!found) throw new CliError(`there is no namespace '${wanted}': see 'bpfns ls'`);
+  return found;
+}

@@ -1,0 +1,28 @@
+/** Prints rows as a table with headings, or as JSON. */
+
+export interface Column<T> {
+  readonly title: string;
+  readonly align?: 'right';
+  readonly value: (row: T) => string;
+}
+
+/** Columns padded to their widest cell, two blanks between them; no boxes, so that awk works. */
+export function table<T>(columns: readonly Column<T>[], rows: readonly T[]): string {
+  const cells = [
+    columns.map(({ title }) => title),
+    ...rows.map((row) => columns.map(({ value }) => value(row) || '-')),
+  ];
+  const widths = columns.map((_, i) => Math.max(...cells.map((line) => line[i]?.length ?? 0)));
+  return cells
+    .map((line) =>
+      line
+        .map((cell, i) => (columns[i]?.align === 'right' ? cell.padStart(widths[i] ?? 0) : cell.padEnd(widths[i] ?? 0)))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
+}
+
+export function json(value: unknown): string {
+  return JSON.stringify(value, null, 2);
+}

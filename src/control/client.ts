@@ -1,0 +1,108 @@
+/** The commands' side of the control socket. */
+import { spawn } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import { paths } from '../recorder/paths.js';
+import { type ErrorReply, MAX_LINE, type Request } from './protocol.js';
+
+/** The agent refused, or cannot be reached. */
+export class AgentError extends Error {
+  override readonly name = 'AgentError';
+  readonly code: string;
+  constructor(code: string, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** A connection to the agent; closing it is the caller's. */
+export class AgentClient {
+  readonly #socket: Socket;
+  private constructor(socket: Socket) {
+    this.#socket = socket;
+  }
+
+  /** @returns undefined if no agent is running. */
+  static connect(): Promise<AgentClient | undefined> {
+    return new Promise((resolve, reject) => {
+      const socket = connect(paths.socket);
+      socket.once('connect', () => resolve(new AgentClient(socket)));
+      socket.once('error', (error: NodeJS.ErrnoException) => {
+        if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED') resolve(undefined);
+        else reject(new AgentError(error.code ?? 'EIO', `cannot reach the agent at '${paths.socket}': ${error.code}`));
+      });
+    });
+  }
+
+  /** Connects, starting the agent first if there is none. @throws AgentError with the agent's reason */
+  static async connectOrStart(): Promise<AgentClient> {
+    // An agent may be leaving just as we connect: then another round starts a new one.
+    for (let attempt = 0; attempt < 5; attempt++) {
+      const client = await AgentClient.connect();
+      if (client) return client;
+      await startAgent();
+    }
+    throw new AgentError('EAGAIN', 'the agent starts but cannot be reached');
+  }
+
+  /** Sends one request and waits for its reply. @throws AgentError */
+  ask<T>(request: Request): Promise<T> {
+    return new Promise((resolve, reject) => {
+      let text = '';
+      this.#socket.setEncoding('utf8');
+      this.#socket.once('close', () => reject(new AgentError('ECONNRESET', 'the agent ended before it answered')));
+      this.#socket.on('error', () => undefined); // 'close' follows
+      this.#socket.on('data', (part: string) => {
+        text += part;
+        if (text.length > MAX_LINE) this.#socket.destroy();
+        const end = text.indexOf('\n');
+        if (end < 0) return;
+        this.#socket.removeAllListeners('data');
+        const reply = JSON.parse(text.slice(0, end)) as T | ErrorReply;
+        if (typeof reply === 'object' && reply !== null && 'error' in reply) {
+          reject(new AgentError(reply.error.code, reply.error.message));
+        } else {
+          resolve(reply as T);
+        }
+      });
+      this.#socket.write(`${JSON.stringify(request)}\n`);
+    });
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+}
+
+/**
+ * Starts an agent that belongs to no one: its own session, not a child of ours (which
+ * will be somebody else's program in a moment), nothing of our environment but settings.
+ */
+function startAgent(): Promise<void> {
+  const env = Object.fromEntries(
+    Object.entries(process.env).filter(([key]) => key === 'PATH' || key.startsWith('BPFNS_')),
+  );
+  const main = process.argv[1] ?? '';
+  const nothing = openSync('/dev/null', 'r+');
+  const shell = spawn('/bin/sh', ['-c', '"$@" 3>&3 &', 'sh', process.execPath, main, 'agent', '--ready-fd', '3'], {
+    cwd: '/',
+    detached: true,
+    env,
+    stdio: [nothing, nothing, nothing, 'pipe'],
+  });
+  closeSync(nothing);
+  const ready = shell.stdio[3] as Socket;
+  return new Promise((resolve, reject) => {
+    let text = '';
+    ready.setEncoding('utf8');
+    ready.on('data', (part: string) => {
+      text += part;
+    });
+    shell.once('error', (error) => reject(new AgentError('EIO', `cannot start the agent: ${error.message}`)));
+    ready.once('close', () => {
+      const line = text.trim();
+      if (line === 'ready') resolve();
+      else reject(new AgentError('EIO', `the agent cannot start: ${line || 'it ended without a word'}`));
+    });
+  });
+}

@@ -1,0 +1,115 @@
+/** What keeps an object alive, as far as the kernel lets one find out. */
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Kind, kinds } from '../model/ids.js';
+import { bpf, getNextId, hostIds, mapLookup, withObject } from '../sys/bpf.js';
+import { bpf_attach_type, bpf_attr, bpf_cmd } from '../sys/kernel.gen.js';
+import { addressOf, close, O_DIRECTORY, O_RDONLY, open } from '../sys/libc.js';
+import { cgroup2Mount } from './cgroups.js';
+import { detailsOf } from './details.js';
+import type { HostObject } from './inventory.js';
+
+/** One line for each reason; empty if none was found. */
+export function reasonsAlive(object: HostObject): string[] {
+  return [
+    ...object.holders.map(({ pid, comm }) => `a file descriptor of ${comm}[${pid}]`),
+    ...object.pins.map((path) => `the pin ${path}`),
+    ...referrers(object.kind, object.hostId),
+    ...(object.kind === 'map' || object.kind === 'prog' ? elements(object.kind, object.hostId) : []),
+    ...(object.kind === 'prog' ? cgroupAttachments(object.hostId) : []),
+    ...(object.kind === 'btf' && object.type === 'kernel' ? ['the kernel itself'] : []),
+  ];
+}
+
+/** Objects that use it: programs their maps and BTF, maps their BTF, links their program. */
+function referrers(kind: Kind, host: number): string[] {
+  return kinds.flatMap((other) =>
+    [...hostIds(other)].flatMap((id) => {
+      const details = detailsOf(other, id);
+      const uses = details?.refers.some(([usedKind, used]) => usedKind === kind && used === host);
+      return uses ? [`${other} ${id}${details?.name ? ` '${details.name}'` : ''} (${details?.type})`] : [];
+    }),
+  );
+}
+
+const containers: Readonly<Record<'map' | 'prog', ReadonlySet<string>>> = {
+  map: new Set(['array_of_maps', 'hash_of_maps']),
+  prog: new Set(['prog_array']),
+};
+const MAX_ELEMENTS = 65536;
+
+/** Maps that hold it as an element: looking such a map up yields ids. */
+function elements(kind: 'map' | 'prog', host: number): string[] {
+  return [...hostIds('map')].flatMap((map) => {
+    const type = detailsOf('map', map)?.type ?? '';
+    if (!containers[kind].has(type)) return [];
+    const isIn = withObject('map', map, (fd) => holdsElement(fd, host));
+    return isIn ? [`an element of map ${map} (${type})`] : [];
+  });
+}
+
+function holdsElement(map: number, host: number): boolean {
+  const KEY_ROOM = 512;
+  const key = Buffer.alloc(KEY_ROOM);
+  const next = Buffer.alloc(KEY_ROOM);
+  const value = Buffer.alloc(8);
+  for (let i = 0; i < MAX_ELEMENTS; i++) {
+    const call = Buffer.alloc(32);
+    call.writeInt32LE(map, bpf_attr.map_fd);
+    if (i > 0) call.writeBigUInt64LE(addressOf(key), bpf_attr.key);
+    call.writeBigUInt64LE(addressOf(next), bpf_attr.next_key);
+    if (bpf(bpf_cmd.BPF_MAP_GET_NEXT_KEY, call, call.length) < 0) return false;
+    next.copy(key);
+    if (mapLookup(map, key, value) === 0 && value.readUInt32LE(0) === host) return true;
+  }
+  return false;
+}
+
+/** Attach types of cgroups: those whose names say so, plus the two device and skb ones that do too. */
+const cgroupTypes = Object.entries(bpf_attach_type).filter(([name]) => name.startsWith('BPF_CGROUP_'));
+const MAX_CGROUPS = 4096;
+
+/** Cgroups it is attached to without a link (BPF_PROG_ATTACH). */
+function cgroupAttachments(host: number): string[] {
+  const root = cgroup2Mount();
+  if (!root || getNextId('prog', host - 1) !== host) return [];
+  const found: string[] = [];
+  const waiting = [root];
+  for (let i = 0; i < MAX_CGROUPS; i++) {
+    const path = waiting.shift();
+    if (path === undefined) break;
+    const fd = open(path, O_RDONLY | O_DIRECTORY);
+    if (fd < 0) continue;
+    for (const [name, type] of cgroupTypes) {
+      const attached = queryCgroup(fd, type);
+      // A program behind a link is listed as the link's.
+      if (attached.some(({ prog, link }) => prog === host && link === 0)) {
+        found.push(
+          `attached to cgroup ${path.slice(root.length) || '/'} as ${name.slice('BPF_'.length).toLowerCase()}`,
+        );
+      }
+    }
+    close(fd);
+    for (const entry of readdirSync(path, { withFileTypes: true })) {
+      if (entry.isDirectory()) waiting.push(join(path, entry.name));
+    }
+  }
+  return found;
+}
+
+function queryCgroup(fd: number, type: number): Array<{ prog: number; link: number }> {
+  const MAX = 64;
+  const progs = Buffer.alloc(MAX * 4);
+  const links = Buffer.alloc(MAX * 4);
+  const call = Buffer.alloc(bpf_attr.query_revision + 8);
+  call.writeInt32LE(fd, bpf_attr.query_target_fd);
+  call.writeUInt32LE(type, bpf_attr.query_attach_type);
+  call.writeUInt32LE(MAX, bpf_attr.query_prog_cnt);
+  call.writeBigUInt64LE(addressOf(progs), bpf_attr.query_prog_ids);
+  if (bpf(bpf_cmd.BPF_PROG_QUERY, call, call.length) < 0) return [];
+  const count = Math.min(call.readUInt32LE(bpf_attr.query_prog_cnt), MAX);
+  return Array.from({ length: count }, (_, i) => ({
+    prog: progs.readUInt32LE(i * 4),
+    link: links.readUInt32LE(i * 4),
+  }));
+}

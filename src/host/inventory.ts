@@ -1,0 +1,191 @@
+/**
+ * The host's view: every object with its owner, creator, holders and pins. Reads the
+ * kernel and the recorder's pinned maps directly, so it costs the agent nothing and
+ * works without one (then everything belongs to init).
+ */
+import { existsSync } from 'node:fs';
+import { type HostId, hostId, type Kind, kinds } from '../model/ids.js';
+import { type Namespace, Namespaces } from '../model/namespaces.js';
+import { HolderReader } from '../recorder/holders.js';
+import { paths } from '../recorder/paths.js';
+import { type Creator, forEachBtfNumber, forEachObject, readNamespaces } from '../recorder/records.js';
+import { hostIds, objGet } from '../sys/bpf.js';
+import { toDate } from '../sys/clock.js';
+import { check } from '../sys/errno.js';
+import { close } from '../sys/libc.js';
+import { cgroupPath } from './cgroups.js';
+import { type Details, detailsOf } from './details.js';
+import { findPins } from './pins.js';
+
+export interface Process {
+  readonly pid: number;
+  readonly comm: string;
+}
+
+/** One object as the host sees it; this is also the JSON of the listings. */
+export interface HostObject {
+  readonly kind: Kind;
+  readonly hostId: number;
+  readonly namespace: { readonly id: number; readonly name: string };
+  /** In its namespace. */
+  readonly id: number;
+  readonly name: string;
+  readonly type: string;
+  /** null: it was there before bpfns, or nothing was recorded. */
+  readonly creator: {
+    readonly pid: number;
+    readonly comm: string;
+    readonly uid: number;
+    readonly cgroup: { readonly id: string; readonly path: string | null };
+    readonly time: string;
+  } | null;
+  readonly holders: readonly Process[];
+  readonly pins: readonly string[];
+}
+
+/** The recorded state: the model, and who created what. */
+export interface Records {
+  readonly model: Namespaces;
+  readonly creatorOf: (kind: Kind, host: HostId) => Creator | undefined;
+}
+
+/** @throws SyscallError */
+export function readRecords(): Records {
+  const model = new Namespaces();
+  const creators = new Map<string, Creator>();
+  if (existsSync(paths.maps)) {
+    withMap('namespaces', (fd) => {
+      for (const spec of readNamespaces(fd)) model.add(spec);
+    });
+    withMap('objects', (fd) =>
+      forEachObject(fd, ({ kind, host, owner, ids }, creator) => {
+        const namespace = model.get(owner);
+        if (namespace) model.record(kind, host, namespace, ids);
+        creators.set(`${kind} ${host}`, creator);
+      }),
+    );
+    withMap('ids', (fd) =>
+      forEachBtfNumber(fd, (ns, host, id) => {
+        const namespace = model.get(ns);
+        if (namespace && !model.isRecorded('btf', host)) model.numberKernelBtf(namespace, host, id);
+      }),
+    );
+  }
+  return { model, creatorOf: (kind, host) => creators.get(`${kind} ${host}`) };
+}
+
+function withMap(name: string, use: (fd: number) => void): void {
+  const path = `${paths.maps}/${name}`;
+  const fd = check(objGet(path), 'bpf', `cannot open the agent's state '${path}'`);
+  try {
+    use(fd);
+  } finally {
+    close(fd);
+  }
+}
+
+/** Every object of the given kinds, in the order of their host ids. @throws SyscallError */
+export function inventory(wanted: readonly Kind[], records: Records): HostObject[] {
+  // The iterators create objects of their own: list before, so that they do not show.
+  const found = wanted.flatMap((kind) =>
+    [...hostIds(kind)].flatMap((host) => {
+      const details = detailsOf(kind, host);
+      return details ? [{ kind, host: hostId(host), details }] : [];
+    }),
+  );
+  const holders = groupHolders();
+  const pins = groupBy(findPins(), ({ kind, host }) => `${kind} ${host}`);
+  return found.map(({ kind, host, details }) => describe(kind, host, details, records, holders, pins));
+}
+
+function describe(
+  kind: Kind,
+  host: HostId,
+  details: Details,
+  { model, creatorOf }: Records,
+  holders: ReadonlyMap<string, readonly Process[]>,
+  pins: ReadonlyMap<string, ReadonlyArray<{ path: string }>>,
+): HostObject {
+  const owner = model.ownerOf(kind, host);
+  const creator = creatorOf(kind, host);
+  const key = `${kind} ${host}`;
+  return {
+    kind,
+    hostId: host,
+    namespace: { id: owner.id, name: owner.spec.name },
+    id: model.idIn(owner, kind, host),
+    name: details.name,
+    type: details.type,
+    creator: creator
+      ? {
+          pid: creator.pid,
+          comm: creator.comm,
+          uid: creator.uid,
+          cgroup: { id: String(creator.cgroupId), path: cgroupPath(creator.cgroupId) ?? null },
+          time: toDate(creator.createdNs).toISOString(),
+        }
+      : null,
+    holders: holders.get(key) ?? [],
+    pins: (pins.get(key) ?? []).map(({ path }) => path),
+  };
+}
+
+function groupHolders(): Map<string, Process[]> {
+  const reader = new HolderReader();
+  try {
+    const processes = new Map<string, Map<number, Process>>();
+    for (const { kind, host, pid, comm } of reader.read()) {
+      const key = `${kind} ${host}`;
+      const known = processes.get(key) ?? new Map<number, Process>();
+      known.set(pid, { pid, comm });
+      processes.set(key, known);
+    }
+    return new Map([...processes].map(([key, known]) => [key, [...known.values()]]));
+  } finally {
+    reader.close();
+  }
+}
+
+function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const item of items) groups.set(keyOf(item), [...(groups.get(keyOf(item)) ?? []), item]);
+  return groups;
+}
+
+/** One namespace; this is also the JSON of `bpfns ls`. */
+export interface NamespaceSummary {
+  readonly id: number;
+  readonly name: string;
+  readonly level: number;
+  readonly parent: number | null;
+  /** Processes in it; null for init, where everybody else is. */
+  readonly tasks: number | null;
+  /** Live objects it owns. */
+  readonly objects: Readonly<Record<Kind, number>>;
+}
+
+/** Every namespace, init first. @throws SyscallError */
+export function namespaceSummaries({ model }: Records): NamespaceSummary[] {
+  const live = new Map(kinds.map((kind) => [kind, [...hostIds(kind)]]));
+  const tasks = new Map<number, Set<number>>();
+  if (model.all().length > 1) {
+    const reader = new HolderReader();
+    for (const { ns, pid } of reader.members()) tasks.set(ns, (tasks.get(ns) ?? new Set()).add(pid));
+    reader.close();
+  }
+  const countOwned = (namespace: Namespace, kind: Kind): number =>
+    (live.get(kind) ?? []).filter((host) => model.ownerOf(kind, hostId(host)) === namespace).length;
+  return model.all().map((namespace) => ({
+    id: namespace.id,
+    name: namespace.spec.name,
+    level: namespace.level,
+    parent: namespace.parent?.id ?? null,
+    tasks: namespace === model.init ? null : (tasks.get(namespace.id)?.size ?? 0),
+    objects: {
+      map: countOwned(namespace, 'map'),
+      prog: countOwned(namespace, 'prog'),
+      link: countOwned(namespace, 'link'),
+      btf: countOwned(namespace, 'btf'),
+    },
+  }));
+}

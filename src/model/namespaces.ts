@@ -1,0 +1,157 @@
+/**
+ * The namespace model: a tree of namespaces and what every object is called in each.
+ * Pure: the kernel's recorder hands the numbers out, this mirrors and answers.
+ */
+import { type HostId, INIT, INVISIBLE, type Kind, kinds, type NamespaceId, type NsId, nsId } from './ids.js';
+import { Numbers } from './numbers.js';
+
+/** What a namespace was created with; fixed for its life. */
+export interface NamespaceSpec {
+  readonly id: NamespaceId;
+  readonly parent: NamespaceId;
+  /** '' if it has none. */
+  readonly name: string;
+  /** Whether BPF_OBJ_GET may open pins of objects that are not visible. */
+  readonly pinsAny: boolean;
+  /** The user namespace whose CAP_BPF counts: its inode. */
+  readonly userNs: number;
+  readonly ownerUid: number;
+  /** Nanoseconds of CLOCK_BOOTTIME. */
+  readonly createdNs: bigint;
+}
+
+export class Namespace {
+  readonly spec: NamespaceSpec;
+  readonly parent: Namespace | undefined;
+  /** 0 for init. */
+  readonly level: number;
+  readonly numbers: Readonly<Record<Kind, Numbers>> = {
+    map: new Numbers(),
+    prog: new Numbers(),
+    link: new Numbers(),
+    btf: new Numbers(),
+  };
+  /** Objects whose creator was in this very namespace. */
+  readonly owned: Readonly<Record<Kind, Set<HostId>>> = {
+    map: new Set(),
+    prog: new Set(),
+    link: new Set(),
+    btf: new Set(),
+  };
+  readonly children = new Set<Namespace>();
+
+  constructor(spec: NamespaceSpec, parent: Namespace | undefined) {
+    this.spec = spec;
+    this.parent = parent;
+    this.level = parent ? parent.level + 1 : 0;
+  }
+
+  get id(): NamespaceId {
+    return this.spec.id;
+  }
+
+  /** Whether it owns an object of any kind. */
+  get ownsObjects(): boolean {
+    return kinds.some((kind) => this.owned[kind].size > 0);
+  }
+}
+
+interface ObjectEntry {
+  readonly owner: Namespace;
+  /** ids[level] for every level from 0 (the host id) to the owner's. */
+  readonly ids: readonly number[];
+}
+
+/** Whether `upper` is `lower` or one of its ancestors. Compares the chain, not the depth (the RFC's leak). */
+export function isSameOrAncestor(upper: Namespace, lower: Namespace): boolean {
+  let at: Namespace | undefined = lower;
+  while (at && at.level > upper.level) at = at.parent;
+  return at === upper;
+}
+
+export class Namespaces {
+  readonly init: Namespace;
+  readonly #byId = new Map<NamespaceId, Namespace>();
+  readonly #objects: Readonly<Record<Kind, Map<HostId, ObjectEntry>>> = {
+    map: new Map(),
+    prog: new Map(),
+    link: new Map(),
+    btf: new Map(),
+  };
+
+  constructor() {
+    this.init = new Namespace(
+      { id: INIT, parent: INIT, name: 'init', pinsAny: true, userNs: 0, ownerUid: 0, createdNs: 0n },
+      undefined,
+    );
+    this.#byId.set(INIT, this.init);
+  }
+
+  get(id: NamespaceId): Namespace | undefined {
+    return this.#byId.get(id);
+  }
+
+  /** All of them, parents before children. */
+  all(): Namespace[] {
+    return [...this.#byId.values()].sort((a, b) => a.level - b.level || a.id - b.id);
+  }
+
+  /** Adds a namespace below its parent. @returns undefined if there is no such parent. */
+  add(spec: NamespaceSpec): Namespace | undefined {
+    const parent = this.#byId.get(spec.parent);
+    if (!parent) return undefined;
+    const namespace = new Namespace(spec, parent);
+    parent.children.add(namespace);
+    this.#byId.set(spec.id, namespace);
+    return namespace;
+  }
+
+  /** Removes a namespace that has no child and owns nothing. */
+  remove(namespace: Namespace): void {
+    namespace.parent?.children.delete(namespace);
+    this.#byId.delete(namespace.id);
+  }
+
+  /** Notes an object: its owner and its number at every level, ids[0] being the host's. */
+  record(kind: Kind, host: HostId, owner: Namespace, ids: readonly number[]): void {
+    this.#objects[kind].set(host, { owner, ids });
+    owner.owned[kind].add(host);
+    for (let at = owner; at.parent; at = at.parent) at.numbers[kind].add(nsId(ids[at.level] ?? 0), host);
+  }
+
+  /** The object is dead. */
+  forget(kind: Kind, host: HostId): void {
+    const entry = this.#objects[kind].get(host);
+    if (!entry) return;
+    this.#objects[kind].delete(host);
+    entry.owner.owned[kind].delete(host);
+    for (let at = entry.owner; at.parent; at = at.parent) {
+      at.numbers[kind].remove(nsId(entry.ids[at.level] ?? 0));
+    }
+  }
+
+  /** Gives a kernel-owned BTF, visible everywhere, its number in one namespace. */
+  numberKernelBtf(namespace: Namespace, host: HostId, id: NsId): void {
+    namespace.numbers.btf.add(id, host);
+  }
+
+  /** The namespace an object belongs to; init if nothing was recorded. */
+  ownerOf(kind: Kind, host: HostId): Namespace {
+    return this.#objects[kind].get(host)?.owner ?? this.init;
+  }
+
+  isRecorded(kind: Kind, host: HostId): boolean {
+    return this.#objects[kind].has(host);
+  }
+
+  /** Every recorded object; those that are forgotten or recorded meanwhile may be met or not. */
+  *everything(): Generator<readonly [Kind, HostId]> {
+    for (const kind of kinds) for (const host of this.#objects[kind].keys()) yield [kind, host];
+  }
+
+  /** What an object is called in a namespace; {@link INVISIBLE} if it is not seen there. */
+  idIn(namespace: Namespace, kind: Kind, host: HostId): NsId {
+    if (namespace === this.init) return nsId(host);
+    return namespace.numbers[kind].idOf(host) ?? INVISIBLE;
+  }
+}

@@ -1,0 +1,106 @@
+/** Which process holds which object, which task is in which namespace: read through iterators. */
+import { existsSync } from 'node:fs';
+import { type Kind, kinds } from '../model/ids.js';
+import { objGet } from '../sys/bpf.js';
+import { bpfns_holder, bpfns_member } from '../sys/contract.gen.js';
+import { type Attached, BpfObject } from '../sys/libbpf.js';
+import { close, read } from '../sys/libc.js';
+import { bpfObjectPath, paths } from './paths.js';
+
+export interface Holder {
+  readonly kind: Kind;
+  readonly host: number;
+  /** As seen from here. */
+  readonly pid: number;
+  readonly comm: string;
+  /** bpf_cookie of a perf_event link. */
+  readonly cookie: bigint | undefined;
+}
+
+export interface Member {
+  readonly ns: number;
+  readonly pid: number;
+  readonly tid: number;
+  readonly comm: string;
+}
+
+/** Loads the iterators when first asked; close it when done. */
+export class HolderReader {
+  #object: BpfObject | undefined;
+  readonly #links = new Map<string, Attached>();
+
+  /** One entry per fd: a process that holds an object twice appears twice. @throws SyscallError */
+  read(): Holder[] {
+    return this.#iterate('holders', bpfns_holder.sizeof, (record) => ({
+      kind: kinds[record.readUInt32LE(bpfns_holder.kind)] ?? 'map',
+      host: record.readUInt32LE(bpfns_holder.host_id),
+      pid: record.readUInt32LE(bpfns_holder.pid),
+      comm: text(record, bpfns_holder.comm),
+      cookie: record.readUInt32LE(bpfns_holder.has_cookie) ? record.readBigUInt64LE(bpfns_holder.cookie) : undefined,
+    }));
+  }
+
+  /** Every thread in a namespace other than init. @throws SyscallError */
+  members(): Member[] {
+    return this.#iterate('members', bpfns_member.sizeof, (record) => ({
+      ns: record.readUInt32LE(bpfns_member.ns),
+      pid: record.readUInt32LE(bpfns_member.pid),
+      tid: record.readUInt32LE(bpfns_member.tid),
+      comm: text(record, bpfns_member.comm),
+    }));
+  }
+
+  close(): void {
+    for (const link of this.#links.values()) link.close();
+    this.#links.clear();
+    this.#object?.close();
+    this.#object = undefined;
+  }
+
+  #iterate<T>(program: string, size: number, decode: (record: Buffer) => T): T[] {
+    const object = this.#object ?? this.#load();
+    const link = this.#links.get(program) ?? object.attach(program);
+    this.#links.set(program, link);
+    const fd = link.iterate();
+    try {
+      const bytes = readAll(fd);
+      return Array.from({ length: Math.floor(bytes.length / size) }, (_, i) =>
+        decode(bytes.subarray(i * size, (i + 1) * size)),
+      );
+    } finally {
+      close(fd);
+    }
+  }
+
+  #load(): BpfObject {
+    const object = new BpfObject(bpfObjectPath('inspect'));
+    const pinned = `${paths.maps}/tasks`;
+    const tasks = existsSync(pinned) ? objGet(pinned) : -1;
+    try {
+      if (tasks >= 0) object.reuseMap('tasks', tasks);
+      object.load();
+    } catch (error) {
+      object.close();
+      throw error;
+    } finally {
+      if (tasks >= 0) close(tasks);
+    }
+    this.#object = object;
+    return object;
+  }
+}
+
+function readAll(fd: number): Buffer {
+  const parts: Buffer[] = [];
+  for (;;) {
+    const part = Buffer.alloc(65536);
+    const length = read(fd, part, part.length);
+    if (length <= 0) return Buffer.concat(parts);
+    parts.push(part.subarray(0, length));
+  }
+}
+
+function text(record: Buffer, offset: number): string {
+  const end = record.indexOf(0, offset);
+  return record.toString('utf8', offset, end < 0 ? offset + 16 : Math.min(end, offset + 16));
+}

@@ -1,0 +1,178 @@
+/**
+ * Keeps the model in step with the recorder's maps: the ring brings new records, a
+ * lost event makes it read the maps again, dead objects are found by their host id.
+ */
+
+import { type HostId, hostId, INIT, type Kind, kinds, type NamespaceId, namespaceId, nsId } from '../model/ids.js';
+import { type Namespace, type NamespaceSpec, Namespaces } from '../model/namespaces.js';
+import { getNextId, mapDelete, mapLookup, mapUpdate, withObject } from '../sys/bpf.js';
+import { btfInfo } from '../sys/btf-info.js';
+import { bpfns_event, bpfns_task } from '../sys/contract.gen.js';
+import { check } from '../sys/errno.js';
+import { Ring } from '../sys/libbpf.js';
+import { close } from '../sys/libc.js';
+import { openThread } from '../sys/task.js';
+import type { Recorder } from './recorder.js';
+import {
+  counterKey,
+  decodeObject,
+  encodeNamespace,
+  forEachBtfNumber,
+  forEachObject,
+  newCounter,
+  type ObjectRecord,
+  readNamespaces,
+  readStatus,
+} from './records.js';
+
+export class Mirror {
+  readonly model = new Namespaces();
+  readonly #recorder: Recorder;
+  readonly #ring: Ring;
+  #overflows = 0;
+  #nextNamespace = 1;
+  /** The newest BTF id looked at for kernel ownership. */
+  #newestBtf = 0;
+  readonly #kernelBtf: HostId[] = [];
+
+  constructor(recorder: Recorder) {
+    this.#recorder = recorder;
+    this.#ring = new Ring(recorder.mapFd('events'), (record) => this.#onEvent(record));
+    for (const spec of readNamespaces(recorder.mapFd('namespaces'))) {
+      this.model.add(spec);
+      this.#nextNamespace = Math.max(this.#nextNamespace, spec.id + 1);
+    }
+    this.#readAll();
+    forEachBtfNumber(recorder.mapFd('ids'), (ns, host, id) => {
+      const namespace = this.model.get(ns);
+      if (namespace && !this.model.isRecorded('btf', host)) this.model.numberKernelBtf(namespace, host, id);
+    });
+    this.#findKernelBtf();
+  }
+
+  /** Takes in what the recorder noted since the last time. Call before every answer. */
+  update(): void {
+    this.#ring.consume();
+  }
+
+  /** Whether events were lost since the last look; if so the maps are read again. */
+  checkOverflow(): boolean {
+    const { ringOverflows } = readStatus(this.#recorder.mapFd('status'));
+    if (ringOverflows === this.#overflows) return false;
+    this.#overflows = ringOverflows;
+    this.#readAll();
+    return true;
+  }
+
+  /** Creates a namespace and numbers the kernel's BTF in it. @throws SyscallError */
+  create(spec: Omit<NamespaceSpec, 'id'>): Namespace {
+    const id = namespaceId(this.#nextNamespace++);
+    const namespace = this.model.add({ ...spec, id });
+    if (!namespace) throw new Error(`no namespace ${spec.parent} to be the parent`);
+    for (const kind of kinds) {
+      const result = mapUpdate(this.#recorder.mapFd('counters'), counterKey(id, kind), newCounter());
+      check(result, 'bpf', 'cannot create the number spaces of a namespace');
+    }
+    const value = encodeNamespace(namespace.spec, namespace.level);
+    check(mapUpdate(this.#recorder.mapFd('namespaces'), idKey(id), value), 'bpf', 'cannot create a namespace');
+    this.#findKernelBtf();
+    for (const host of this.#kernelBtf) this.#number(namespace, host);
+    return namespace;
+  }
+
+  /** Removes a namespace that has no child and owns nothing. */
+  remove(namespace: Namespace): void {
+    this.model.remove(namespace);
+    for (let next = namespace.numbers.btf.next(0); next; next = namespace.numbers.btf.next(next.id)) {
+      this.#deleteNumber(namespace, next.id);
+    }
+    for (const kind of kinds) mapDelete(this.#recorder.mapFd('counters'), counterKey(namespace.id, kind));
+    mapDelete(this.#recorder.mapFd('namespaces'), idKey(namespace.id));
+  }
+
+  /** Whether the object still exists; if not it is forgotten everywhere. */
+  isAlive(kind: Kind, host: HostId): boolean {
+    // One call instead of opening and closing: is it the next id after its predecessor?
+    if (getNextId(kind, host - 1) === host) return true;
+    this.forget(kind, host);
+    return false;
+  }
+
+  forget(kind: Kind, host: HostId): void {
+    this.model.forget(kind, host);
+    this.#recorder.forget(kinds.indexOf(kind), host);
+  }
+
+  /** Numbers kernel BTF that came since (a module was loaded). */
+  updateKernelBtf(): void {
+    if (getNextId('btf', this.#newestBtf) < 0) return;
+    const known = this.#kernelBtf.length;
+    this.#findKernelBtf();
+    for (const host of this.#kernelBtf.slice(known)) {
+      for (const namespace of this.model.all().slice(1)) this.#number(namespace, host);
+    }
+  }
+
+  /** The namespace of a thread or process; init's if it is in none or gone. */
+  namespaceOfTask(tid: number): NamespaceId {
+    const pidfd = openThread(tid, () => tid);
+    if (pidfd < 0) return INIT;
+    const value = Buffer.alloc(bpfns_task.sizeof);
+    const found = mapLookup(this.#recorder.mapFd('tasks'), idKey(pidfd), value);
+    close(pidfd);
+    return found < 0 ? INIT : namespaceId(value.readUInt32LE(bpfns_task.ns));
+  }
+
+  /** Puts the process behind a pidfd, and what it forks from now on, into a namespace. @throws SyscallError */
+  enter(pidfd: number, namespace: Namespace): void {
+    const value = Buffer.alloc(bpfns_task.sizeof);
+    value.writeUInt32LE(namespace.id, bpfns_task.ns);
+    const result = mapUpdate(this.#recorder.mapFd('tasks'), idKey(pidfd), value);
+    check(result, 'bpf', `cannot put a process into namespace ${namespace.id}`);
+  }
+
+  close(): void {
+    this.#ring.close();
+  }
+
+  #onEvent(event: Buffer): void {
+    const kind = event.readUInt32LE(bpfns_event.key_kind);
+    this.#record(decodeObject(kind, event.readUInt32LE(bpfns_event.key_host_id), event, bpfns_event.object));
+  }
+
+  #record({ kind, host, owner, ids }: ObjectRecord): void {
+    const namespace = this.model.get(owner);
+    if (namespace && !this.model.isRecorded(kind, host)) this.model.record(kind, host, namespace, ids);
+  }
+
+  #readAll(): void {
+    forEachObject(this.#recorder.mapFd('objects'), (object) => this.#record(object));
+  }
+
+  #findKernelBtf(): void {
+    for (let id = getNextId('btf', this.#newestBtf); id > 0; id = getNextId('btf', id)) {
+      this.#newestBtf = id;
+      const info = withObject('btf', id, btfInfo);
+      if (info?.isKernel) this.#kernelBtf.push(hostId(id));
+    }
+  }
+
+  #number(namespace: Namespace, host: HostId): void {
+    const id = this.#recorder.numberKernelBtf(namespace.id, host);
+    if (id > 0) this.model.numberKernelBtf(namespace, host, nsId(id));
+  }
+
+  #deleteNumber(namespace: Namespace, id: number): void {
+    const key = Buffer.alloc(12);
+    key.writeUInt32LE(namespace.id, 0);
+    key.writeUInt32LE(kinds.indexOf('btf'), 4);
+    key.writeUInt32LE(id, 8);
+    mapDelete(this.#recorder.mapFd('ids'), key);
+  }
+}
+
+function idKey(id: number): Buffer {
+  const key = Buffer.alloc(4);
+  key.writeUInt32LE(id);
+  return key;
+}

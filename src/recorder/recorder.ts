@@ -1,0 +1,156 @@
+/**
+ * The recorder's user half: puts the eBPF programs in place (or adopts those an
+ * earlier agent left pinned), and takes them away again.
+ */
+import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { runProgram } from '../sys/bpf.js';
+import { bpfns_forget, bpfns_number } from '../sys/contract.gen.js';
+import { check } from '../sys/errno.js';
+import { type Attached, BpfObject } from '../sys/libbpf.js';
+import { close, mount, umount2 } from '../sys/libc.js';
+import { bpfObjectPath, paths } from './paths.js';
+import { openSyscallTracepoint } from './tracepoint.js';
+
+/** How creations are noticed; see docs/decisions/0002-recorder-backends.md. */
+export type Backend = 'function' | 'tracepoint';
+
+export const mapNames = ['namespaces', 'counters', 'objects', 'ids', 'tasks', 'status', 'events'] as const;
+export type MapName = (typeof mapNames)[number];
+
+const SYSCALL_FUNCTION = '__x64_sys_bpf';
+const hooks = {
+  function: ['function_enter', 'function_exit'],
+  tracepoint: ['tracepoint_enter', 'tracepoint_exit'],
+} as const;
+
+/** The backends to try, best first; BPFNS_RECORDER forces one. */
+export function backendsToTry(): readonly Backend[] {
+  const forced = process.env.BPFNS_RECORDER;
+  if (forced === 'function' || forced === 'tracepoint') return [forced];
+  return ['function', 'tracepoint'];
+}
+
+export class Recorder {
+  readonly #object: BpfObject;
+  readonly #links: readonly Attached[];
+  readonly backend: Backend;
+
+  private constructor(object: BpfObject, links: readonly Attached[], backend: Backend) {
+    this.#object = object;
+    this.#links = links;
+    this.backend = backend;
+  }
+
+  /**
+   * Mounts the private bpffs, loads, attaches and pins; what is pinned already is kept.
+   * @throws SyscallError naming the step and libbpf's reason
+   */
+  static install(): Recorder {
+    if (!existsSync(`${paths.maps}`)) {
+      mkdirSync(paths.bpffs, { recursive: true, mode: 0o700 });
+      check(mount('bpfns', paths.bpffs, 'bpf', 0, 'mode=0700'), 'mount', `cannot mount bpffs at '${paths.bpffs}'`);
+      mkdirSync(paths.maps);
+      mkdirSync(paths.links);
+    }
+    for (const backend of ['function', 'tracepoint'] as const) {
+      if (existsSync(`${paths.links}/${hooks[backend][1]}`)) return new Recorder(load(undefined), [], backend);
+    }
+    let failure: unknown;
+    for (const backend of backendsToTry()) {
+      try {
+        const object = load(backend);
+        return new Recorder(object, attachAll(object, backend), backend);
+      } catch (error) {
+        failure = error;
+        rmSync(paths.maps, { recursive: true, force: true });
+        rmSync(paths.links, { recursive: true, force: true });
+        mkdirSync(paths.maps);
+        mkdirSync(paths.links);
+      }
+    }
+    throw failure;
+  }
+
+  mapFd(name: MapName): number {
+    return this.#object.mapFd(name);
+  }
+
+  /** Gives a dead object's numbers back. */
+  forget(kind: number, host: number): void {
+    const context = Buffer.alloc(bpfns_forget.sizeof);
+    context.writeUInt32LE(kind, bpfns_forget.kind);
+    context.writeUInt32LE(host, bpfns_forget.host_id);
+    runProgram(this.#object.programFd('forget'), context);
+  }
+
+  /** The number of a kernel-owned BTF in a namespace; 0 if there was no room. */
+  numberKernelBtf(ns: number, host: number): number {
+    const context = Buffer.alloc(bpfns_number.sizeof);
+    context.writeUInt32LE(ns, bpfns_number.ns);
+    context.writeUInt32LE(host, bpfns_number.host_id);
+    return runProgram(this.#object.programFd('number_kernel_btf'), context) < 0
+      ? 0
+      : context.readUInt32LE(bpfns_number.id);
+  }
+
+  /** Detaches everything and removes every trace. */
+  remove(): void {
+    rmSync(paths.links, { recursive: true, force: true });
+    for (const link of this.#links) link.close();
+    this.#object.close();
+    umount2(paths.bpffs, 0);
+    rmSync(paths.bpffs, { recursive: true, force: true });
+  }
+}
+
+/** Loads the object; with no backend, only the programs that are run by hand. */
+function load(backend: Backend | undefined): BpfObject {
+  const object = new BpfObject(bpfObjectPath('recorder'));
+  try {
+    for (const name of mapNames) object.pinMap(name, `${paths.maps}/${name}`);
+    for (const each of ['function', 'tracepoint'] as const) {
+      for (const program of hooks[each]) {
+        if (each !== backend) object.skip(program);
+        else if (each === 'function') object.target(program, SYSCALL_FUNCTION);
+      }
+    }
+    if (!backend) object.skip('task_forked');
+    object.load();
+  } catch (error) {
+    object.close();
+    throw error;
+  }
+  return object;
+}
+
+function attachAll(object: BpfObject, backend: Backend): Attached[] {
+  const links: Attached[] = [];
+  try {
+    links.push(object.attach('task_forked'));
+    for (const program of hooks[backend]) {
+      links.push(
+        backend === 'function'
+          ? object.attach(program)
+          : attachToTracepoint(object, program, program === 'tracepoint_enter' ? 'sys_enter_bpf' : 'sys_exit_bpf'),
+      );
+    }
+    ['task_forked', ...hooks[backend]].forEach((name, i) => {
+      links[i]?.pin(`${paths.links}/${name}`);
+    });
+  } catch (error) {
+    for (const link of links) link.close();
+    object.close();
+    throw error;
+  }
+  return links;
+}
+
+function attachToTracepoint(object: BpfObject, program: string, tracepoint: string): Attached {
+  const event = openSyscallTracepoint(tracepoint);
+  try {
+    return object.attachPerfEvent(program, event);
+  } catch (error) {
+    close(event);
+    throw error;
+  }
+}

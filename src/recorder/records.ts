@@ -1,0 +1,146 @@
+/** Reads and writes the recorder's maps: the records as typed values. */
+
+import { type HostId, hostId, type Kind, kinds, type NamespaceId, type NsId, namespaceId, nsId } from '../model/ids.js';
+import type { NamespaceSpec } from '../model/namespaces.js';
+import { mapForEach, mapLookup } from '../sys/bpf.js';
+import {
+  BPFNS_NAME_LEN,
+  BPFNS_PINS_ANY,
+  bpfns_counter,
+  bpfns_counter_key,
+  bpfns_id_key,
+  bpfns_namespace,
+  bpfns_object,
+  bpfns_object_key,
+  bpfns_status,
+} from '../sys/contract.gen.js';
+import { check } from '../sys/errno.js';
+
+export interface Creator {
+  readonly pid: number;
+  readonly tid: number;
+  readonly uid: number;
+  readonly comm: string;
+  /** In the cgroup v2 hierarchy. */
+  readonly cgroupId: bigint;
+  /** Nanoseconds of CLOCK_BOOTTIME. */
+  readonly createdNs: bigint;
+}
+
+export interface ObjectRecord {
+  readonly kind: Kind;
+  readonly host: HostId;
+  readonly owner: NamespaceId;
+  /** ids[level], from 0 (the host id) to the owner's level. */
+  readonly ids: readonly number[];
+}
+
+function cString(buffer: Buffer, offset: number, room: number): string {
+  const end = buffer.indexOf(0, offset);
+  return buffer.toString('utf8', offset, end < 0 || end > offset + room ? offset + room : end);
+}
+
+/** Decodes `struct bpfns_object` at `at`. */
+export function decodeObject(kind: number, host: number, value: Buffer, at = 0): ObjectRecord {
+  const level = value.readUInt32LE(at + bpfns_object.level);
+  return {
+    kind: kinds[kind] ?? 'map',
+    host: hostId(host),
+    owner: namespaceId(value.readUInt32LE(at + bpfns_object.owner)),
+    ids: Array.from({ length: level + 1 }, (_, i) => value.readUInt32LE(at + bpfns_object.ids + i * 4)),
+  };
+}
+
+export function decodeCreator(value: Buffer): Creator {
+  return {
+    pid: value.readUInt32LE(bpfns_object.pid),
+    tid: value.readUInt32LE(bpfns_object.tid),
+    uid: value.readUInt32LE(bpfns_object.uid),
+    comm: cString(value, bpfns_object.comm, 16),
+    cgroupId: value.readBigUInt64LE(bpfns_object.cgroup_id),
+    createdNs: value.readBigUInt64LE(bpfns_object.created_ns),
+  };
+}
+
+/** Every record of the map "objects". @throws SyscallError */
+export function forEachObject(fd: number, visit: (object: ObjectRecord, creator: Creator) => void): void {
+  const result = mapForEach(fd, bpfns_object_key.sizeof, bpfns_object.sizeof, (key, value) => {
+    const kind = key.readUInt32LE(bpfns_object_key.kind);
+    visit(decodeObject(kind, key.readUInt32LE(bpfns_object_key.host_id), value), decodeCreator(value));
+  });
+  check(result, 'bpf', 'cannot read the object records');
+}
+
+/** Every number of a BTF in any namespace, kernel-owned ones included. @throws SyscallError */
+export function forEachBtfNumber(fd: number, visit: (ns: NamespaceId, host: HostId, id: NsId) => void): void {
+  const btf = kinds.indexOf('btf');
+  const result = mapForEach(fd, bpfns_id_key.sizeof, 4, (key, value) => {
+    if (key.readUInt32LE(bpfns_id_key.kind) !== btf) return;
+    const ns = namespaceId(key.readUInt32LE(bpfns_id_key.ns));
+    visit(ns, hostId(value.readUInt32LE(0)), nsId(key.readUInt32LE(bpfns_id_key.id)));
+  });
+  check(result, 'bpf', 'cannot read the number spaces');
+}
+
+/** Every namespace, parents first. @throws SyscallError */
+export function readNamespaces(fd: number): NamespaceSpec[] {
+  const found: Array<{ level: number; spec: NamespaceSpec }> = [];
+  const result = mapForEach(fd, 4, bpfns_namespace.sizeof, (key, value) => {
+    found.push({
+      level: value.readUInt32LE(bpfns_namespace.level),
+      spec: {
+        id: namespaceId(key.readUInt32LE(0)),
+        parent: namespaceId(value.readUInt32LE(bpfns_namespace.parent)),
+        name: cString(value, bpfns_namespace.name, BPFNS_NAME_LEN),
+        pinsAny: (value.readUInt32LE(bpfns_namespace.flags) & BPFNS_PINS_ANY) !== 0,
+        userNs: Number(value.readBigUInt64LE(bpfns_namespace.user_ns)),
+        ownerUid: value.readUInt32LE(bpfns_namespace.owner_uid),
+        createdNs: value.readBigUInt64LE(bpfns_namespace.created_ns),
+      },
+    });
+  });
+  check(result, 'bpf', 'cannot read the namespaces');
+  return found.sort((a, b) => a.level - b.level).map(({ spec }) => spec);
+}
+
+export function encodeNamespace(spec: NamespaceSpec, level: number): Buffer {
+  const value = Buffer.alloc(bpfns_namespace.sizeof);
+  value.writeUInt32LE(spec.parent, bpfns_namespace.parent);
+  value.writeUInt32LE(level, bpfns_namespace.level);
+  value.writeUInt32LE(spec.pinsAny ? BPFNS_PINS_ANY : 0, bpfns_namespace.flags);
+  value.writeUInt32LE(spec.ownerUid, bpfns_namespace.owner_uid);
+  value.writeBigUInt64LE(BigInt(spec.userNs), bpfns_namespace.user_ns);
+  value.writeBigUInt64LE(spec.createdNs, bpfns_namespace.created_ns);
+  value.write(spec.name, bpfns_namespace.name, BPFNS_NAME_LEN - 1, 'utf8');
+  return value;
+}
+
+export function counterKey(ns: NamespaceId, kind: Kind): Buffer {
+  const key = Buffer.alloc(bpfns_counter_key.sizeof);
+  key.writeUInt32LE(ns, bpfns_counter_key.ns);
+  key.writeUInt32LE(kinds.indexOf(kind), bpfns_counter_key.kind);
+  return key;
+}
+
+/** A fresh `struct bpfns_counter`. */
+export function newCounter(): Buffer {
+  return Buffer.alloc(bpfns_counter.sizeof);
+}
+
+export interface RecorderStatus {
+  readonly ringOverflows: number;
+  readonly lostObjects: number;
+  readonly lostTasks: number;
+  readonly refused: number;
+}
+
+export function readStatus(fd: number): RecorderStatus {
+  const value = Buffer.alloc(bpfns_status.sizeof);
+  check(mapLookup(fd, Buffer.alloc(4), value), 'bpf', "cannot read the recorder's status");
+  return {
+    ringOverflows: Number(value.readBigUInt64LE(bpfns_status.ring_overflows)),
+    lostObjects: Number(value.readBigUInt64LE(bpfns_status.lost_objects)),
+    lostTasks: Number(value.readBigUInt64LE(bpfns_status.lost_tasks)),
+    refused: Number(value.readBigUInt64LE(bpfns_status.refused)),
+  };
+}

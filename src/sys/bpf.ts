@@ -1,0 +1,171 @@
+/** bpf(2): one function a command. All return a value >= 0 or -errno; an fd returned is the caller's to close. */
+
+import { bpf_attr, bpf_cmd } from './kernel.gen.js';
+import { addressOf, close, readlink, SYS, syscallBpf } from './libc.js';
+
+/** The four kinds of object that have ids, in the order of enum bpfns_kind. */
+export const kinds = ['map', 'prog', 'link', 'btf'] as const;
+export type Kind = (typeof kinds)[number];
+
+const nextIdCommand = {
+  map: bpf_cmd.BPF_MAP_GET_NEXT_ID,
+  prog: bpf_cmd.BPF_PROG_GET_NEXT_ID,
+  link: bpf_cmd.BPF_LINK_GET_NEXT_ID,
+  btf: bpf_cmd.BPF_BTF_GET_NEXT_ID,
+} as const;
+const fdByIdCommand = {
+  map: bpf_cmd.BPF_MAP_GET_FD_BY_ID,
+  prog: bpf_cmd.BPF_PROG_GET_FD_BY_ID,
+  link: bpf_cmd.BPF_LINK_GET_FD_BY_ID,
+  btf: bpf_cmd.BPF_BTF_GET_FD_BY_ID,
+} as const;
+
+/** The largest size bpf(2) accepts for attr and for info structures (bpf_check_uarg_tail_zero). */
+export const MAX_STRUCT = 4096;
+
+const attr = Buffer.alloc(bpf_attr.sizeof);
+
+/** The raw call; `command` is one of `bpf_cmd`. */
+export function bpf(command: number, attribute: Buffer, size: number): number {
+  return syscallBpf(SYS.bpf, command, attribute, size);
+}
+
+/** The next host id above `start`. ENOENT at the end; needs CAP_SYS_ADMIN. */
+export function getNextId(kind: Kind, start: number): number {
+  attr.writeUInt32LE(start, bpf_attr.start_id);
+  attr.writeUInt32LE(0, bpf_attr.next_id);
+  attr.writeUInt32LE(0, bpf_attr.open_flags);
+  const result = bpf(nextIdCommand[kind], attr, bpf_attr.open_flags);
+  return result < 0 ? result : attr.readUInt32LE(bpf_attr.next_id);
+}
+
+/** Opens an object by its host id. ENOENT if there is none; needs CAP_SYS_ADMIN. */
+export function getFdById(kind: Kind, id: number, openFlags = 0): number {
+  attr.writeUInt32LE(id, bpf_attr.start_id);
+  attr.writeUInt32LE(0, bpf_attr.next_id);
+  attr.writeUInt32LE(openFlags, bpf_attr.open_flags);
+  return bpf(fdByIdCommand[kind], attr, bpf_attr.open_flags + 4);
+}
+
+/** Fills `info` (whose own pointers must be valid here), returns the length the kernel knows. */
+export function getInfoByFd(fd: number, info: Buffer, length: number): number {
+  const call = Buffer.alloc(16);
+  call.writeInt32LE(fd, bpf_attr.info_bpf_fd);
+  call.writeUInt32LE(length, bpf_attr.info_info_len);
+  call.writeBigUInt64LE(addressOf(info), bpf_attr.info_info);
+  const result = bpf(bpf_cmd.BPF_OBJ_GET_INFO_BY_FD, call, call.length);
+  return result < 0 ? result : call.readUInt32LE(bpf_attr.info_info_len);
+}
+
+/** Opens a pinned object. `path` as it is for this thread (root, cwd, credentials). */
+export function objGet(path: string, flags = 0): number {
+  return objGetAt(undefined, Buffer.from(path), flags);
+}
+
+/** As {@link objGet}, from a directory fd if one is given (BPF_F_PATH_FD, 6.5). */
+export function objGetAt(directory: number | undefined, path: Buffer, flags: number): number {
+  const name = Buffer.concat([path, Buffer.alloc(1)]);
+  const call = Buffer.alloc(directory === undefined ? 16 : bpf_attr.path_fd + 4);
+  call.writeBigUInt64LE(addressOf(name), bpf_attr.pathname);
+  call.writeUInt32LE(directory === undefined ? flags : flags | BPF_F_PATH_FD, bpf_attr.file_flags);
+  if (directory !== undefined) call.writeInt32LE(directory, bpf_attr.path_fd);
+  return bpf(bpf_cmd.BPF_OBJ_GET, call, call.length);
+}
+
+const BPF_F_PATH_FD = 1 << 14;
+
+/** Runs a program of type SYSCALL on `context`, which it may change. Returns 0 or -errno. */
+export function runProgram(fd: number, context: Buffer): number {
+  const call = Buffer.alloc(bpf_attr.test_batch_size + 4);
+  call.writeInt32LE(fd, bpf_attr.test_prog_fd);
+  call.writeUInt32LE(context.length, bpf_attr.test_ctx_size_in);
+  call.writeBigUInt64LE(addressOf(context), bpf_attr.test_ctx_in);
+  return bpf(bpf_cmd.BPF_PROG_TEST_RUN, call, call.length);
+}
+
+/** Looks `key` up; `value` is filled. ENOENT if absent. */
+export function mapLookup(fd: number, key: Buffer, value: Buffer): number {
+  return elementCommand(bpf_cmd.BPF_MAP_LOOKUP_ELEM, fd, key, value);
+}
+
+export function mapUpdate(fd: number, key: Buffer, value: Buffer): number {
+  return elementCommand(bpf_cmd.BPF_MAP_UPDATE_ELEM, fd, key, value);
+}
+
+export function mapDelete(fd: number, key: Buffer): number {
+  return elementCommand(bpf_cmd.BPF_MAP_DELETE_ELEM, fd, key, null);
+}
+
+function elementCommand(command: number, fd: number, key: Buffer, value: Buffer | null): number {
+  const call = Buffer.alloc(32);
+  call.writeInt32LE(fd, bpf_attr.map_fd);
+  call.writeBigUInt64LE(addressOf(key), bpf_attr.key);
+  if (value) call.writeBigUInt64LE(addressOf(value), bpf_attr.value);
+  return bpf(command, call, call.length);
+}
+
+/**
+ * Calls `visit` with every key and value of a hash map, in batches. The buffers are
+ * reused: copy what must stay. An entry changed meanwhile may be seen or not.
+ * Returns 0 or -errno.
+ */
+export function mapForEach(
+  fd: number,
+  keySize: number,
+  valueSize: number,
+  visit: (key: Buffer, value: Buffer) => void,
+): number {
+  const room = 4096;
+  const keys = Buffer.alloc(keySize * room);
+  const values = Buffer.alloc(valueSize * room);
+  const position = Buffer.alloc(4);
+  const call = Buffer.alloc(bpf_attr.batch_flags + 8);
+  for (let first = true; ; first = false) {
+    call.fill(0);
+    if (!first) call.writeBigUInt64LE(addressOf(position), bpf_attr.batch_in_batch);
+    call.writeBigUInt64LE(addressOf(position), bpf_attr.batch_out_batch);
+    call.writeBigUInt64LE(addressOf(keys), bpf_attr.batch_keys);
+    call.writeBigUInt64LE(addressOf(values), bpf_attr.batch_values);
+    call.writeUInt32LE(room, bpf_attr.batch_count);
+    call.writeInt32LE(fd, bpf_attr.batch_map_fd);
+    const result = bpf(bpf_cmd.BPF_MAP_LOOKUP_BATCH, call, call.length);
+    const isEnd = result === -2; /* ENOENT */
+    if (result < 0 && !isEnd) return result;
+    const count = call.readUInt32LE(bpf_attr.batch_count);
+    for (let i = 0; i < count; i++) {
+      visit(keys.subarray(i * keySize, (i + 1) * keySize), values.subarray(i * valueSize, (i + 1) * valueSize));
+    }
+    if (isEnd) return 0;
+  }
+}
+
+const link = Buffer.alloc(64);
+const kindByLink: Readonly<Record<string, Kind | 'token'>> = {
+  'anon_inode:bpf-map': 'map',
+  'anon_inode:bpf-prog': 'prog',
+  'anon_inode:bpf_link': 'link',
+  'anon_inode:btf': 'btf',
+  'anon_inode:bpf-token': 'token',
+};
+
+/** What kind of BPF object one of our own fds is, or undefined. */
+export function kindOfFd(fd: number): Kind | 'token' | undefined {
+  const length = readlink(`/proc/self/fd/${fd}`, link, link.length);
+  return length < 0 ? undefined : kindByLink[link.toString('latin1', 0, length)];
+}
+
+/** Every host id of a kind, in order. */
+export function* hostIds(kind: Kind): Generator<number> {
+  for (let id = getNextId(kind, 0); id > 0; id = getNextId(kind, id)) yield id;
+}
+
+/** Opens a host object, calls `use` and closes it again; undefined if it is gone. */
+export function withObject<T>(kind: Kind, id: number, use: (fd: number) => T): T | undefined {
+  const fd = getFdById(kind, id);
+  if (fd < 0) return undefined;
+  try {
+    return use(fd);
+  } finally {
+    close(fd);
+  }
+}

@@ -1,0 +1,179 @@
+/**
+ * Reads BTF, the kernel's type format (Documentation/bpf/btf.rst): the layout of
+ * structures by name. Input may come from a guest; anything malformed throws.
+ */
+
+const BTF_MAGIC = 0xeb9f;
+
+/** Values of `kind` (include/uapi/linux/btf.h). */
+export const BtfKind = {
+  int: 1,
+  ptr: 2,
+  array: 3,
+  struct: 4,
+  union: 5,
+  enum: 6,
+  typedef: 8,
+  volatile: 9,
+  const: 10,
+  restrict: 11,
+  funcProto: 13,
+  var: 14,
+  datasec: 15,
+  declTag: 17,
+  typeTag: 18,
+  enum64: 19,
+} as const;
+
+/** Bytes after the 12-byte type header: fixed, and per `vlen`. */
+const extra: Readonly<Record<number, readonly [fixed: number, each: number]>> = {
+  [BtfKind.int]: [4, 0],
+  [BtfKind.array]: [12, 0],
+  [BtfKind.struct]: [0, 12],
+  [BtfKind.union]: [0, 12],
+  [BtfKind.enum]: [0, 8],
+  [BtfKind.funcProto]: [0, 8],
+  [BtfKind.var]: [4, 0],
+  [BtfKind.datasec]: [0, 12],
+  [BtfKind.declTag]: [4, 0],
+  [BtfKind.enum64]: [0, 12],
+};
+
+export interface BtfMember {
+  readonly name: string;
+  /** BTF type id of the member. */
+  readonly type: number;
+  /** Bytes from the start of the structure. */
+  readonly offset: number;
+}
+
+/** A parsed BTF blob (not split BTF). */
+export class Btf {
+  readonly #data: Buffer;
+  readonly #strings: Buffer;
+  /** Offset in #data of each type's header; type ids start at 1. */
+  readonly #types: number[] = [0];
+
+  /** @throws RangeError if the blob is cut short or not BTF. */
+  constructor(data: Buffer) {
+    if (data.readUInt16LE(0) !== BTF_MAGIC) throw new RangeError('not BTF: wrong magic');
+    const header = data.readUInt32LE(4);
+    const typesAt = header + data.readUInt32LE(8);
+    const typesEnd = typesAt + data.readUInt32LE(12);
+    const stringsAt = header + data.readUInt32LE(16);
+    if (typesEnd > data.length) throw new RangeError('BTF types are cut short');
+    this.#data = data;
+    this.#strings = data.subarray(stringsAt, stringsAt + data.readUInt32LE(20));
+    for (let at = typesAt; at < typesEnd; ) {
+      this.#types.push(at);
+      const info = data.readUInt32LE(at + 4);
+      const [fixed, each] = extra[(info >>> 24) & 0x1f] ?? [0, 0];
+      at += 12 + fixed + each * (info & 0xffff);
+    }
+  }
+
+  #at(type: number): number {
+    const at = this.#types[type];
+    if (at === undefined || type === 0) throw new RangeError(`no BTF type ${type}`);
+    return at;
+  }
+
+  #string(offset: number): string {
+    const end = this.#strings.indexOf(0, offset);
+    return this.#strings.toString('latin1', offset, end < 0 ? undefined : end);
+  }
+
+  kind(type: number): number {
+    return type === 0 ? 0 : (this.#data.readUInt32LE(this.#at(type) + 4) >>> 24) & 0x1f;
+  }
+
+  name(type: number): string {
+    return type === 0 ? '' : this.#string(this.#data.readUInt32LE(this.#at(type)));
+  }
+
+  /** The first type of that kind and name, or 0. */
+  find(kind: number, name: string): number {
+    for (let type = 1; type < this.#types.length; type++) {
+      if (this.kind(type) === kind && this.name(type) === name) return type;
+    }
+    return 0;
+  }
+
+  /** `type` without typedefs and qualifiers. */
+  resolve(type: number): number {
+    let at = type;
+    for (let hops = 0; hops < 32; hops++) {
+      const kind = this.kind(at);
+      const through =
+        kind === BtfKind.typedef ||
+        kind === BtfKind.volatile ||
+        kind === BtfKind.const ||
+        kind === BtfKind.restrict ||
+        kind === BtfKind.typeTag;
+      if (!through) return at;
+      at = this.#data.readUInt32LE(this.#at(at) + 8);
+    }
+    throw new RangeError(`BTF type ${type} does not end`);
+  }
+
+  /** Size in bytes of an integer, enumeration, structure, pointer or array. */
+  size(type: number): number {
+    const at = this.resolve(type);
+    switch (this.kind(at)) {
+      case BtfKind.ptr:
+        return 8;
+      case BtfKind.array: {
+        const base = this.#at(at) + 12;
+        return this.size(this.#data.readUInt32LE(base)) * this.#data.readUInt32LE(base + 8);
+      }
+      default:
+        return this.#data.readUInt32LE(this.#at(at) + 8);
+    }
+  }
+
+  /** Members of a structure or union; bit fields are left out. */
+  members(type: number): BtfMember[] {
+    const at = this.#at(this.resolve(type));
+    const info = this.#data.readUInt32LE(at + 4);
+    const hasBitfields = info >>> 31 === 1;
+    const found: BtfMember[] = [];
+    for (let i = 0; i < (info & 0xffff); i++) {
+      const member = at + 12 + i * 12;
+      const bits = this.#data.readUInt32LE(member + 8);
+      if (hasBitfields && bits >>> 24 !== 0) continue;
+      found.push({
+        name: this.#string(this.#data.readUInt32LE(member)),
+        type: this.#data.readUInt32LE(member + 4),
+        offset: (hasBitfields ? bits & 0xffffff : bits) / 8,
+      });
+    }
+    return found;
+  }
+
+  /** Names and values of an enumeration (of at most 32 bits). */
+  enumerators(type: number): Array<readonly [string, number]> {
+    const at = this.#at(this.resolve(type));
+    const count = this.#data.readUInt32LE(at + 4) & 0xffff;
+    return Array.from({ length: count }, (_, i) => {
+      const entry = at + 12 + i * 8;
+      return [this.#string(this.#data.readUInt32LE(entry)), this.#data.readInt32LE(entry + 4)];
+    });
+  }
+
+  /** Variables of a section such as ".rodata": name and offset in it. */
+  variables(section: string): BtfMember[] {
+    const type = this.find(BtfKind.datasec, section);
+    if (type === 0) return [];
+    const at = this.#at(type);
+    const count = this.#data.readUInt32LE(at + 4) & 0xffff;
+    return Array.from({ length: count }, (_, i) => {
+      const entry = at + 12 + i * 12;
+      const variable = this.#data.readUInt32LE(entry);
+      return {
+        name: this.name(variable),
+        type: this.#data.readUInt32LE(this.#at(variable) + 8),
+        offset: this.#data.readUInt32LE(entry + 4),
+      };
+    });
+  }
+}

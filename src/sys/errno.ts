@@ -1,0 +1,36 @@
+/** Error numbers, and the one error type that carries them. */
+import { constants } from 'node:os';
+
+/** Errno values by name. ENOTSUPP and EBADFD are the kernel's and not in Node's list. */
+export const E = { ...constants.errno, EBADFD: 77, ENOTSUPP: 524 } as const;
+
+const names = new Map<number, string>(Object.entries(E).map(([name, value]) => [value, name]));
+
+export function errnoName(errno: number): string {
+  return names.get(errno) ?? `errno ${errno}`;
+}
+
+/** A failed system call, shaped like Node's own: match on `code`. */
+export class SyscallError extends Error {
+  override readonly name = 'SyscallError';
+  readonly code: string;
+  readonly errno: number;
+  readonly syscall: string;
+
+  /** @param tried what was attempted, in words: "cannot open the pinned map '/x'" */
+  constructor(errno: number, syscall: string, tried: string) {
+    super(`${tried}: ${syscall}: ${errnoName(errno)}`);
+    this.code = errnoName(errno);
+    this.errno = errno;
+    this.syscall = syscall;
+  }
+}
+
+/**
+ * Passes a result of the kernel's convention (>= 0, or -errno) through, or throws.
+ * @throws SyscallError
+ */
+export function check(result: number, syscall: string, tried: string): number {
+  if (result < 0) throw new SyscallError(-result, syscall, tried);
+  return result;
+}

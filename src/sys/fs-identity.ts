@@ -1,0 +1,71 @@
+/**
+ * Lets one thread see the file system as another does: root, working directory, file
+ * system ids, groups, capabilities. All of these are per thread in the kernel; the raw
+ * system calls are used, as libc's wrappers would change every thread.
+ */
+import { check } from './errno.js';
+import { chroot, fchdir, O_CLOEXEC, O_DIRECTORY, O_PATH, open, SYS, syscall1, syscallGroups, unshare } from './libc.js';
+import { type Capabilities, permittedCapabilities, setEffectiveCapabilities } from './task.js';
+
+export interface FsIdentity {
+  /** O_PATH fds. */
+  readonly root: number;
+  readonly cwd: number;
+  readonly fsuid: number;
+  readonly fsgid: number;
+  readonly groups: readonly number[];
+  readonly effective: Capabilities;
+}
+
+/** The thread's own view, to go back to. */
+export type PrivateFs = FsIdentity;
+
+const CLONE_FS = 0x200;
+
+/** Separates the calling thread's root and working directory from its process's. Call once per thread. */
+export function privateFs(): PrivateFs {
+  check(unshare(CLONE_FS), 'unshare', 'cannot get a root and working directory of its own');
+  const flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
+  const root = check(open('/', flags), 'open', "cannot open '/'");
+  const groups = Buffer.alloc(65536 * 4);
+  const count = check(syscallGroups(SYS.getgroups, 65536, groups), 'getgroups', 'cannot read the groups');
+  return {
+    root,
+    cwd: root,
+    fsuid: 0,
+    fsgid: 0,
+    groups: Array.from({ length: count }, (_, i) => groups.readUInt32LE(i * 4)),
+    effective: permittedCapabilities(),
+  };
+}
+
+/** Runs `action` as `other`, then becomes `own` again. Returns -errno if that view cannot be taken. */
+export function actAs(own: PrivateFs, other: FsIdentity, action: () => number): number {
+  const mine = permittedCapabilities();
+  try {
+    const taken = become(other, other.effective & mine);
+    return taken < 0 ? taken : action();
+  } finally {
+    setEffectiveCapabilities(mine);
+    become(own, mine);
+  }
+}
+
+function become(view: FsIdentity, effective: Capabilities): number {
+  const groups = Buffer.alloc(Math.max(view.groups.length, 1) * 4);
+  view.groups.forEach((group, i) => {
+    groups.writeUInt32LE(group, i * 4);
+  });
+  for (const step of [
+    () => fchdir(view.root),
+    () => chroot('.'),
+    () => fchdir(view.cwd),
+    () => syscallGroups(SYS.setgroups, view.groups.length, groups),
+  ]) {
+    const result = step();
+    if (result < 0) return result;
+  }
+  syscall1(SYS.setfsgid, view.fsgid);
+  syscall1(SYS.setfsuid, view.fsuid); // may drop file capabilities: the set below decides
+  return setEffectiveCapabilities(effective);
+}

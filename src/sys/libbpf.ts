@@ -1,0 +1,219 @@
+/** libbpf.so.1: loading CO-RE objects. Functions throw {@link SyscallError} with libbpf's last words. */
+import koffi from 'koffi';
+import { SyscallError } from './errno.js';
+
+const lib = koffi.load('libbpf.so.1');
+const libc = koffi.load('libc.so.6');
+
+const objectOpen = lib.func('bpf_object__open_file', 'void *', ['str', 'void *']) as (
+  path: string,
+  opts: null,
+) => unknown;
+const objectLoad = lib.func('bpf_object__load', 'int', ['void *']) as (object: unknown) => number;
+const objectClose = lib.func('bpf_object__close', 'void', ['void *']) as (object: unknown) => void;
+const findProgram = lib.func('bpf_object__find_program_by_name', 'void *', ['void *', 'str']) as (
+  object: unknown,
+  name: string,
+) => unknown;
+const findMap = lib.func('bpf_object__find_map_by_name', 'void *', ['void *', 'str']) as (
+  object: unknown,
+  name: string,
+) => unknown;
+const setAutoload = lib.func('bpf_program__set_autoload', 'int', ['void *', 'bool']) as (
+  program: unknown,
+  on: boolean,
+) => number;
+const setAttachTarget = lib.func('bpf_program__set_attach_target', 'int', ['void *', 'int', 'str']) as (
+  program: unknown,
+  fd: number,
+  name: string,
+) => number;
+const programFd = lib.func('bpf_program__fd', 'int', ['void *']) as (program: unknown) => number;
+const attach = lib.func('bpf_program__attach', 'void *', ['void *']) as (program: unknown) => unknown;
+const attachPerfEvent = lib.func('bpf_program__attach_perf_event', 'void *', ['void *', 'int']) as (
+  program: unknown,
+  fd: number,
+) => unknown;
+const mapFd = lib.func('bpf_map__fd', 'int', ['void *']) as (map: unknown) => number;
+const setPinPath = lib.func('bpf_map__set_pin_path', 'int', ['void *', 'str']) as (
+  map: unknown,
+  path: string,
+) => number;
+const reuseFd = lib.func('bpf_map__reuse_fd', 'int', ['void *', 'int']) as (map: unknown, fd: number) => number;
+const linkPin = lib.func('bpf_link__pin', 'int', ['void *', 'str']) as (link: unknown, path: string) => number;
+const linkFd = lib.func('bpf_link__fd', 'int', ['void *']) as (link: unknown) => number;
+const iterCreate = lib.func('bpf_iter_create', 'int', ['int']) as (link: number) => number;
+const linkDestroy = lib.func('bpf_link__destroy', 'int', ['void *']) as (link: unknown) => number;
+const ringNew = lib.func('ring_buffer__new', 'void *', ['int', 'void *', 'void *', 'void *']) as (
+  fd: number,
+  callback: unknown,
+  context: null,
+  opts: null,
+) => unknown;
+const ringConsume = lib.func('ring_buffer__consume', 'int', ['void *']) as (ring: unknown) => number;
+const ringFree = lib.func('ring_buffer__free', 'void', ['void *']) as (ring: unknown) => void;
+
+/* libbpf's messages, kept for the error that follows them. */
+const Print = koffi.proto('int BpfnsPrint(int level, str format, void *args)');
+const setPrint = lib.func('libbpf_set_print', 'void *', [koffi.pointer(Print)]) as (callback: unknown) => unknown;
+const format = libc.func('vsnprintf', 'int', ['void *', 'size_t', 'str', 'void *']) as (
+  into: Buffer,
+  size: number,
+  text: string,
+  args: unknown,
+) => number;
+const LIBBPF_DEBUG = 2;
+const messages: string[] = [];
+const line = Buffer.alloc(256 * 1024); // a verifier log comes as one message, its verdict at the end
+setPrint(
+  koffi.register((level: number, text: string, args: unknown) => {
+    if (level === LIBBPF_DEBUG) return 0;
+    const length = format(line, line.length, text, args);
+    messages.push(line.toString('utf8', 0, Math.min(length, line.length - 1)).trimEnd());
+    if (messages.length > 20) messages.shift();
+    return 0;
+  }, koffi.pointer(Print)),
+);
+
+function fail(syscall: string, tried: string, errno = koffi.errno()): never {
+  const words = messages.splice(0).filter((text) => text !== '');
+  const tail = words.length > 0 ? ` (libbpf: ${words.join('; ').slice(-800)})` : '';
+  throw new SyscallError(errno, syscall, tried + tail);
+}
+
+function needed(result: unknown, syscall: string, tried: string): unknown {
+  return result ?? fail(syscall, tried);
+}
+
+function succeeded(result: number, syscall: string, tried: string): number {
+  return result < 0 ? fail(syscall, tried, -result) : result;
+}
+
+/** An attached program. It stays attached while this object, its fd or its pin lives. */
+export class Attached {
+  readonly #link: unknown;
+  constructor(link: unknown) {
+    this.#link = link;
+  }
+
+  /** Keeps the link attached under a bpffs path, beyond this process. */
+  pin(path: string): void {
+    succeeded(linkPin(this.#link, path), 'bpf_link__pin', `cannot pin a link at '${path}'`);
+  }
+
+  /** A new iterator fd of an iterator link: the caller's to close. */
+  iterate(): number {
+    return succeeded(iterCreate(linkFd(this.#link)), 'bpf_iter_create', 'cannot create an iterator');
+  }
+
+  /** Closes this process's handle: detaches unless the link is pinned. */
+  close(): void {
+    linkDestroy(this.#link);
+  }
+}
+
+/** A BPF object file: open, configure, load, attach. Close it when done; fds and links taken from it end then. */
+export class BpfObject {
+  readonly #object: unknown;
+  readonly #path: string;
+
+  constructor(path: string) {
+    messages.length = 0;
+    this.#path = path;
+    this.#object = needed(objectOpen(path, null), 'bpf_object__open_file', `cannot open '${path}'`);
+  }
+
+  #program(name: string): unknown {
+    return needed(
+      findProgram(this.#object, name),
+      'bpf_object__find_program_by_name',
+      `no program '${name}' in '${this.#path}'`,
+    );
+  }
+
+  #map(name: string): unknown {
+    return needed(findMap(this.#object, name), 'bpf_object__find_map_by_name', `no map '${name}' in '${this.#path}'`);
+  }
+
+  /** Leaves a program out of {@link load}. */
+  skip(program: string): void {
+    setAutoload(this.#program(program), false);
+  }
+
+  /** The kernel function that an fentry or fexit program attaches to. */
+  target(program: string, kernelFunction: string): void {
+    succeeded(
+      setAttachTarget(this.#program(program), 0, kernelFunction),
+      'bpf_program__set_attach_target',
+      `cannot attach '${program}' to ${kernelFunction}`,
+    );
+  }
+
+  /** The map is pinned at `path` on load, or the one that is pinned there already is used. */
+  pinMap(map: string, path: string): void {
+    succeeded(setPinPath(this.#map(map), path), 'bpf_map__set_pin_path', `cannot use the pin '${path}'`);
+  }
+
+  /** Uses an existing map; its fd stays the caller's. */
+  reuseMap(map: string, fd: number): void {
+    succeeded(reuseFd(this.#map(map), fd), 'bpf_map__reuse_fd', `cannot use fd ${fd} as map '${map}'`);
+  }
+
+  load(): void {
+    succeeded(objectLoad(this.#object), 'bpf_object__load', `cannot load '${this.#path}'`);
+  }
+
+  /** Owned by this object. */
+  mapFd(map: string): number {
+    return mapFd(this.#map(map));
+  }
+
+  /** Owned by this object. */
+  programFd(program: string): number {
+    return programFd(this.#program(program));
+  }
+
+  attach(program: string): Attached {
+    return new Attached(needed(attach(this.#program(program)), 'bpf_program__attach', `cannot attach '${program}'`));
+  }
+
+  /** Attaches to a perf event; the fd goes over to the link. */
+  attachPerfEvent(program: string, fd: number): Attached {
+    const link = attachPerfEvent(this.#program(program), fd);
+    return new Attached(needed(link, 'bpf_program__attach_perf_event', `cannot attach '${program}'`));
+  }
+
+  close(): void {
+    objectClose(this.#object);
+  }
+}
+
+const Sample = koffi.proto('int BpfnsSample(void *context, void *data, size_t size)');
+
+/** A BPF ring buffer. `onRecord` gets a copy of each record during {@link consume}. */
+export class Ring {
+  readonly #ring: unknown;
+  readonly #callback: bigint;
+
+  constructor(mapFileDescriptor: number, onRecord: (record: Buffer) => void) {
+    this.#callback = koffi.register((_context: unknown, data: unknown, size: number) => {
+      onRecord(Buffer.from(koffi.decode(data, koffi.array('uint8_t', size, 'Typed')) as Uint8Array));
+      return 0;
+    }, koffi.pointer(Sample)) as unknown as bigint;
+    this.#ring = needed(
+      ringNew(mapFileDescriptor, this.#callback, null, null),
+      'ring_buffer__new',
+      'cannot map the event ring',
+    );
+  }
+
+  /** Reads all records there are; returns their number. */
+  consume(): number {
+    return ringConsume(this.#ring);
+  }
+
+  close(): void {
+    ringFree(this.#ring);
+    koffi.unregister(this.#callback as unknown as Parameters<typeof koffi.unregister>[0]);
+  }
+}

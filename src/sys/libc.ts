@@ -1,0 +1,161 @@
+/**
+ * The C library, as far as it is needed. Functions return what the kernel would:
+ * a value >= 0, or -errno; none throws. Strings go in as paths, memory as Buffers
+ * (used only during the call, unless a comment says otherwise).
+ */
+import koffi from 'koffi';
+
+const lib = koffi.load('libc.so.6');
+
+type Arg = number | bigint | string | Buffer | null;
+
+function wrap<A extends readonly Arg[]>(
+  name: string,
+  returns: string,
+  types: readonly string[],
+): (...args: A) => number {
+  const call = lib.func(name, returns, [...types]) as (...args: A) => number;
+  return (...args) => {
+    const result = call(...args);
+    return result < 0 ? -koffi.errno() : result;
+  };
+}
+
+/** The raw system call, for those without a wrapper. Unused arguments must be passed as 0. */
+const long = 'long';
+export const syscall0 = wrap<[number]>('syscall', long, [long]);
+export const syscall1 = wrap<[number, number]>('syscall', long, [long, long]);
+export const syscall2 = wrap<[number, number, number]>('syscall', long, [long, long, long]);
+export const syscall3 = wrap<[number, number, number, number]>('syscall', long, [long, long, long, long]);
+export const syscall5 = wrap<[number, number, number, number, number, number]>('syscall', long, [
+  long,
+  long,
+  long,
+  long,
+  long,
+  long,
+]);
+/** Two pointers: capget(2), capset(2). */
+export const syscallBuffers = wrap<[number, Buffer, Buffer]>('syscall', long, [long, 'void *', 'void *']);
+export const syscallBpf = wrap<[number, number, Buffer, number]>('syscall', long, [long, 'int', 'void *', 'uint']);
+export const syscallSeccomp = wrap<[number, number, number, Buffer]>('syscall', long, [long, 'uint', 'uint', 'void *']);
+export const syscallPerfEventOpen = wrap<[number, Buffer, number, number, number, number]>('syscall', long, [
+  long,
+  'void *',
+  'int',
+  'int',
+  'int',
+  'ulong',
+]);
+export const syscallOpenat2 = wrap<[number, number, Buffer, Buffer, number]>('syscall', long, [
+  long,
+  'int',
+  'void *',
+  'void *',
+  long,
+]);
+/** getgroups/setgroups of the calling thread alone: libc's would change every thread. */
+export const syscallGroups = wrap<[number, number, Buffer]>('syscall', long, [long, 'int', 'void *']);
+
+export const open = wrap<[string, number]>('open', 'int', ['str', 'int']);
+export const close = wrap<[number]>('close', 'int', ['int']);
+export const dup = wrap<[number]>('dup', 'int', ['int']);
+export const ioctl = wrap<[number, number, Buffer]>('ioctl', 'int', ['int', 'ulong', 'void *']);
+/** For the ioctls that take their argument by value. */
+export const ioctlValue = wrap<[number, number, number]>('ioctl', 'int', ['int', 'ulong', 'ulong']);
+export const read = wrap<[number, Buffer, number]>('read', long, ['int', 'void *', 'size_t']);
+export const pread = wrap<[number, Buffer, number, number]>('pread', long, ['int', 'void *', 'size_t', long]);
+export const pwrite = wrap<[number, Buffer, number, number]>('pwrite', long, ['int', 'void *', 'size_t', long]);
+export const fcntl = wrap<[number, number, number]>('fcntl', 'int', ['int', 'int', 'int']);
+export const flock = wrap<[number, number]>('flock', 'int', ['int', 'int']);
+export const readlink = wrap<[string, Buffer, number]>('readlink', long, ['str', 'void *', 'size_t']);
+export const processVmReadv = wrap<[number, Buffer, number, Buffer, number, number]>('process_vm_readv', long, [
+  'int',
+  'void *',
+  'ulong',
+  'void *',
+  'ulong',
+  'ulong',
+]);
+export const mount = wrap<[string, string, string, number, string | null]>('mount', 'int', [
+  'str',
+  'str',
+  'str',
+  'ulong',
+  'str',
+]);
+export const umount2 = wrap<[string, number]>('umount2', 'int', ['str', 'int']);
+export const setns = wrap<[number, number]>('setns', 'int', ['int', 'int']);
+export const unshare = wrap<[number]>('unshare', 'int', ['int']);
+export const fchdir = wrap<[number]>('fchdir', 'int', ['int']);
+export const chroot = wrap<[string]>('chroot', 'int', ['str']);
+export const poll = wrap<[Buffer, number, number]>('poll', 'int', ['void *', 'ulong', 'int']);
+export const clockGettime = wrap<[number, Buffer]>('clock_gettime', 'int', ['int', 'void *']);
+export const memfdCreate = wrap<[string, number]>('memfd_create', 'int', ['str', 'uint']);
+export const write = wrap<[number, Buffer, number]>('write', long, ['int', 'void *', 'size_t']);
+export const lseek = wrap<[number, number, number]>('lseek', long, ['int', long, 'int']);
+export const prctl = wrap<[number, number, number, number, number]>('prctl', 'int', [
+  'int',
+  'ulong',
+  'ulong',
+  'ulong',
+  'ulong',
+]);
+export const prlimit = wrap<[number, number, Buffer | null, Buffer | null]>('prlimit', 'int', [
+  'int',
+  'int',
+  'void *',
+  'void *',
+]);
+export const signal = wrap<[number, number]>('signal', long, ['int', long]);
+export const getsockopt = wrap<[number, number, number, Buffer, Buffer]>('getsockopt', 'int', [
+  'int',
+  'int',
+  'int',
+  'void *',
+  'void *',
+]);
+export const openByHandleAt = wrap<[number, Buffer, number]>('open_by_handle_at', 'int', ['int', 'void *', 'int']);
+export const setenv = wrap<[string, string, number]>('setenv', 'int', ['str', 'str', 'int']);
+export const unsetenv = wrap<[string]>('unsetenv', 'int', ['str']);
+/** Searches PATH as a shell does. `argv` is an array of C strings, see {@link cStrings}. Returns only on failure. */
+export const execvp = wrap<[Buffer, Buffer]>('execvp', 'int', ['void *', 'void *']);
+
+/** x86-64 system call numbers (arch/x86/entry/syscalls/syscall_64.tbl). */
+export const SYS = {
+  capget: 125,
+  capset: 126,
+  gettid: 186,
+  setfsuid: 122,
+  setfsgid: 123,
+  getgroups: 115,
+  setgroups: 116,
+  perf_event_open: 298,
+  kcmp: 312,
+  seccomp: 317,
+  bpf: 321,
+  pidfd_open: 434,
+  openat2: 437,
+  pidfd_getfd: 438,
+} as const;
+
+export const O_RDONLY = 0;
+export const O_RDWR = 2;
+export const O_CLOEXEC = 0o2000000;
+export const O_PATH = 0o10000000;
+export const O_DIRECTORY = 0o200000;
+
+/** The address of a Buffer, for pointers inside structures. Keep the Buffer referenced meanwhile. */
+export function addressOf(buffer: Buffer): bigint {
+  return koffi.address(buffer);
+}
+
+/** A NULL-terminated array of C strings; keep the result referenced while C uses it. */
+export function cStrings(strings: readonly Buffer[]): { array: Buffer; keep: readonly Buffer[] } {
+  const keep = strings.map((text) => Buffer.concat([text, Buffer.alloc(1)]));
+  const array = Buffer.alloc((keep.length + 1) * 8);
+  keep.forEach((text, index) => {
+    array.writeBigUInt64LE(addressOf(text), index * 8);
+  });
+  return { array, keep };
+}

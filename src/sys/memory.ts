@@ -1,0 +1,42 @@
+/**
+ * A guest's memory. Reads go by process_vm_readv(2), which respects the mapping's
+ * protection; they may hit a stranger if the tid was reused, so they count only once
+ * the notification proves still valid. Writes go through a /proc/TID/mem that was
+ * opened before that check, so they can never reach another process.
+ */
+import { addressOf, close, O_CLOEXEC, O_RDWR, open, processVmReadv, pwrite } from './libc.js';
+
+const local = Buffer.alloc(16);
+const remote = Buffer.alloc(16);
+
+/** Copies `length` bytes at `address` of thread `tid` into `into`; false where the kernel would say EFAULT. */
+export function readMemory(tid: number, address: number, into: Buffer, length: number): boolean {
+  if (length === 0) return true;
+  if (address < 0) return false;
+  local.writeBigUInt64LE(addressOf(into), 0);
+  local.writeUInt32LE(length, 8);
+  writeAddress(remote, address);
+  remote.writeUInt32LE(length, 8);
+  return processVmReadv(tid, local, 1, remote, 1, 0) === length;
+}
+
+function writeAddress(buffer: Buffer, address: number): void {
+  buffer.writeUInt32LE(address % 0x100000000, 0);
+  buffer.writeUInt32LE(Math.floor(address / 0x100000000), 4);
+}
+
+/** Write access to one process's memory; close it with {@link closeMemory}. Returns an fd or -errno. */
+export function openMemory(tid: number): number {
+  return open(`/proc/${tid}/mem`, O_RDWR | O_CLOEXEC);
+}
+
+/** Copies `length` bytes of `from` to `address`; false where the kernel would say EFAULT. */
+export function writeMemory(memory: number, address: number, from: Buffer, length: number): boolean {
+  if (length === 0) return true;
+  if (address < 0) return false;
+  return pwrite(memory, from, length, address) === length;
+}
+
+export function closeMemory(memory: number): void {
+  close(memory);
+}

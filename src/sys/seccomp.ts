@@ -1,0 +1,172 @@
+/** Seccomp user notification (seccomp_unotify(2)): the filter and the listener's ioctls. */
+
+import { E } from './errno.js';
+import { seccomp_notif, seccomp_notif_addfd, seccomp_notif_resp } from './kernel.gen.js';
+import { addressOf, ioctl, ioctlValue, SYS, syscallSeccomp } from './libc.js';
+
+const SECCOMP_SET_MODE_FILTER = 1;
+const SECCOMP_FILTER_FLAG_NEW_LISTENER = 8;
+const SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV = 32;
+const SECCOMP_RET_ALLOW = 0x7fff0000;
+const SECCOMP_RET_USER_NOTIF = 0x7fc00000;
+const SECCOMP_RET_ERRNO = 0x00050000;
+const SECCOMP_USER_NOTIF_FLAG_CONTINUE = 1;
+const SECCOMP_ADDFD_FLAG_SEND = 2;
+const SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP = 1;
+
+const NOTIF_RECV = 0xc0502100;
+const NOTIF_SEND = 0xc0182101;
+const NOTIF_ID_VALID = 0x40082102;
+const NOTIF_ADDFD = 0x40182103;
+const NOTIF_SET_FLAGS = 0x40082104;
+
+const AUDIT_ARCH_X86_64 = 0xc000003e;
+const AUDIT_ARCH_I386 = 0x40000003;
+const BPF_NR_I386 = 357;
+const X32_BIT = 0x40000000;
+
+/* Classic BPF: opcodes and offsets in struct seccomp_data. */
+const LD_W_ABS = 0x20;
+const ALU_AND_K = 0x54;
+const JEQ_K = 0x15;
+const RET_K = 0x06;
+const DATA_NR = 0;
+const DATA_ARCH = 4;
+const DATA_ARG0_LOW = 16;
+
+type Instruction = readonly [code: number, k: number, jumpTrue: number, jumpFalse: number];
+
+/**
+ * The filter: bpf() with one of the commands is handed to the agent, every other
+ * native call runs untouched. Only the low 16 bits of the command count, since newer
+ * kernels OR a flag into the upper half. A foreign ABI gets ENOSYS for bpf(2).
+ */
+export function buildFilter(commands: readonly number[]): Buffer {
+  const native: Instruction[] = [
+    [LD_W_ABS, DATA_NR, 0, 0],
+    [JEQ_K, X32_BIT + SYS.bpf, commands.length + 6, 0],
+    [JEQ_K, SYS.bpf, 1, 0],
+    [RET_K, SECCOMP_RET_ALLOW, 0, 0],
+    [LD_W_ABS, DATA_ARG0_LOW, 0, 0],
+    [ALU_AND_K, 0xffff, 0, 0],
+    ...commands.map((command, i): Instruction => [JEQ_K, command, commands.length - i, 0]),
+    [RET_K, SECCOMP_RET_ALLOW, 0, 0],
+    [RET_K, SECCOMP_RET_USER_NOTIF, 0, 0],
+    [RET_K, SECCOMP_RET_ERRNO | E.ENOSYS, 0, 0],
+  ];
+  const program: Instruction[] = [
+    [LD_W_ABS, DATA_ARCH, 0, 0],
+    [JEQ_K, AUDIT_ARCH_X86_64, 5, 0],
+    [JEQ_K, AUDIT_ARCH_I386, 0, 2],
+    [LD_W_ABS, DATA_NR, 0, 0],
+    [JEQ_K, BPF_NR_I386, native.length + 1, 0],
+    [RET_K, SECCOMP_RET_ALLOW, 0, 0],
+    [RET_K, SECCOMP_RET_ALLOW, 0, 0],
+    ...native,
+  ];
+  // The i386 jump lands on the last instruction, the ENOSYS of the native part.
+  program[4] = [JEQ_K, BPF_NR_I386, program.length - 1 - 5, 0];
+  const code = Buffer.alloc(program.length * 8);
+  program.forEach(([op, k, jumpTrue, jumpFalse], i) => {
+    code.writeUInt16LE(op, i * 8);
+    code.writeUInt8(jumpTrue, i * 8 + 2);
+    code.writeUInt8(jumpFalse, i * 8 + 3);
+    code.writeUInt32LE(k >>> 0, i * 8 + 4);
+  });
+  return code;
+}
+
+/**
+ * Puts a filter on the calling thread (and whatever it becomes or forks) and returns
+ * its listener: the caller's to close. EBUSY: a filter with a listener is there already.
+ * EACCES: neither CAP_SYS_ADMIN nor no_new_privs.
+ */
+export function installFilter(code: Buffer): number {
+  const program = Buffer.alloc(16);
+  program.writeUInt16LE(code.length / 8, 0);
+  program.writeBigUInt64LE(addressOf(code), 8);
+  // WAIT_KILLABLE (5.19): once the agent has a call, only a fatal signal interrupts it.
+  const flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+  const listener = syscallSeccomp(SYS.seccomp, SECCOMP_SET_MODE_FILTER, flags, program);
+  if (listener !== -E.EINVAL) return listener;
+  return syscallSeccomp(SYS.seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, program);
+}
+
+/** One notification as received. The buffer is reused by the next {@link receive}. */
+export class Notification {
+  readonly buffer = Buffer.alloc(seccomp_notif.sizeof);
+
+  get tid(): number {
+    return this.buffer.readUInt32LE(seccomp_notif.pid);
+  }
+
+  /** The low 32 bits of a system call argument. */
+  argument(index: number): number {
+    return this.buffer.readUInt32LE(seccomp_notif.data_args + index * 8);
+  }
+
+  /** A pointer argument, or -1 if no address of user space is that high. */
+  pointer(index: number): number {
+    return readPointer(this.buffer, seccomp_notif.data_args + index * 8);
+  }
+
+  /** The notification's id, for a reply after the buffer has been reused. */
+  copyId(): Buffer {
+    return Buffer.from(this.buffer.subarray(0, 8));
+  }
+}
+
+/** A u64 user-space address as a number; -1 where it cannot be one (it would not be exact either). */
+export function readPointer(buffer: Buffer, offset: number): number {
+  const high = buffer.readUInt32LE(offset + 4);
+  return high >= 0x200000 ? -1 : high * 0x100000000 + buffer.readUInt32LE(offset);
+}
+
+/** Takes the next notification. ENOENT: its caller was killed meanwhile, or no user of the filter is left. */
+export function receive(listener: number, into: Notification): number {
+  into.buffer.fill(0);
+  return ioctl(listener, NOTIF_RECV, into.buffer);
+}
+
+/** Whether the caller still waits: then its tid, memory and credentials read so far were its own. */
+export function isValid(listener: number, id: Buffer): boolean {
+  return ioctl(listener, NOTIF_ID_VALID, id) === 0;
+}
+
+const response = Buffer.alloc(seccomp_notif_resp.sizeof);
+
+function send(listener: number, id: Buffer, value: number, flags: number): number {
+  id.copy(response, seccomp_notif_resp.id, 0, 8);
+  response.writeBigInt64LE(value > 0 ? BigInt(value) : 0n, seccomp_notif_resp.val);
+  response.writeInt32LE(value < 0 ? value : 0, seccomp_notif_resp.error);
+  response.writeUInt32LE(flags, seccomp_notif_resp.flags);
+  return ioctl(listener, NOTIF_SEND, response);
+}
+
+/** Answers with a value >= 0 or -errno. ENOENT if the caller is gone. */
+export function reply(listener: number, id: Buffer, value: number): number {
+  return send(listener, id, value, 0);
+}
+
+/** Lets the kernel run the call itself, with the memory as the guest has it by then. */
+export function replyContinue(listener: number, id: Buffer): number {
+  return send(listener, id, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
+}
+
+const addfd = Buffer.alloc(seccomp_notif_addfd.sizeof);
+const O_CLOEXEC = 0o2000000;
+
+/** Puts a copy of `fd` into the caller, close-on-exec, and answers with its number there. EMFILE, ENOENT. */
+export function replyFd(listener: number, id: Buffer, fd: number): number {
+  id.copy(addfd, seccomp_notif_addfd.id, 0, 8);
+  addfd.writeUInt32LE(SECCOMP_ADDFD_FLAG_SEND, seccomp_notif_addfd.flags);
+  addfd.writeUInt32LE(fd, seccomp_notif_addfd.srcfd);
+  addfd.writeUInt32LE(O_CLOEXEC, seccomp_notif_addfd.newfd_flags);
+  return ioctl(listener, NOTIF_ADDFD, addfd);
+}
+
+/** Wakes the caller on the agent's CPU (6.6). Returns -EINVAL where the kernel cannot. */
+export function setSyncWakeUp(listener: number): number {
+  // The ioctl takes the flags by value; a Buffer would pass their address.
+  return ioctlValue(listener, NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
+}

@@ -1,0 +1,126 @@
+/** What the kernel says of another thread: fds, capabilities, namespaces. Results >= 0 or -errno. */
+import { E } from './errno.js';
+import {
+  close,
+  O_CLOEXEC,
+  O_RDONLY,
+  open,
+  readlink,
+  SYS,
+  setns,
+  syscall2,
+  syscall3,
+  syscall5,
+  syscallBuffers,
+} from './libc.js';
+
+/** A set of capabilities, as a bit mask. */
+export type Capabilities = bigint;
+
+export const CAP_NET_ADMIN = 1n << 12n;
+export const CAP_SYS_ADMIN = 1n << 21n;
+export const CAP_SYSLOG = 1n << 34n;
+export const CAP_PERFMON = 1n << 38n;
+export const CAP_BPF = 1n << 39n;
+
+const PIDFD_THREAD = 0o200;
+const KCMP_FILES = 2;
+
+/** A pidfd of a thread: PIDFD_THREAD (6.9), or before that the thread's leader, if they share their fds. */
+export function openThread(tid: number, tgid: () => number): number {
+  const fd = syscall2(SYS.pidfd_open, tid, PIDFD_THREAD);
+  if (fd !== -E.EINVAL) return fd;
+  const leader = tgid();
+  if (leader <= 0) return -E.ESRCH;
+  if (leader !== tid && syscall5(SYS.kcmp, leader, tid, KCMP_FILES, 0, 0) !== 0) return -E.EBADF;
+  return syscall2(SYS.pidfd_open, leader, 0);
+}
+
+/** A pidfd of a process. */
+export function openProcess(pid: number): number {
+  return syscall2(SYS.pidfd_open, pid, 0);
+}
+
+/** A copy of fd number `fd` of the process or thread behind a pidfd: the same open file. */
+export function getFd(pidfd: number, fd: number): number {
+  return syscall3(SYS.pidfd_getfd, pidfd, fd, 0);
+}
+
+/** A copy of one of a thread's fds, or -EBADF, -ESRCH, -EPERM. */
+export function getThreadFd(tid: number, fd: number, tgid: () => number): number {
+  const pidfd = openThread(tid, tgid);
+  if (pidfd < 0) return pidfd;
+  const copy = getFd(pidfd, fd);
+  close(pidfd);
+  return copy;
+}
+
+const header = Buffer.alloc(8);
+const data = Buffer.alloc(24);
+const LINUX_CAPABILITY_VERSION_3 = 0x20080522;
+
+function capget(tid: number): number {
+  header.writeUInt32LE(LINUX_CAPABILITY_VERSION_3, 0);
+  header.writeInt32LE(tid, 4);
+  return syscallBuffers(SYS.capget, header, data);
+}
+
+function mask(low: number): Capabilities {
+  return (BigInt(data.readUInt32LE(low + 12)) << 32n) | BigInt(data.readUInt32LE(low));
+}
+
+/** A thread's effective capabilities in its own user namespace; none if it is gone. */
+export function effectiveCapabilities(tid: number): Capabilities {
+  return capget(tid) < 0 ? 0n : mask(0);
+}
+
+/** What the calling thread may make effective. */
+export function permittedCapabilities(): Capabilities {
+  return capget(0) < 0 ? 0n : mask(4);
+}
+
+/** Sets the calling thread's effective capabilities (a subset of the permitted ones). */
+export function setEffectiveCapabilities(effective: Capabilities): number {
+  const result = capget(0);
+  if (result < 0) return result;
+  data.writeUInt32LE(Number(effective & 0xffffffffn), 0);
+  data.writeUInt32LE(Number(effective >> 32n), 12);
+  header.writeInt32LE(0, 4);
+  return syscallBuffers(SYS.capset, header, data);
+}
+
+const link = Buffer.alloc(64);
+
+/** The inode of a thread's namespace of that type ('user', 'pid', 'net', ...), or 0 if it is gone. */
+export function namespaceInode(tid: number | 'self', type: string): number {
+  const length = readlink(`/proc/${tid}/ns/${type}`, link, link.length);
+  if (length < 0) return 0;
+  // "user:[4026531837]"
+  let inode = 0;
+  for (let i = type.length + 2; i < length - 1; i++) inode = inode * 10 + ((link[i] ?? 0) - 0x30);
+  return inode;
+}
+
+const CLONE_NEWNET = 0x40000000;
+
+/**
+ * Runs `action` with the calling thread in another thread's network namespace, then goes
+ * back. -ESRCH if the other is gone. Only this thread moves (setns(2)).
+ */
+export function inNetworkNamespaceOf(tid: number, action: () => number): number {
+  const theirs = open(`/proc/${tid}/ns/net`, O_RDONLY | O_CLOEXEC);
+  if (theirs < 0) return -E.ESRCH;
+  const mine = open('/proc/thread-self/ns/net', O_RDONLY | O_CLOEXEC);
+  try {
+    const moved = setns(theirs, CLONE_NEWNET);
+    if (moved < 0) return moved;
+    try {
+      return action();
+    } finally {
+      setns(mine, CLONE_NEWNET);
+    }
+  } finally {
+    close(mine);
+    close(theirs);
+  }
+}

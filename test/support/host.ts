@@ -1,0 +1,159 @@
+/** Runs bpfns and guests against the real kernel, and proves that nothing is left behind. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { after, before } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { isDeepStrictEqual } from 'node:util';
+import { hostIds, kinds } from '../../src/sys/bpf.js';
+
+/** The repository: compiled tests live in build/js/test/support. */
+export const root = fileURLToPath(new URL('../../../..', import.meta.url));
+
+// Every test file has an agent of its own, so that none meets another's.
+process.env.BPFNS_RUN_DIR ??= `/run/bpfns-test-${process.pid}`;
+process.env.BPFNS_LINGER_MS ??= '300';
+export const runDir = process.env.BPFNS_RUN_DIR;
+
+export const bpfnsPath = `${root}bin/bpfns`;
+
+/** A compiled guest of test/guests. */
+export function guestPath(name: string): string {
+  return `${root}build/guests/${name}`;
+}
+
+/**
+ * Whether kernel tests can run, or why not. In CI a missing prerequisite is a failure.
+ * Use as `test('...', { skip: skipReason }, ...)`.
+ */
+export const skipReason: string | false = (() => {
+  const missing =
+    process.geteuid?.() !== 0 ? 'kernel tests need root' : !existsSync('/sys/fs/bpf') ? 'no bpffs' : false;
+  if (missing && process.env.CI) throw new Error(missing);
+  return missing;
+})();
+
+export interface Outcome {
+  /** The exit status, or 128 + the signal's number as a shell has it (137: killed, also by the time limit). */
+  readonly status: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a program to its end. A limit is always set: under a filter a lost answer would hang. */
+export function run(
+  command: readonly string[],
+  options: { timeoutSeconds?: number; env?: NodeJS.ProcessEnv; input?: string } = {},
+): Outcome {
+  const limit = options.timeoutSeconds ?? 60;
+  const { status, stdout, stderr, error } = spawnSync('timeout', ['-k', '1', String(limit), ...command], {
+    encoding: 'utf8',
+    env: { ...process.env, ...options.env },
+    input: options.input ?? '',
+    maxBuffer: 256 * 1024 * 1024,
+  });
+  if (error) throw error;
+  return { status: status ?? 137, stdout, stderr };
+}
+
+/** Runs `bpfns ARGS`. */
+export function bpfns(args: readonly string[], options: Parameters<typeof run>[1] = {}): Outcome {
+  return run([bpfnsPath, ...args], options);
+}
+
+/** A user with CAP_BPF and company, and without CAP_SYS_ADMIN: whom bpfns is for. */
+export const asContainerUser: readonly string[] = [
+  'setpriv',
+  '--reuid=65534',
+  '--regid=65534',
+  '--clear-groups',
+  '--bounding-set=-all,+bpf,+perfmon,+net_admin',
+  '--inh-caps=-all,+bpf,+perfmon,+net_admin',
+  '--ambient-caps=-all,+bpf,+perfmon,+net_admin',
+];
+
+/** Runs a shell script in a namespace of its own as the container user; `$P` is a bpffs directory of theirs. */
+export function inNamespace(
+  script: string,
+  options: { args?: readonly string[]; env?: NodeJS.ProcessEnv; timeoutSeconds?: number } = {},
+): Outcome {
+  return bpfns(['run', ...(options.args ?? []), '--', ...asContainerUser, 'sh', '-ec', script], {
+    env: { P: pinDirectory(), ...options.env },
+    ...(options.timeoutSeconds === undefined ? {} : { timeoutSeconds: options.timeoutSeconds }),
+  });
+}
+
+/** A directory in bpffs that the container user may pin into; {@link removePins} ends it. */
+export function pinDirectory(): string {
+  const path = `/sys/fs/bpf/bpfns-test-${process.pid}`;
+  if (!existsSync(path)) {
+    mkdirSync(path);
+    run(['chown', '65534', path]);
+    run(['chmod', '755', '/sys/fs/bpf']);
+  }
+  return path;
+}
+
+export function removePins(): void {
+  run(['rm', '-rf', `/sys/fs/bpf/bpfns-test-${process.pid}`]);
+}
+
+/** What of ours or a guest's could stay behind on a host. */
+export interface HostState {
+  readonly objects: Readonly<Record<string, readonly number[]>>;
+  readonly mounts: readonly string[];
+  readonly agents: readonly string[];
+  readonly runEntries: readonly string[];
+}
+
+export function hostState(): HostState {
+  return {
+    objects: Object.fromEntries(kinds.map((kind) => [kind, [...hostIds(kind)]])),
+    mounts: readFileSync('/proc/self/mounts', 'utf8').trimEnd().split('\n').sort(),
+    agents: agentsOf(runDir ?? ''),
+    runEntries: existsSync(runDir ?? '') ? readdirSync(runDir ?? '') : [],
+  };
+}
+
+/** Pids of agents that serve a run directory. */
+export function agentsOf(directory: string): string[] {
+  return readdirSync('/proc').filter((pid) => {
+    if (!/^\d+$/.test(pid)) return false;
+    try {
+      const isAgent = readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes('bpfns.js\0agent');
+      return isAgent && readFileSync(`/proc/${pid}/environ`, 'latin1').includes(`BPFNS_RUN_DIR=${directory}\0`);
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** Waits for the agent to leave by itself. @throws Error if it does not within 10 s */
+export async function agentGone(): Promise<void> {
+  await until(() => !existsSync(runDir ?? '') && agentsOf(runDir ?? '').length === 0, 'the agent has not left');
+}
+
+/** Waits until `condition` holds. */
+export async function until(condition: () => boolean, otherwise: string, seconds = 10): Promise<void> {
+  for (const end = Date.now() + seconds * 1000; !condition(); ) {
+    if (Date.now() > end) throw new Error(`${otherwise} within ${seconds} s`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** For use in a `describe`: after its tests nothing of ours is on the host that was not before. */
+export function leavesNothingBehind(): void {
+  let earlier: HostState;
+  before(() => {
+    earlier = hostState();
+  });
+  after(async () => {
+    removePins();
+    await agentGone();
+    // The kernel frees objects a moment after their last reference (RCU).
+    await until(() => isDeepStrictEqual(hostState(), earlier), 'the host has not gone back to what it was').catch(
+      () => undefined,
+    );
+    assert.deepEqual(hostState(), earlier);
+  });
+}
