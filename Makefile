@@ -50,3 +50,8 @@ GUESTS := $(patsubst test/guests/%.c,build/guests/%,$(wildcard test/guests/*.c))
 check: build $(GUESTS)
 	node --enable-source-maps build/js/tools/run-tests.js $(TESTS)
 TESTS ?= $(patsubst %.ts,build/js/%.js,$(shell find src test -name '*.test.ts'))
+
+.PHONY: lint
+lint: node_modules/.package-lock.json
+	npx biome check --error-on-warnings
+	npx oxlint --type-aware --deny-warnings

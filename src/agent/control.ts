@@ -49,7 +49,7 @@ export class ControlServer {
 
 function serve(socket: Socket, onRequest: OnRequest): void {
   const peer = peerCredentials(socket);
-  if (!peer || peer.uid !== 0) {
+  if (peer?.uid !== 0) {
     socket.end(`${JSON.stringify(errorReply('EACCES', 'only root may use the agent'))}\n`);
     return;
   }

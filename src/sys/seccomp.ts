@@ -138,7 +138,7 @@ const response = Buffer.alloc(seccomp_notif_resp.sizeof);
 function send(listener: number, id: Buffer, value: number, flags: number): number {
   id.copy(response, seccomp_notif_resp.id, 0, 8);
   response.writeBigInt64LE(value > 0 ? BigInt(value) : 0n, seccomp_notif_resp.val);
-  response.writeInt32LE(value < 0 ? value : 0, seccomp_notif_resp.error);
+  response.writeInt32LE(Math.min(value, 0), seccomp_notif_resp.error);
   response.writeUInt32LE(flags, seccomp_notif_resp.flags);
   return ioctl(listener, NOTIF_SEND, response);
 }
