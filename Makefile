@@ -8,6 +8,19 @@ BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -Wall -Werror -I/u
 BPF_OBJECTS := build/bpf/recorder.bpf.o build/bpf/inspect.bpf.o
 SOURCES := $(shell find src test tools -name '*.ts')
 
+.PHONY: demo
+demo:
+	tools/setup.sh test
+	$(MAKE) --no-print-directory build build/guests/attach
+	tools/demo.sh
+
+# Everything: set-up, build, formatter and linter, unit tests, tests on the real kernel.
+.PHONY: test
+test:
+	tools/setup.sh test
+	$(MAKE) --no-print-directory build lint
+	$(MAKE) --no-print-directory check
+
 .PHONY: build
 build: build/lib/bpfns.js build/js/.done
 

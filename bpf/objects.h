@@ -34,7 +34,8 @@ static __always_inline int kind_of_file(struct file *file)
 		return BPFNS_MAP;
 	if (is_named(name, "bpf-prog", 8) && !name[8])
 		return BPFNS_PROG;
-	if (is_named(name, "bpf_link", 8) && !name[8])
+	/* Created by bpf_link_prime(), opened again by bpf_link_new_fd(). */
+	if ((is_named(name, "bpf_link", 8) || is_named(name, "bpf-link", 8)) && !name[8])
 		return BPFNS_LINK;
 	if (is_named(name, "btf", 4))
 		return BPFNS_BTF;

@@ -143,7 +143,9 @@ const link = Buffer.alloc(64);
 const kindByLink: Readonly<Record<string, Kind | 'token'>> = {
   'anon_inode:bpf-map': 'map',
   'anon_inode:bpf-prog': 'prog',
+  // Created by bpf_link_prime(), opened again by bpf_link_new_fd().
   'anon_inode:bpf_link': 'link',
+  'anon_inode:bpf-link': 'link',
   'anon_inode:btf': 'btf',
   'anon_inode:bpf-token': 'token',
 };

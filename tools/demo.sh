@@ -1,0 +1,77 @@
+#!/bin/bash
+# Shows the main job on real objects: `make demo`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+pins=/sys/fs/bpf/bpfns-demo
+work=$(mktemp -d)
+chmod 755 "$work"
+cleanup() {
+	# The guests end when their end of the pipe closes.
+	exec 7>&- 8>&-
+	wait 2>/dev/null
+	rm -rf "$pins" "$work"
+}
+trap cleanup EXIT
+
+# Who bpfns is for: a user with CAP_BPF and company, without CAP_SYS_ADMIN.
+user=(setpriv --reuid=65534 --regid=65534 --clear-groups
+	--bounding-set=-all,+bpf,+perfmon,+net_admin
+	--inh-caps=-all,+bpf,+perfmon,+net_admin
+	--ambient-caps=-all,+bpf,+perfmon,+net_admin)
+
+bold=$'\e[1m' plain=$'\e[0m'
+[ -t 1 ] || bold='' plain=''
+say() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
+show() { # COMMAND; $label, if set, is printed instead of it
+	printf '$ %s\n' "${label:-$*}"
+	"$@" 2>&1 | sed 's/^/  /' || true
+}
+
+mkdir -p "$pins"
+chown 65534 "$pins"
+chmod 755 /sys/fs/bpf
+bpftool map create "$pins/host" type hash key 4 value 4 entries 8 name host_map
+
+say "1. A user with CAP_BPF, but without CAP_SYS_ADMIN, cannot list even their own BPF objects:"
+label='bpftool map list' show "${user[@]}" bpftool map list
+
+say "2. The same user, the same bpftool, under 'bpfns run'. It attaches a program, makes a map, and looks:"
+cat >"$work/guest.sh" <<-GUEST
+	build/guests/attach &
+	loader=\$!
+	until bpftool link show id 1 >/dev/null 2>&1; do sleep 0.1; done
+	bpftool map create $pins/\$1 type hash key 4 value 4 entries 8 name \$1
+	bpftool map update id 2 key 1 0 0 0 value 42 0 0 0
+	if [ "\$2" = talk ]; then
+	    for object in map prog link; do echo "\\$ bpftool \$object list"; bpftool \$object list | sed 's/^/  /'; done
+	    echo "\\$ bpftool map dump id 2"; bpftool map dump id 2 | sed 's/^/  /'
+	fi
+	echo ready >&9
+	read -r _ || true
+	kill \$loader
+GUEST
+mkfifo "$work/stop1" "$work/stop2" "$work/ready"
+guest() { # NAME talk|quiet FIFO
+	bin/bpfns run --name "$1" -- "${user[@]}" sh "$work/guest.sh" "$1" "$2" <"$3" 9>"$work/ready" &
+}
+guest web talk "$work/stop1"
+exec 7>"$work/stop1"
+read -r _ <"$work/ready"
+echo "   Ids start at 1, and the host's map is not there."
+
+say "3. A second namespace beside it has maps 1 and 2 of its own, and neither sees the other's:"
+guest db quiet "$work/stop2"
+exec 8>"$work/stop2"
+read -r _ <"$work/ready"
+show bin/bpfns ls
+
+say "4. The host sees everything under the kernel's own ids, and knows whose it is:"
+for kind in map link; do
+	echo "\$ bpfns $kind list"
+	bin/bpfns $kind list | awk 'NR == 1 || $2 != "init" || /host_map/' | sed 's/^/  /'
+done
+id=$(bin/bpfns map list | awk '$2 ~ /:db$/ && $5 == "db" { print $1; exit }')
+show bin/bpfns who map "$id"
+
+say "Done. The guests end now; with the last of them bpfns takes itself down."

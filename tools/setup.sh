@@ -1,0 +1,38 @@
+#!/bin/bash
+# Installs what the build and the tests need (Debian packages), and mounts what they look at.
+# Usage: tools/setup.sh build|test
+set -euo pipefail
+
+build_packages=(clang gcc libc6-dev libbpf-dev linux-libc-dev)
+test_packages=("${build_packages[@]}" bpftool bpftrace iproute2 util-linux)
+
+case ${1:-} in
+build) packages=("${build_packages[@]}") ;;
+test) packages=("${test_packages[@]}") ;;
+*) echo "usage: $0 build|test" >&2 && exit 2 ;;
+esac
+
+if [ "$(id -u)" != 0 ]; then
+	echo "$0: needs root, to install packages and mount file systems" >&2
+	exit 1
+fi
+
+missing=()
+for package in "${packages[@]}"; do
+	dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+done
+if [ ${#missing[@]} -gt 0 ]; then
+	echo "installing: ${missing[*]}"
+	export DEBIAN_FRONTEND=noninteractive
+	apt-get update -qq
+	apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+mount_if_absent() { # TYPE DIRECTORY
+	if ! findmnt -n -t "$1" "$2" >/dev/null; then
+		echo "mounting $1 at $2"
+		mount -t "$1" "$1" "$2"
+	fi
+}
+mount_if_absent bpf /sys/fs/bpf
+mount_if_absent tracefs /sys/kernel/tracing
