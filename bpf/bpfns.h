@@ -34,10 +34,12 @@ struct bpfns_namespace {
 	__u32 owner_uid;
 	__u64 user_ns;    /* inode of the owning user namespace */
 	__u64 created_ns; /* CLOCK_BOOTTIME */
+	__u32 max_namespaces; /* most namespaces below this one, 0: no limit of its own */
 	char name[BPFNS_NAME_LEN];
 };
 
 #define BPFNS_PINS_ANY 1 /* BPF_OBJ_GET may open pins of objects that are not visible */
+#define BPFNS_KEEP 2     /* created by name: lives without tasks and objects until removed */
 
 /* Map "counters", by namespace and kind. Written by the recorder only. */
 struct bpfns_counter_key {
@@ -86,6 +88,7 @@ struct bpfns_task {
 	__u32 ns;
 	__u32 cmd; /* the creating bpf() command under way, plus one; 0 if none */
 	__u32 newest[BPFNS_KINDS]; /* newest known id of each kind when it was entered */
+	__u32 next; /* set by the agent: the namespace of the child that the clone3() under way makes */
 };
 
 /* Array "status", one entry: what the recorder could not do. */
@@ -121,6 +124,7 @@ struct bpfns_holder {
 
 struct bpfns_member {
 	__u32 ns;
+	__u32 next; /* see struct bpfns_task */
 	__u32 pid;
 	__u32 tid;
 	char comm[16];

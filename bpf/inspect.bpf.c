@@ -57,9 +57,10 @@ int members(struct bpf_iter__task *ctx)
 	if (!task)
 		return 0;
 	state = bpf_task_storage_get(&tasks, task, 0, 0);
-	if (!state || state->ns == BPFNS_INIT)
+	if (!state || (state->ns == BPFNS_INIT && state->next == BPFNS_INIT))
 		return 0;
 	member.ns = state->ns;
+	member.next = state->next;
 	member.pid = task->tgid;
 	member.tid = task->pid;
 	bpf_probe_read_kernel_str(member.comm, sizeof(member.comm), task->comm);

@@ -20,6 +20,7 @@
 struct pt_regs {
 	unsigned long di;
 	unsigned long si;
+	unsigned long orig_ax;
 };
 
 struct super_block {

@@ -19,6 +19,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define MAX_USED_MAPS 64
 /* After the wrap: how many numbers in use are skipped before giving up. */
 #define MAX_TRIES 64
+#define NR_CLONE3 435
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -365,17 +366,37 @@ refused:;
 		__sync_fetch_and_add(&stat->refused, 1);
 }
 
+/*
+ * The namespace of a child about to run: its parent's, unless the agent found the
+ * request for a new one in this very clone3(). The mark is used up by any fork, so that
+ * one left by a clone3() that failed goes no further than the thread's next child.
+ */
+static __always_inline __u32 namespace_of_child(struct task_struct *parent, struct bpfns_task *state)
+{
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(parent);
+	__u32 next = state->next;
+
+	if (!next)
+		return state->ns;
+	state->next = 0;
+	return BPF_CORE_READ(regs, orig_ax) == NR_CLONE3 ? next : state->ns;
+}
+
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(task_forked, struct task_struct *parent, struct task_struct *child)
 {
 	struct bpfns_task *mine = bpf_task_storage_get(&tasks, parent, 0, 0);
 	struct bpfns_task *its;
+	__u32 ns;
 
-	if (!mine || mine->ns == BPFNS_INIT)
+	if (!mine)
+		return 0;
+	ns = namespace_of_child(parent, mine);
+	if (ns == BPFNS_INIT)
 		return 0;
 	its = bpf_task_storage_get(&tasks, child, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (its) {
-		its->ns = mine->ns;
+		its->ns = ns;
 	} else {
 		struct bpfns_status *stat = get_status();
 

@@ -2,26 +2,23 @@
  * The agent: one process for the machine. It starts on demand, serves every namespace,
  * and leaves, taking the recorder with it, when the last namespace is gone.
  */
-import { nameProblem, type Request, type RunReply, type RunRequest, type StatusReply } from '../control/protocol.js';
-import { type HostId, INIT, type Kind, kinds } from '../model/ids.js';
-import type { Namespace } from '../model/namespaces.js';
+import { readFileSync } from 'node:fs';
+import type { NamespaceReply, Request, StatusReply } from '../control/protocol.js';
+import type { HostId, Kind } from '../model/ids.js';
 import { HolderReader } from '../recorder/holders.js';
 import { Mirror } from '../recorder/mirror.js';
 import { Recorder } from '../recorder/recorder.js';
 import { readStatus } from '../recorder/records.js';
-import { bootTimeNs } from '../sys/clock.js';
-import { check, E, SyscallError } from '../sys/errno.js';
-import { close } from '../sys/libc.js';
-import { getFd, namespaceInode, openProcess } from '../sys/task.js';
 import type { Context } from './commands/context.js';
 import { ControlServer } from './control.js';
+import { Keeper } from './keeper.js';
 import { probeKernel } from './kernel-facts.js';
-import { Listeners } from './listeners.js';
 import type { OnFault } from './loop.js';
 import { OwnRights } from './own-rights.js';
 import { PathResolver } from './path-resolver.js';
+import { handleRequest } from './requests.js';
 
-/** How often dead objects and idle namespaces are looked for, in ms. */
+/** How often dead objects and unused namespaces are looked for, in ms. */
 const TICK = 500;
 /** Records checked per tick: bounds how long guests may wait behind it. */
 const SWEEP = 2048;
@@ -29,9 +26,16 @@ const SWEEP = 2048;
 export interface AgentOptions {
   /** How long to stay with nothing to do, in ms. */
   readonly lingerMs: number;
+  /** The most namespaces one user may own. */
+  readonly maxNamespacesPerUser: number;
   readonly onFault: OnFault;
-  /** Called once everything has been taken down. */
+  /** Called once the agent has ended its work. */
   readonly onExit: () => void;
+}
+
+/** What the kernel allows of its own namespaces: half the threads (user_namespaces(7), /proc/sys/user). */
+export function defaultMaxNamespaces(): number {
+  return Math.floor(Number(readFileSync('/proc/sys/kernel/threads-max', 'latin1')) / 2);
 }
 
 export class Agent {
@@ -39,7 +43,6 @@ export class Agent {
   readonly #recorder: Recorder;
   readonly #mirror: Mirror;
   readonly #context: Context;
-  readonly #listeners: Listeners;
   readonly #control: ControlServer;
   readonly #timer: NodeJS.Timeout;
   #idleSince = Date.now();
@@ -52,14 +55,15 @@ export class Agent {
     this.#recorder = Recorder.install();
     this.#mirror = new Mirror(this.#recorder);
     this.#toSweep = this.#mirror.model.everything();
+    const holders = new HolderReader();
     this.#context = {
       mirror: this.#mirror,
       facts,
       own: new OwnRights(),
       paths: new PathResolver(),
-      holders: new HolderReader(),
+      holders,
+      keeper: new Keeper(this.#mirror, holders, options.maxNamespacesPerUser),
     };
-    this.#listeners = new Listeners(this.#context, options.onFault, (namespace) => this.#removeIfUnused(namespace));
     this.#control = new ControlServer(
       (request, pid) => this.#handle(request, pid),
       () => {
@@ -73,65 +77,38 @@ export class Agent {
     return this.#control.listen();
   }
 
-  /** Takes everything down. Tasks still in a namespace get ENOSYS for trapped calls from now on. */
+  /**
+   * Ends. With no namespace left everything is taken down; else the recorder goes on in
+   * the kernel for the next agent, and trapped calls of the tasks there give ENOSYS.
+   */
   stop(): void {
     clearInterval(this.#timer);
     this.#control.close();
     this.#context.paths.close();
     this.#context.holders.close();
     this.#mirror.close();
-    this.#recorder.remove();
+    if (this.#hasNamespaces) this.#recorder.close();
+    else this.#recorder.remove();
     this.#options.onExit();
   }
 
-  #handle(request: Request, pid: number): RunReply | StatusReply {
-    switch (request.op) {
-      case 'run':
-        return this.#run(request, pid);
-      case 'status': {
-        const { lostObjects, lostTasks, ringOverflows } = readStatus(this.#recorder.mapFd('status'));
-        const namespaces = this.#mirror.model.all().length;
-        return { pid: process.pid, backend: this.#recorder.backend, namespaces, lostObjects, lostTasks, ringOverflows };
-      }
-    }
+  get #hasNamespaces(): boolean {
+    return this.#mirror.model.all().length > 1;
   }
 
-  #run(request: RunRequest, pid: number): RunReply {
-    const problem = request.name === '' ? undefined : nameProblem(request.name);
-    if (problem) throw new SyscallError(E.EINVAL, 'run', `cannot call a namespace '${request.name}': ${problem}`);
-    if (request.name !== '' && this.#mirror.model.all().some(({ spec }) => spec.name === request.name)) {
-      throw new SyscallError(E.EEXIST, 'run', `there is a namespace '${request.name}' already`);
-    }
-    const pidfd = check(openProcess(pid), 'pidfd_open', `cannot find the caller, process ${pid}`);
-    try {
-      const listener = check(
-        getFd(pidfd, request.listener),
-        'pidfd_getfd',
-        `cannot take the listener of process ${pid}`,
-      );
-      const namespace = this.#mirror.create({
-        parent: INIT,
-        name: request.name,
-        pinsAny: request.pins === 'any',
-        userNs: namespaceInode(pid, 'user'),
-        ownerUid: 0,
-        createdNs: bootTimeNs(),
-      });
-      this.#mirror.enter(pidfd, namespace);
-      this.#listeners.add(listener, namespace);
-      return { namespace: namespace.id };
-    } finally {
-      close(pidfd);
-    }
+  #handle(request: Request, pid: number): NamespaceReply | StatusReply {
+    if (request.op !== 'status') return handleRequest(request, pid, this.#context, this.#options.onFault);
+    const { lostObjects, lostTasks, ringOverflows } = readStatus(this.#recorder.mapFd('status'));
+    const namespaces = this.#mirror.model.all().length;
+    return { pid: process.pid, backend: this.#recorder.backend, namespaces, lostObjects, lostTasks, ringOverflows };
   }
 
   #tick(): void {
     this.#mirror.update();
     this.#mirror.checkOverflow();
     this.#sweep();
-    for (const namespace of this.#mirror.model.all()) this.#removeIfUnused(namespace);
-    const isIdle = this.#mirror.model.all().length === 1 && this.#control.connections === 0;
-    if (!isIdle) this.#idleSince = Date.now();
+    this.#context.keeper.collect();
+    if (this.#hasNamespaces || this.#control.connections > 0) this.#idleSince = Date.now();
     else if (Date.now() - this.#idleSince >= this.#options.lingerMs) this.stop();
   }
 
@@ -145,17 +122,5 @@ export class Agent {
       }
       this.#mirror.isAlive(...next.value);
     }
-  }
-
-  /** A namespace lives while it has a task, a child or a live object. */
-  #removeIfUnused(namespace: Namespace): void {
-    if (namespace.id === INIT || this.#listeners.count(namespace) > 0 || namespace.children.size > 0) return;
-    this.#mirror.update();
-    for (const kind of kinds) {
-      for (const host of namespace.owned[kind]) if (this.#mirror.isAlive(kind, host)) return;
-    }
-    this.#mirror.remove(namespace);
-    if (namespace.parent) this.#removeIfUnused(namespace.parent);
-    this.#idleSince = Date.now();
   }
 }

@@ -11,6 +11,7 @@ import {
   type Capabilities,
   effectiveCapabilities,
   getThreadFd,
+  isUserNsWithin,
   namespaceInode,
 } from '../sys/task.js';
 import type { OwnRights } from './own-rights.js';
@@ -101,7 +102,21 @@ export class Call {
 
   /** The namespace's rule: CAP_BPF or CAP_SYS_ADMIN in the user namespace that owns it. */
   get mayUseIds(): boolean {
-    return this.#userNs === this.namespace.spec.userNs && (this.#capabilities & (CAP_BPF | CAP_SYS_ADMIN)) !== 0n;
+    // The init user namespace is an ancestor of every other: its capabilities count in all.
+    const isInOwner = this.#userNs === this.namespace.spec.userNs || this.#userNs === this.#own.userNs;
+    return isInOwner && (this.#capabilities & (CAP_BPF | CAP_SYS_ADMIN)) !== 0n;
+  }
+
+  /** Its own user namespace: an inode. */
+  get userNs(): number {
+    return this.#userNs;
+  }
+
+  /** The same capability makes a child namespace, from the owner's user namespace or one below it. */
+  get mayMakeNamespace(): boolean {
+    if ((this.#capabilities & (CAP_BPF | CAP_SYS_ADMIN)) === 0n) return false;
+    const owner = this.namespace.spec.userNs;
+    return this.#userNs === owner || isUserNsWithin(this.tid, owner);
   }
 
   /** What the kernel's capable() would grant: capabilities in the init user namespace. */

@@ -1,13 +1,15 @@
 /** The loop: receive, read, decide and act (commands/), reply. One notification at a time. */
-import type { Namespace } from '../model/namespaces.js';
+import { INIT } from '../model/ids.js';
+import { isSameOrAncestor, type Namespace } from '../model/namespaces.js';
 import { MAX_STRUCT } from '../sys/bpf.js';
 import { E } from '../sys/errno.js';
-import { close } from '../sys/libc.js';
+import { close, SYS } from '../sys/libc.js';
 import { readMemory } from '../sys/memory.js';
 import { Notification, receive, reply, replyContinue, replyFd } from '../sys/seccomp.js';
-import { Call, CallerGone, type Reply } from './call.js';
+import { Call, CallerGone, type Needs, type Reply } from './call.js';
 import type { Context } from './commands/context.js';
-import { type Command, commands } from './commands/index.js';
+import { type Command, clone3Command, commands, unshareNeeds } from './commands/index.js';
+import { isPlainClone, unshare } from './commands/nesting.js';
 
 const COMMAND_MASK = 0xffff;
 const notification = new Notification();
@@ -16,59 +18,102 @@ const attr = Buffer.alloc(MAX_STRUCT);
 /** Called with what went wrong inside a handler: the caller got an error, the agent goes on. */
 export type OnFault = (command: string, error: unknown) => void;
 
+type Outcome = Reply | Promise<Reply>;
+
+/** A filter's listener, and the namespace that it was installed for: its tasks are there or below. */
+export interface Source {
+  readonly listener: number;
+  readonly namespace: Namespace;
+}
+
 /** Answers one notification of a listener that is readable; false if there was none after all. */
-export function serveOne(listener: number, namespace: Namespace, context: Context, onFault: OnFault): boolean {
+export function serveOne(source: Source, context: Context, onFault: OnFault): boolean {
+  const { listener } = source;
   if (receive(listener, notification) < 0) return false; // the caller was killed before we got to it
-  const command = notification.argument(0);
-  const entry: Command | undefined = (commands as Readonly<Record<number, Command>>)[command & COMMAND_MASK];
   try {
-    finish(listener, notification.buffer, answer(listener, namespace, command, entry, context), onFault);
+    finish(listener, notification.buffer, answer(source, context), onFault);
   } catch (error) {
     if (error instanceof CallerGone) return true;
     // A fault of ours must neither hang the caller nor let an id command through.
-    onFault(entry?.name ?? `command ${command}`, error);
+    onFault(`system call ${notification.number}, command ${notification.argument(0)}`, error);
     reply(listener, notification.buffer, -E.EPERM);
   }
   return true;
 }
 
-function answer(
-  listener: number,
-  namespace: Namespace,
-  command: number,
-  entry: Command | undefined,
-  context: Context,
-): Reply | Promise<Reply> {
+function answer(source: Source, context: Context): Outcome {
+  switch (notification.number) {
+    case SYS.bpf:
+      return answerBpf(source, context);
+    case SYS.clone3:
+      return isPlainClone(notification.tid, notification.pointer(0)) ? 'continue' : answerClone3(source, context);
+    case SYS.unshare:
+      return withCall(source, context, 0, -1, unshareNeeds, (call) =>
+        unshare(call, context, notification.argument(0), notification.argumentHigh(0)),
+      );
+    default:
+      return -E.ENOSYS; // not in the filter
+  }
+}
+
+function answerBpf(source: Source, context: Context): Outcome {
+  const command = notification.argument(0);
+  const entry: Command | undefined = (commands as Readonly<Record<number, Command>>)[command & COMMAND_MASK];
   if (!entry || (command > COMMAND_MASK && !context.facts.hasCommonAttrs)) return -E.EINVAL;
   const size = notification.argument(2);
-  const status = readAttr(size, context.facts.attrSize);
+  const status = readAttr(size, context.facts.attrSize, notification.pointer(1));
   if (status < 0) return status;
-  const call = new Call(
-    notification,
-    listener,
-    namespace,
-    { buffer: attr, size: Math.min(size, context.facts.attrSize), address: notification.pointer(1) },
-    entry.needs,
-    context.own,
-  );
+  const known = Math.min(size, context.facts.attrSize);
+  return withCall(source, context, known, notification.pointer(1), entry.needs, (call) => entry.handle(call, context));
+}
+
+function answerClone3(source: Source, context: Context): Outcome {
+  const size = notification.argument(1);
+  // What struct clone_args is too short or too long for is the kernel's to refuse.
+  if (size < 8 || size > MAX_STRUCT || notification.argumentHigh(1) !== 0) return 'continue';
+  attr.fill(0);
+  if (!readMemory(notification.tid, notification.pointer(0), attr, size)) return 'continue';
+  const { needs, handle } = clone3Command;
+  return withCall(source, context, size, notification.pointer(0), needs, (call) => handle(call, context));
+}
+
+function withCall(
+  source: Source,
+  context: Context,
+  size: number,
+  address: number,
+  needs: Needs,
+  use: (call: Call) => Outcome,
+): Outcome {
+  const namespace = namespaceOf(notification.tid, source.namespace, context);
+  const input = { buffer: attr, size, address };
+  const call = new Call(notification, source.listener, namespace, input, needs, context.own);
   try {
     context.mirror.update();
-    return entry.handle(call, context);
+    return use(call);
   } finally {
     call.close();
   }
 }
 
+/** Only where the filter's namespace has children does the task itself have to be asked. */
+function namespaceOf(tid: number, top: Namespace, { mirror }: Context): Namespace {
+  if (top.children.size === 0) return top;
+  const id = mirror.namespaceOfTask(tid);
+  const namespace = id === INIT ? undefined : mirror.model.get(id);
+  return namespace && isSameOrAncestor(top, namespace) ? namespace : top;
+}
+
 /** Fills `attr` as __sys_bpf() does: zero-extended, E2BIG for a set bit behind what the kernel knows. */
-function readAttr(size: number, kernelSize: number): number {
+function readAttr(size: number, kernelSize: number, address: number): number {
   if (size > MAX_STRUCT) return -E.E2BIG;
   attr.fill(0);
-  if (!readMemory(notification.tid, notification.pointer(1), attr, size)) return -E.EFAULT;
+  if (!readMemory(notification.tid, address, attr, size)) return -E.EFAULT;
   for (let i = kernelSize; i < size; i++) if (attr[i] !== 0) return -E.E2BIG;
   return 0;
 }
 
-function finish(listener: number, id: Buffer, outcome: Reply | Promise<Reply>, onFault: OnFault): void {
+function finish(listener: number, id: Buffer, outcome: Outcome, onFault: OnFault): void {
   if (outcome instanceof Promise) {
     const copy = Buffer.from(id.subarray(0, 8));
     outcome.then(

@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import { paths, runDir } from '../recorder/paths.js';
 import { flock } from '../sys/libc.js';
-import { Agent } from './agent.js';
+import { Agent, defaultMaxNamespaces } from './agent.js';
 
 const LOCK_EX = 2;
 const DEFAULT_LINGER_MS = 1000;
@@ -31,6 +31,7 @@ export async function agentMain(ready: number | undefined): Promise<void> {
     const lock = takeLock();
     const agent = new Agent({
       lingerMs: Number(process.env.BPFNS_LINGER_MS ?? DEFAULT_LINGER_MS),
+      maxNamespacesPerUser: Number(process.env.BPFNS_MAX_NAMESPACES ?? defaultMaxNamespaces()),
       onFault: (command, error) => log(`${command}: ${error instanceof Error ? error.stack : String(error)}`),
       onExit: () => leave(lock),
     });

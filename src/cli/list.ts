@@ -1,29 +1,13 @@
-/** `bpfns ls`, `bpfns map|prog|link|btf list`, `bpfns who`: the host's view, in words or JSON. */
+/** `bpfns map|prog|link|btf list`, `bpfns who`: the host's view, in words or JSON. */
 
 import { reasonsAlive } from '../host/alive.js';
-import { type HostObject, inventory, namespaceSummaries, readRecords } from '../host/inventory.js';
+import { type HostObject, inventory, readRecords } from '../host/inventory.js';
 import type { Kind } from '../model/ids.js';
 import { hostId } from '../model/ids.js';
-import { isSameOrAncestor, type Namespace, type Namespaces } from '../model/namespaces.js';
+import { isSameOrAncestor, type Namespace } from '../model/namespaces.js';
 import { CliError } from './cli-error.js';
+import { findNamespace } from './namespaces.js';
 import { type Column, json, table } from './output.js';
-
-const namespaceColumns: readonly Column<ReturnType<typeof namespaceSummaries>[number]>[] = [
-  { title: 'ID', align: 'right', value: ({ id }) => String(id) },
-  { title: 'NAME', value: ({ name }) => name },
-  { title: 'LEVEL', align: 'right', value: ({ level }) => String(level) },
-  { title: 'PARENT', align: 'right', value: ({ parent }) => (parent === null ? '' : String(parent)) },
-  { title: 'TASKS', align: 'right', value: ({ tasks }) => (tasks === null ? '' : String(tasks)) },
-  { title: 'MAPS', align: 'right', value: ({ objects }) => String(objects.map) },
-  { title: 'PROGS', align: 'right', value: ({ objects }) => String(objects.prog) },
-  { title: 'LINKS', align: 'right', value: ({ objects }) => String(objects.link) },
-  { title: 'BTFS', align: 'right', value: ({ objects }) => String(objects.btf) },
-];
-
-export function listNamespaces(asJson: boolean): string {
-  const namespaces = namespaceSummaries(readRecords());
-  return asJson ? json({ namespaces }) : table(namespaceColumns, namespaces);
-}
 
 const objectColumns: readonly Column<HostObject>[] = [
   { title: 'HOSTID', align: 'right', value: (object) => String(object.hostId) },
@@ -53,7 +37,7 @@ export function who(kind: Kind, id: number, asJson: boolean): string {
   const object = inventory([kind], records).find((each) => each.hostId === id);
   if (!object) throw new CliError(`no ${kind} has the host id ${id}: see 'bpfns ${kind} list'`);
   const visibleIn = chain(records.model.ownerOf(kind, hostId(id))).map((namespace) => ({
-    namespace: { id: namespace.id as number, name: namespace.spec.name },
+    namespace: { id: namespace.id as number, name: namespace.spec.name, path: namespace.path },
     id: records.model.idIn(namespace, kind, hostId(id)) as number,
   }));
   const keptAliveBy = reasonsAlive(object);
@@ -75,16 +59,10 @@ export function who(kind: Kind, id: number, asJson: boolean): string {
   ].join('\n');
 }
 
-function label({ id, name }: { readonly id: number; readonly name: string }): string {
-  return name === '' || id === 0 ? name || String(id) : `${id}:${name}`;
+function label({ id, path }: { readonly id: number; readonly path: string }): string {
+  return id === 0 || path === String(id) ? path : `${id}:${path}`;
 }
 
 function chain(namespace: Namespace): Namespace[] {
   return namespace.parent ? [...chain(namespace.parent), namespace] : [namespace];
-}
-
-function findNamespace(model: Namespaces, wanted: string): Namespace {
-  const found = model.all().find(({ id, spec }) => spec.name === wanted || String(id) === wanted);
-  if (!found) throw new CliError(`there is no namespace '${wanted}': see 'bpfns ls'`);
-  return found;
 }

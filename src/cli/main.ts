@@ -34,6 +34,16 @@ function hostIdArgument(text: string): number {
   return Number(text);
 }
 
+function count(text: string): number {
+  if (!/^\d+$/.test(text) || Number(text) > 0xffffffff) throw new InvalidArgumentError('Not a number.');
+  return Number(text);
+}
+
+function pidArgument(text: string): string {
+  if (!/^([1-9]\d*|self)$/.test(text)) throw new InvalidArgumentError('Not a process id.');
+  return text;
+}
+
 function requireRoot(what: string): void {
   if (process.geteuid?.() !== 0) throw new CliError(`${what} needs root`);
 }
@@ -48,36 +58,8 @@ function program(): Command {
     .exitOverride()
     .configureOutput({ writeErr: (text) => void writeSync(2, text), writeOut: (text) => out(text.trimEnd()) });
 
-  main
-    .command('run')
-    .description('run a command in a new BPF namespace; it replaces this process')
-    .option('--name <name>', 'a name for the namespace', '')
-    .addOption(
-      new Option('--pins <which>', "which pins may be opened: the namespace's own, or any")
-        .choices(['own', 'any'])
-        .default('own'),
-    )
-    .argument('<command...>', 'the command and its arguments')
-    .passThroughOptions()
-    .addHelpText(
-      'after',
-      '\nExit status: that of the command; 125 if bpfns fails, 126 if the command cannot be run, 127 if it is not found.',
-    )
-    .action(async (command: string[], options: { name: string; pins: 'own' | 'any' }) => {
-      requireRoot('run');
-      const { run } = await import('../launch/run.js');
-      process.exit(await run({ ...options, command }, warn));
-    });
-
-  main
-    .command('ls')
-    .description('list the namespaces')
-    .option('-j, --json', 'print JSON', false)
-    .action(async ({ json }: { json: boolean }) => {
-      requireRoot('ls');
-      out((await import('./list.js')).listNamespaces(json));
-    });
-
+  addRun(main);
+  addNamespaces(main);
   for (const kind of kinds) addKind(main, kind);
 
   main
@@ -114,6 +96,119 @@ function program(): Command {
   return main;
 }
 
+const EXIT_STATUS = `
+Exit status: that of the command; 125 if bpfns fails, 126 if the command cannot be run, 127 if it is not found.`;
+const pinsOption = (): Option =>
+  new Option('--pins <which>', "which pins may be opened: the namespace's own, or any")
+    .choices(['own', 'any'])
+    .default('own');
+
+function addRun(main: Command): void {
+  main
+    .command('run')
+    .description("run a command in a new BPF namespace below the caller's; it replaces this process")
+    .option('--name <name>', 'what the namespace is called while it lives', '')
+    .option('--parent <namespace>', 'the namespace to be below (id, name, pid:N); needs root')
+    .addOption(pinsOption())
+    .option('--no-nesting', 'do not trap clone3 and unshare: programs inside cannot make namespaces by them')
+    .argument('<command...>', 'the command and its arguments')
+    .passThroughOptions()
+    .addHelpText('after', EXIT_STATUS)
+    .action(async (command: string[], options: RunFlags) => {
+      if (options.parent !== undefined) requireRoot('run --parent');
+      const { run } = await import('../launch/run.js');
+      const { name, pins, parent } = options;
+      process.exit(await run({ name, pins, parent, nesting: options.nesting ? 'auto' : false, command }, warn));
+    });
+
+  main
+    .command('exec')
+    .description('run a command in a namespace that exists; it replaces this process')
+    .argument('<namespace>', 'id, name or pid:N')
+    .argument('<command...>', 'the command and its arguments')
+    .passThroughOptions()
+    .addHelpText('after', EXIT_STATUS)
+    .action(async (namespace: string, operands: string[]) => {
+      requireRoot('exec');
+      // Behind the namespace's name a '--' is an operand to the parser.
+      const command = operands[0] === '--' ? operands.slice(1) : operands;
+      if (command.length === 0) throw new CliError("exec needs a command: try 'bpfns exec --help'");
+      const { exec } = await import('../launch/run.js');
+      process.exit(await exec(namespace, command, warn));
+    });
+}
+
+interface RunFlags {
+  readonly name: string;
+  readonly pins: 'own' | 'any';
+  readonly parent?: string;
+  readonly nesting: boolean;
+}
+
+interface CreateFlags {
+  readonly parent: string;
+  readonly pins: 'own' | 'any';
+  readonly ownerUid: number;
+  readonly maxNamespaces: number;
+}
+
+function addNamespaces(main: Command): void {
+  main
+    .command('create')
+    .description('make a namespace that lives until it is removed, with or without tasks')
+    .argument('<name>', 'what it is called')
+    .option('--parent <namespace>', 'the namespace to be below', 'init')
+    .addOption(pinsOption())
+    .option('--owner-uid <uid>', 'the user it counts for', count, 0)
+    .option('--max-namespaces <n>', 'how many there may be below it; 0: no limit of its own', count, 0)
+    .action(async (name: string, options: CreateFlags) => {
+      requireRoot('create');
+      await (await import('./namespaces.js')).create({ name, ...options });
+    });
+
+  main
+    .command('rm')
+    .description('remove a namespace; what still uses it keeps it until that ends')
+    .argument('<namespace>', 'id or name')
+    .option('--objects', 'also detach and unpin the objects that keep it', false)
+    .option('-y, --yes', 'do not ask', false)
+    .action(async (namespace: string, options: { objects: boolean; yes: boolean }) => {
+      requireRoot('rm');
+      const text = await (await import('./namespaces.js')).remove(namespace, options);
+      if (text !== '') out(text);
+    });
+
+  main
+    .command('of')
+    .description("tell a process's namespace: bpf:[inode], name, level")
+    .argument('<pid>', 'a process or thread, or self', pidArgument)
+    .option('-j, --json', 'print JSON', false)
+    .action(async (pid: string, { json }: { json: boolean }) => {
+      requireRoot('of');
+      out(await (await import('./namespaces.js')).of(pid, json));
+    });
+
+  main
+    .command('ps')
+    .description('list the tasks in namespaces other than init')
+    .argument('[namespace]', 'only this one: id or name')
+    .option('-j, --json', 'print JSON', false)
+    .action(async (namespace: string | undefined, { json }: { json: boolean }) => {
+      requireRoot('ps');
+      out((await import('./namespaces.js')).ps(namespace, json));
+    });
+
+  main
+    .command('ls')
+    .description('list the namespaces')
+    .option('-j, --json', 'print JSON', false)
+    .option('-T, --tree', 'indent each below its parent', false)
+    .action(async ({ json, tree }: { json: boolean; tree: boolean }) => {
+      requireRoot('ls');
+      out((await import('./namespaces.js')).list(json, tree));
+    });
+}
+
 function addKind(main: Command, kind: Kind): void {
   main
     .command(kind)
@@ -128,8 +223,8 @@ function addKind(main: Command, kind: Kind): void {
     });
 }
 
-/** `run` owes its caller 125 for any failure of its own, as env(1) does. */
-const failure = process.argv[2] === 'run' ? EXIT_FAILED : 1;
+/** `run` and `exec` owe their caller 125 for any failure of their own, as env(1) does. */
+const failure = process.argv[2] === 'run' || process.argv[2] === 'exec' ? EXIT_FAILED : 1;
 try {
   await program().parseAsync();
 } catch (error) {

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { paths } from '../recorder/paths.js';
-import { type ErrorReply, MAX_LINE, type Request } from './protocol.js';
+import { type ErrorReply, formatRequest, MAX_LINE, type Request } from './protocol.js';
 
 /** The agent refused, or cannot be reached. */
 export class AgentError extends Error {
@@ -65,7 +65,7 @@ export class AgentClient {
           resolve(reply as T);
         }
       });
-      this.#socket.write(`${JSON.stringify(request)}\n`);
+      this.#socket.write(formatRequest(request));
     });
   }
 

@@ -8,26 +8,64 @@ export const PROTOCOL_VERSION = 1;
 /** The longest line either side accepts, in bytes. */
 export const MAX_LINE = 64 * 1024;
 
-/** Puts the calling process into a new namespace below init. Its filter must be installed already. */
+/** A namespace by id, path, 'self' (the caller's) or 'pid:N'. */
+export type NamespaceReference = string;
+export type PinsPolicy = 'own' | 'any';
+
+/** Puts the calling process into a new namespace. Its filter must be installed already. */
 export interface RunRequest {
   readonly op: 'run';
-  readonly version: number;
+  readonly parent: NamespaceReference;
   /** '' for none. */
   readonly name: string;
-  readonly pins: 'own' | 'any';
+  readonly pins: PinsPolicy;
   /** The listener's fd number in the calling process. */
   readonly listener: number;
 }
 
-export interface StatusRequest {
-  readonly op: 'status';
-  readonly version: number;
+/** Puts the calling process into a namespace that exists. */
+export interface JoinRequest {
+  readonly op: 'join';
+  readonly namespace: NamespaceReference;
+  readonly listener: number;
 }
 
-export type Request = RunRequest | StatusRequest;
+/** Makes a namespace that lives until it is removed. */
+export interface CreateRequest {
+  readonly op: 'create';
+  readonly parent: NamespaceReference;
+  readonly name: string;
+  readonly pins: PinsPolicy;
+  readonly ownerUid: number;
+  /** The most namespaces below it; 0 for no limit of its own. */
+  readonly maxNamespaces: number;
+}
 
-export interface RunReply {
-  readonly namespace: number;
+/** Lets a created namespace end: at once if it is empty, else with its last task, child or object. */
+export interface RemoveRequest {
+  readonly op: 'remove';
+  readonly namespace: NamespaceReference;
+}
+
+/** Which namespace that is. */
+export interface FindRequest {
+  readonly op: 'find';
+  readonly namespace: NamespaceReference;
+}
+
+export interface StatusRequest {
+  readonly op: 'status';
+}
+
+export type Request = RunRequest | JoinRequest | CreateRequest | RemoveRequest | FindRequest | StatusRequest;
+
+/** To everything but `status`. */
+export interface NamespaceReply {
+  readonly id: number;
+  readonly path: string;
+  readonly level: number;
+  /** Whether it still exists after the request. */
+  readonly exists: boolean;
 }
 
 export interface StatusReply {
@@ -43,7 +81,28 @@ export interface ErrorReply {
   readonly error: { readonly code: string; readonly message: string };
 }
 
-/** Why a line is no request, or the request itself. */
+const fields = {
+  text: (value: unknown) => typeof value === 'string' && value.length <= 4096,
+  count: (value: unknown) => typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 0xffffffff,
+  pins: (value: unknown) => value === 'own' || value === 'any',
+} as const;
+
+/** Every request's fields and what each must be. */
+const shapes: Readonly<Record<Request['op'], Readonly<Record<string, keyof typeof fields>>>> = {
+  run: { parent: 'text', name: 'text', pins: 'pins', listener: 'count' },
+  join: { namespace: 'text', listener: 'count' },
+  create: { parent: 'text', name: 'text', pins: 'pins', ownerUid: 'count', maxNamespaces: 'count' },
+  remove: { namespace: 'text' },
+  find: { namespace: 'text' },
+  status: {},
+};
+
+/** A line for a request. */
+export function formatRequest(request: Request): string {
+  return `${JSON.stringify({ version: PROTOCOL_VERSION, ...request })}\n`;
+}
+
+/** The request in a line, or why it is none. */
 export function parseRequest(line: string): Request | string {
   let value: unknown;
   try {
@@ -52,15 +111,16 @@ export function parseRequest(line: string): Request | string {
     return 'not JSON';
   }
   if (typeof value !== 'object' || value === null) return 'not an object';
-  const { op, version, name, pins, listener } = value as Record<string, unknown>;
-  if (version !== PROTOCOL_VERSION) return `protocol version ${String(version)}, expected ${PROTOCOL_VERSION}`;
-  if (op === 'status') return { op, version };
-  if (op !== 'run') return `unknown op '${String(op)}'`;
-  if (typeof name !== 'string') return 'name must be a string';
-  if (pins !== 'own' && pins !== 'any') return "pins must be 'own' or 'any'";
-  if (typeof listener !== 'number' || !Number.isInteger(listener) || listener < 0)
-    return 'listener must be a fd number';
-  return { op, version, name, pins, listener };
+  const given = value as Record<string, unknown>;
+  if (given.version !== PROTOCOL_VERSION) {
+    return `protocol version ${String(given.version)}, expected ${PROTOCOL_VERSION}`;
+  }
+  const op = Object.keys(shapes).find((name) => name === given.op) as Request['op'] | undefined;
+  if (!op) return `unknown op '${String(given.op)}'`;
+  for (const [field, type] of Object.entries(shapes[op])) {
+    if (!fields[type](given[field])) return `bad ${field}`;
+  }
+  return given as unknown as Request;
 }
 
 /** Why a namespace may not be called that, or undefined: names appear in listings and on command lines. */

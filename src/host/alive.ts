@@ -3,6 +3,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Kind, kinds } from '../model/ids.js';
 import { bpf, getNextId, hostIds, mapLookup, withObject } from '../sys/bpf.js';
+import { check } from '../sys/errno.js';
 import { bpf_attach_type, bpf_attr, bpf_cmd } from '../sys/kernel.gen.js';
 import { addressOf, close, O_DIRECTORY, O_RDONLY, open } from '../sys/libc.js';
 import { cgroup2Mount } from './cgroups.js';
@@ -16,7 +17,9 @@ export function reasonsAlive(object: HostObject): string[] {
     ...object.pins.map((path) => `the pin ${path}`),
     ...referrers(object.kind, object.hostId),
     ...(object.kind === 'map' || object.kind === 'prog' ? elements(object.kind, object.hostId) : []),
-    ...(object.kind === 'prog' ? cgroupAttachments(object.hostId) : []),
+    ...(object.kind === 'prog'
+      ? cgroupAttachments(object.hostId).map(({ path, type }) => `an attachment to cgroup ${path} (${type})`)
+      : []),
     ...(object.kind === 'btf' && object.type === 'kernel' ? ['the kernel itself'] : []),
   ];
 }
@@ -65,51 +68,77 @@ function holdsElement(map: number, host: number): boolean {
   return false;
 }
 
-/** Attach types of cgroups: those whose names say so, plus the two device and skb ones that do too. */
+/** Attach types of cgroups, by the names of enum bpf_attach_type. */
 const cgroupTypes = Object.entries(bpf_attach_type).filter(([name]) => name.startsWith('BPF_CGROUP_'));
 const MAX_CGROUPS = 4096;
 
-/** Cgroups it is attached to without a link (BPF_PROG_ATTACH). */
-function cgroupAttachments(host: number): string[] {
+export interface CgroupAttachment {
+  /** In the v2 hierarchy: '/' for its root. */
+  readonly path: string;
+  /** 'cgroup_inet_egress', ... */
+  readonly type: string;
+  /** @throws SyscallError */
+  readonly detach: () => void;
+}
+
+/** Cgroups that a program is attached to without a link (BPF_PROG_ATTACH). */
+export function cgroupAttachments(prog: number): CgroupAttachment[] {
   const root = cgroup2Mount();
-  if (!root || getNextId('prog', host - 1) !== host) return [];
-  const found: string[] = [];
+  if (!root || getNextId('prog', prog - 1) !== prog) return [];
+  const found: CgroupAttachment[] = [];
   const waiting = [root];
   for (let i = 0; i < MAX_CGROUPS; i++) {
-    const path = waiting.shift();
-    if (path === undefined) break;
-    const fd = open(path, O_RDONLY | O_DIRECTORY);
-    if (fd < 0) continue;
-    for (const [name, type] of cgroupTypes) {
-      const attached = queryCgroup(fd, type);
-      // A program behind a link is listed as the link's.
-      if (attached.some(({ prog, link }) => prog === host && link === 0)) {
-        found.push(
-          `attached to cgroup ${path.slice(root.length) || '/'} as ${name.slice('BPF_'.length).toLowerCase()}`,
-        );
-      }
+    const directory = waiting.shift();
+    if (directory === undefined) break;
+    for (const [name, type] of attachedTypes(directory, prog)) {
+      const path = directory.slice(root.length) || '/';
+      found.push({ path, type: name, detach: () => detachFrom(directory, type, prog) });
     }
-    close(fd);
-    for (const entry of readdirSync(path, { withFileTypes: true })) {
-      if (entry.isDirectory()) waiting.push(join(path, entry.name));
+    for (const entry of readdirSync(directory, { withFileTypes: true })) {
+      if (entry.isDirectory()) waiting.push(join(directory, entry.name));
     }
   }
   return found;
 }
 
-function queryCgroup(fd: number, type: number): Array<{ prog: number; link: number }> {
+function attachedTypes(directory: string, prog: number): Array<readonly [name: string, type: number]> {
+  const fd = open(directory, O_RDONLY | O_DIRECTORY);
+  if (fd < 0) return [];
+  try {
+    return cgroupTypes
+      .filter(([, type]) => queryCgroup(fd, type).includes(prog))
+      .map(([name, type]) => [name.slice('BPF_'.length).toLowerCase(), type] as const);
+  } finally {
+    close(fd);
+  }
+}
+
+/** Programs attached to a cgroup itself; those behind links included. */
+function queryCgroup(fd: number, type: number): number[] {
   const MAX = 64;
   const progs = Buffer.alloc(MAX * 4);
-  const links = Buffer.alloc(MAX * 4);
-  const call = Buffer.alloc(bpf_attr.query_revision + 8);
+  const call = Buffer.alloc(bpf_attr.query_prog_attach_flags);
   call.writeInt32LE(fd, bpf_attr.query_target_fd);
   call.writeUInt32LE(type, bpf_attr.query_attach_type);
   call.writeUInt32LE(MAX, bpf_attr.query_prog_cnt);
   call.writeBigUInt64LE(addressOf(progs), bpf_attr.query_prog_ids);
   if (bpf(bpf_cmd.BPF_PROG_QUERY, call, call.length) < 0) return [];
   const count = Math.min(call.readUInt32LE(bpf_attr.query_prog_cnt), MAX);
-  return Array.from({ length: count }, (_, i) => ({
-    prog: progs.readUInt32LE(i * 4),
-    link: links.readUInt32LE(i * 4),
-  }));
+  return Array.from({ length: count }, (_, i) => progs.readUInt32LE(i * 4));
+}
+
+function detachFrom(directory: string, type: number, prog: number): void {
+  const target = check(open(directory, O_RDONLY | O_DIRECTORY), 'open', `cannot open cgroup '${directory}'`);
+  try {
+    const result = withObject('prog', prog, (fd) => {
+      const attr = Buffer.alloc(bpf_attr.attach_flags);
+      attr.writeInt32LE(target, bpf_attr.target_fd);
+      attr.writeInt32LE(fd, bpf_attr.attach_bpf_fd);
+      attr.writeUInt32LE(type, bpf_attr.attach_type);
+      return bpf(bpf_cmd.BPF_PROG_DETACH, attr, attr.length);
+    });
+    check(result ?? 0, 'bpf', 'cannot detach it');
+  } finally {
+    close(target);
+  }
 }

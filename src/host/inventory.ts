@@ -4,8 +4,8 @@
  * works without one (then everything belongs to init).
  */
 import { existsSync } from 'node:fs';
-import { type HostId, hostId, type Kind, kinds } from '../model/ids.js';
-import { type Namespace, Namespaces } from '../model/namespaces.js';
+import { type HostId, hostId, type Kind } from '../model/ids.js';
+import { Namespaces } from '../model/namespaces.js';
 import { HolderReader } from '../recorder/holders.js';
 import { paths } from '../recorder/paths.js';
 import { type Creator, forEachBtfNumber, forEachObject, readNamespaces } from '../recorder/records.js';
@@ -26,7 +26,7 @@ export interface Process {
 export interface HostObject {
   readonly kind: Kind;
   readonly hostId: number;
-  readonly namespace: { readonly id: number; readonly name: string };
+  readonly namespace: { readonly id: number; readonly name: string; readonly path: string };
   /** In its namespace. */
   readonly id: number;
   readonly name: string;
@@ -112,7 +112,7 @@ function describe(
   return {
     kind,
     hostId: host,
-    namespace: { id: owner.id, name: owner.spec.name },
+    namespace: { id: owner.id, name: owner.spec.name, path: owner.path },
     id: model.idIn(owner, kind, host),
     name: details.name,
     type: details.type,
@@ -150,42 +150,4 @@ function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): Map<string
   const groups = new Map<string, T[]>();
   for (const item of items) groups.set(keyOf(item), [...(groups.get(keyOf(item)) ?? []), item]);
   return groups;
-}
-
-/** One namespace; this is also the JSON of `bpfns ls`. */
-export interface NamespaceSummary {
-  readonly id: number;
-  readonly name: string;
-  readonly level: number;
-  readonly parent: number | null;
-  /** Processes in it; null for init, where everybody else is. */
-  readonly tasks: number | null;
-  /** Live objects it owns. */
-  readonly objects: Readonly<Record<Kind, number>>;
-}
-
-/** Every namespace, init first. @throws SyscallError */
-export function namespaceSummaries({ model }: Records): NamespaceSummary[] {
-  const live = new Map(kinds.map((kind) => [kind, [...hostIds(kind)]]));
-  const tasks = new Map<number, Set<number>>();
-  if (model.all().length > 1) {
-    const reader = new HolderReader();
-    for (const { ns, pid } of reader.members()) tasks.set(ns, (tasks.get(ns) ?? new Set()).add(pid));
-    reader.close();
-  }
-  const countOwned = (namespace: Namespace, kind: Kind): number =>
-    (live.get(kind) ?? []).filter((host) => model.ownerOf(kind, hostId(host)) === namespace).length;
-  return model.all().map((namespace) => ({
-    id: namespace.id,
-    name: namespace.spec.name,
-    level: namespace.level,
-    parent: namespace.parent?.id ?? null,
-    tasks: namespace === model.init ? null : (tasks.get(namespace.id)?.size ?? 0),
-    objects: {
-      map: countOwned(namespace, 'map'),
-      prog: countOwned(namespace, 'prog'),
-      link: countOwned(namespace, 'link'),
-      btf: countOwned(namespace, 'btf'),
-    },
-  }));
 }

@@ -1,12 +1,19 @@
-/** `bpfns run`: this process becomes CMD, in a namespace of its own. */
+/** `bpfns run` and `bpfns exec`: this process becomes CMD, in a namespace. */
 import { readFileSync } from 'node:fs';
 import { trappedCommands } from '../agent/trapped.js';
 import { AgentClient } from '../control/client.js';
-import { PROTOCOL_VERSION, type RunReply } from '../control/protocol.js';
-import { check, E, errnoName } from '../sys/errno.js';
+import {
+  type JoinRequest,
+  type NamespaceReply,
+  nameProblem,
+  type PinsPolicy,
+  type RunRequest,
+} from '../control/protocol.js';
+import { check, E, errnoName, SyscallError } from '../sys/errno.js';
 import { close, cStrings, execvp } from '../sys/libc.js';
 import { buildFilter, installFilter } from '../sys/seccomp.js';
 import { restoreInherited } from './inherited.js';
+import { enterChild, kernelUsesBit34 } from './nesting.js';
 
 /** Exit statuses of bpfns itself, as of env(1) and timeout(1). */
 export const EXIT_FAILED = 125;
@@ -16,34 +23,71 @@ export const EXIT_NOT_FOUND = 127;
 export interface RunOptions {
   /** '' for none. */
   readonly name: string;
-  readonly pins: 'own' | 'any';
+  readonly pins: PinsPolicy;
+  /** The namespace to be the parent; undefined for the caller's own. */
+  readonly parent: string | undefined;
+  /** Whether clone3() and unshare() make child namespaces inside; 'auto': where the kernel leaves bit 34 free. */
+  readonly nesting: boolean | 'auto';
   /** The command and its arguments, at least one. */
   readonly command: readonly string[];
 }
 
+type Warn = (line: string) => void;
+
 /** Replaces the process by the command. Returns only if that failed: the exit status, after telling why. */
-export async function run(options: RunOptions, warn: (line: string) => void): Promise<number> {
+export async function run(options: RunOptions, warn: Warn): Promise<number> {
+  const { name, pins, parent } = options;
+  const isNested = parent === undefined && enterOwnChild(name, pins);
+  if (!isNested) {
+    const request = { op: 'run', parent: parent ?? 'init', name, pins } as const;
+    await enterThroughAgent(request, options.nesting);
+  }
+  return become(options.command, warn);
+}
+
+/** As {@link run}, in a namespace that exists. */
+export async function exec(namespace: string, command: readonly string[], warn: Warn): Promise<number> {
+  await enterThroughAgent({ op: 'join', namespace }, 'auto');
+  return become(command, warn);
+}
+
+/** Inside a namespace its own agent does it; false outside, where no kernel knows the command. */
+function enterOwnChild(name: string, pins: PinsPolicy): boolean {
+  const problem = name === '' ? undefined : nameProblem(name);
+  if (problem) throw new SyscallError(E.EINVAL, 'run', `cannot call a namespace '${name}': ${problem}`);
+  const result = enterChild(name, pins);
+  if (result !== -E.EINVAL) {
+    check(result, 'bpf', `cannot make a child of this process's namespace${name ? ` called '${name}'` : ''}`);
+    return true;
+  }
+  if (process.geteuid?.() !== 0) throw new SyscallError(E.EPERM, 'run', 'outside a namespace this needs root');
+  return false;
+}
+
+async function enterThroughAgent(
+  request: Omit<RunRequest, 'listener'> | Omit<JoinRequest, 'listener'>,
+  nesting: boolean | 'auto',
+): Promise<void> {
   // First the agent: one started after the filter would be in the namespace itself.
   const agent = await AgentClient.connectOrStart();
-  const filter = buildFilter(trappedCommands);
-  const listener = check(installFilter(filter), 'seccomp', installProblem());
-  await agent.ask<RunReply>({ op: 'run', version: PROTOCOL_VERSION, name: options.name, pins: options.pins, listener });
+  const filter = buildFilter(trappedCommands, nesting === 'auto' ? !kernelUsesBit34() : nesting);
+  const listener = check(installFilter(filter), 'seccomp', installProblem);
+  await agent.ask<NamespaceReply>({ ...request, listener });
   agent.close();
   // Who holds its own listener hangs in its first trapped call.
   close(listener);
-
-  const { array, keep } = cStrings(argumentBytes(options.command.length));
-  restoreInherited();
-  const errno = -execvp(keep[0] ?? Buffer.alloc(1), array);
-  warn(`cannot run '${options.command[0]}': ${errnoName(errno)}`);
-  return errno === E.ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
 }
 
-function installProblem(): string {
-  return (
-    'cannot put the seccomp filter in place (EBUSY: another agent traps calls of this process already; ' +
-    'EACCES: CAP_SYS_ADMIN is missing)'
-  );
+const installProblem =
+  'cannot put the seccomp filter in place (EBUSY: another agent traps calls of this process already; ' +
+  'EACCES: CAP_SYS_ADMIN is missing)';
+
+function become(command: readonly string[], warn: Warn): number {
+  const { array, keep } = cStrings(argumentBytes(command.length));
+  restoreInherited();
+  const errno = -execvp(keep[0] ?? Buffer.alloc(1), array);
+  warn(`cannot run '${command[0]}': ${errnoName(errno)}`);
+  return errno === E.ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
 }
 
 /** The last `count` arguments as bytes: process.argv has lost what is not UTF-8. */

@@ -16,3 +16,6 @@ export const INVISIBLE = 0 as NsId;
 export const hostId = (id: number): HostId => id as HostId;
 export const nsId = (id: number): NsId => id as NsId;
 export const namespaceId = (id: number): NamespaceId => id as NamespaceId;
+
+/** The number in `bpf:[N]`, which names a namespace as the links in /proc/PID/ns do theirs. */
+export const inodeOf = (id: NamespaceId): number => 0xb9f00000 + id;

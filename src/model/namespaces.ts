@@ -18,7 +18,14 @@ export interface NamespaceSpec {
   readonly ownerUid: number;
   /** Nanoseconds of CLOCK_BOOTTIME. */
   readonly createdNs: bigint;
+  /** Whether it was created by name, to live without tasks and objects. */
+  readonly keep: boolean;
+  /** The most namespaces there may be below it; 0 if it sets no limit. */
+  readonly maxNamespaces: number;
 }
+
+/** The deepest level below init, as for PID namespaces. */
+export const MAX_LEVEL = 32;
 
 export class Namespace {
   readonly spec: NamespaceSpec;
@@ -39,9 +46,12 @@ export class Namespace {
     btf: new Set(),
   };
   readonly children = new Set<Namespace>();
+  /** Lives without tasks and objects until this is taken back. */
+  keep: boolean;
 
   constructor(spec: NamespaceSpec, parent: Namespace | undefined) {
     this.spec = spec;
+    this.keep = spec.keep;
     this.parent = parent;
     this.level = parent ? parent.level + 1 : 0;
   }
@@ -50,9 +60,18 @@ export class Namespace {
     return this.spec.id;
   }
 
-  /** Whether it owns an object of any kind. */
-  get ownsObjects(): boolean {
-    return kinds.some((kind) => this.owned[kind].size > 0);
+  /**
+   * What people call it: the names from the top down, 'web' or 'web/build'; a namespace
+   * without a name stands as its id.
+   */
+  get path(): string {
+    const own = this.spec.name === '' ? String(this.id) : this.spec.name;
+    return this.parent?.parent ? `${this.parent.path}/${own}` : own;
+  }
+
+  /** Namespaces below it, at any depth. */
+  get descendants(): number {
+    return [...this.children].reduce((sum, child) => sum + 1 + child.descendants, 0);
   }
 }
 
@@ -81,7 +100,17 @@ export class Namespaces {
 
   constructor() {
     this.init = new Namespace(
-      { id: INIT, parent: INIT, name: 'init', pinsAny: true, userNs: 0, ownerUid: 0, createdNs: 0n },
+      {
+        id: INIT,
+        parent: INIT,
+        name: 'init',
+        pinsAny: true,
+        userNs: 0,
+        ownerUid: 0,
+        createdNs: 0n,
+        keep: true,
+        maxNamespaces: 0,
+      },
       undefined,
     );
     this.#byId.set(INIT, this.init);
@@ -89,6 +118,12 @@ export class Namespaces {
 
   get(id: NamespaceId): Namespace | undefined {
     return this.#byId.get(id);
+  }
+
+  /** By id or path. */
+  find(reference: string): Namespace | undefined {
+    if (/^\d+$/.test(reference)) return this.get(Number(reference) as NamespaceId);
+    return this.all().find((namespace) => namespace.path === reference);
   }
 
   /** All of them, parents before children. */

@@ -19,6 +19,8 @@ export interface Holder {
 
 export interface Member {
   readonly ns: number;
+  /** The namespace its next child will be in, if one was just made for it; else 0. */
+  readonly next: number;
   readonly pid: number;
   readonly tid: number;
   readonly comm: string;
@@ -44,6 +46,7 @@ export class HolderReader {
   members(): Member[] {
     return this.#iterate('members', bpfns_member.sizeof, (record) => ({
       ns: record.readUInt32LE(bpfns_member.ns),
+      next: record.readUInt32LE(bpfns_member.next),
       pid: record.readUInt32LE(bpfns_member.pid),
       tid: record.readUInt32LE(bpfns_member.tid),
       comm: text(record, bpfns_member.comm),

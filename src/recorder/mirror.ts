@@ -8,7 +8,7 @@ import { type Namespace, type NamespaceSpec, Namespaces } from '../model/namespa
 import { getNextId, mapDelete, mapLookup, mapUpdate, withObject } from '../sys/bpf.js';
 import { btfInfo } from '../sys/btf-info.js';
 import { bpfns_event, bpfns_task } from '../sys/contract.gen.js';
-import { check } from '../sys/errno.js';
+import { E } from '../sys/errno.js';
 import { Ring } from '../sys/libbpf.js';
 import { close } from '../sys/libc.js';
 import { openThread } from '../sys/task.js';
@@ -64,20 +64,30 @@ export class Mirror {
     return true;
   }
 
-  /** Creates a namespace and numbers the kernel's BTF in it. @throws SyscallError */
-  create(spec: Omit<NamespaceSpec, 'id'>): Namespace {
+  /** Creates a namespace and numbers the kernel's BTF in it. @returns -errno; ENOSPC if there is no room */
+  create(spec: Omit<NamespaceSpec, 'id'>): Namespace | number {
     const id = namespaceId(this.#nextNamespace++);
     const namespace = this.model.add({ ...spec, id });
-    if (!namespace) throw new Error(`no namespace ${spec.parent} to be the parent`);
-    for (const kind of kinds) {
-      const result = mapUpdate(this.#recorder.mapFd('counters'), counterKey(id, kind), newCounter());
-      check(result, 'bpf', 'cannot create the number spaces of a namespace');
-    }
+    if (!namespace) return -E.ENOENT;
     const value = encodeNamespace(namespace.spec, namespace.level);
-    check(mapUpdate(this.#recorder.mapFd('namespaces'), idKey(id), value), 'bpf', 'cannot create a namespace');
+    const written = [
+      ...kinds.map((kind) => mapUpdate(this.#recorder.mapFd('counters'), counterKey(id, kind), newCounter())),
+      mapUpdate(this.#recorder.mapFd('namespaces'), idKey(id), value),
+    ];
+    if (written.some((result) => result < 0)) {
+      this.remove(namespace);
+      return -E.ENOSPC;
+    }
     this.#findKernelBtf();
     for (const host of this.#kernelBtf) this.#number(namespace, host);
     return namespace;
+  }
+
+  /** Whether a namespace lives without tasks and objects. */
+  setKeep(namespace: Namespace, keep: boolean): void {
+    namespace.keep = keep;
+    const value = encodeNamespace({ ...namespace.spec, keep }, namespace.level);
+    mapUpdate(this.#recorder.mapFd('namespaces'), idKey(namespace.id), value);
   }
 
   /** Removes a namespace that has no child and owns nothing. */
@@ -113,7 +123,7 @@ export class Mirror {
     }
   }
 
-  /** The namespace of a thread or process; init's if it is in none or gone. */
+  /** The namespace of a thread; init's if it is in none or gone. */
   namespaceOfTask(tid: number): NamespaceId {
     const pidfd = openThread(tid, () => tid);
     if (pidfd < 0) return INIT;
@@ -123,12 +133,25 @@ export class Mirror {
     return found < 0 ? INIT : namespaceId(value.readUInt32LE(bpfns_task.ns));
   }
 
-  /** Puts the process behind a pidfd, and what it forks from now on, into a namespace. @throws SyscallError */
-  enter(pidfd: number, namespace: Namespace): void {
+  /** Puts the thread behind a pidfd, and what it forks from now on, into a namespace. @returns -errno */
+  enter(pidfd: number, namespace: Namespace): number {
+    return this.#mark(pidfd, namespace.id, INIT);
+  }
+
+  /** The child of the clone3() that this thread waits in will start in `next`; init: in the thread's own. */
+  setNext(tid: number, own: NamespaceId, next: NamespaceId): number {
+    const pidfd = openThread(tid, () => tid);
+    if (pidfd < 0) return pidfd;
+    const result = this.#mark(pidfd, own, next);
+    close(pidfd);
+    return result;
+  }
+
+  #mark(pidfd: number, ns: NamespaceId, next: NamespaceId): number {
     const value = Buffer.alloc(bpfns_task.sizeof);
-    value.writeUInt32LE(namespace.id, bpfns_task.ns);
-    const result = mapUpdate(this.#recorder.mapFd('tasks'), idKey(pidfd), value);
-    check(result, 'bpf', `cannot put a process into namespace ${namespace.id}`);
+    value.writeUInt32LE(ns, bpfns_task.ns);
+    value.writeUInt32LE(next, bpfns_task.next);
+    return mapUpdate(this.#recorder.mapFd('tasks'), idKey(pidfd), value);
   }
 
   close(): void {

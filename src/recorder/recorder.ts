@@ -93,11 +93,16 @@ export class Recorder {
       : context.readUInt32LE(bpfns_number.id);
   }
 
+  /** Closes our handles; what is pinned goes on. */
+  close(): void {
+    for (const link of this.#links) link.close();
+    this.#object.close();
+  }
+
   /** Detaches everything and removes every trace. */
   remove(): void {
     rmSync(paths.links, { recursive: true, force: true });
-    for (const link of this.#links) link.close();
-    this.#object.close();
+    this.close();
     umount2(paths.bpffs, 0);
     rmSync(paths.bpffs, { recursive: true, force: true });
   }

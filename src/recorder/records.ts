@@ -4,6 +4,7 @@ import { type HostId, hostId, type Kind, kinds, type NamespaceId, type NsId, nam
 import type { NamespaceSpec } from '../model/namespaces.js';
 import { mapForEach, mapLookup } from '../sys/bpf.js';
 import {
+  BPFNS_KEEP,
   BPFNS_NAME_LEN,
   BPFNS_PINS_ANY,
   bpfns_counter,
@@ -96,6 +97,8 @@ export function readNamespaces(fd: number): NamespaceSpec[] {
         userNs: Number(value.readBigUInt64LE(bpfns_namespace.user_ns)),
         ownerUid: value.readUInt32LE(bpfns_namespace.owner_uid),
         createdNs: value.readBigUInt64LE(bpfns_namespace.created_ns),
+        keep: (value.readUInt32LE(bpfns_namespace.flags) & BPFNS_KEEP) !== 0,
+        maxNamespaces: value.readUInt32LE(bpfns_namespace.max_namespaces),
       },
     });
   });
@@ -107,7 +110,8 @@ export function encodeNamespace(spec: NamespaceSpec, level: number): Buffer {
   const value = Buffer.alloc(bpfns_namespace.sizeof);
   value.writeUInt32LE(spec.parent, bpfns_namespace.parent);
   value.writeUInt32LE(level, bpfns_namespace.level);
-  value.writeUInt32LE(spec.pinsAny ? BPFNS_PINS_ANY : 0, bpfns_namespace.flags);
+  value.writeUInt32LE((spec.pinsAny ? BPFNS_PINS_ANY : 0) | (spec.keep ? BPFNS_KEEP : 0), bpfns_namespace.flags);
+  value.writeUInt32LE(spec.maxNamespaces, bpfns_namespace.max_namespaces);
   value.writeUInt32LE(spec.ownerUid, bpfns_namespace.owner_uid);
   value.writeBigUInt64LE(BigInt(spec.userNs), bpfns_namespace.user_ns);
   value.writeBigUInt64LE(spec.createdNs, bpfns_namespace.created_ns);

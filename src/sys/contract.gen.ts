@@ -7,6 +7,7 @@ export const BPFNS_KINDS = 4;
 export const BPFNS_NAME_LEN = 64;
 export const BPFNS_MAX_OBJECTS_PER_NS = 131072;
 export const BPFNS_PINS_ANY = 1;
+export const BPFNS_KEEP = 2;
 
 export const bpfns_counter = {
   sizeof: 16,
@@ -61,22 +62,24 @@ export const bpfns_id_key = {
 } as const;
 
 export const bpfns_member = {
-  sizeof: 28,
+  sizeof: 32,
   ns: 0,
-  pid: 4,
-  tid: 8,
-  comm: 12,
+  next: 4,
+  pid: 8,
+  tid: 12,
+  comm: 16,
 } as const;
 
 export const bpfns_namespace = {
-  sizeof: 96,
+  sizeof: 104,
   parent: 0,
   level: 4,
   flags: 8,
   owner_uid: 12,
   user_ns: 16,
   created_ns: 24,
-  name: 32,
+  max_namespaces: 32,
+  name: 36,
 } as const;
 
 export const bpfns_number = {
@@ -115,8 +118,9 @@ export const bpfns_status = {
 } as const;
 
 export const bpfns_task = {
-  sizeof: 24,
+  sizeof: 28,
   ns: 0,
   cmd: 4,
   newest: 8,
+  next: 24,
 } as const;

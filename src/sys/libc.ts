@@ -38,6 +38,7 @@ export const syscall5 = wrap<[number, number, number, number, number, number]>('
 /** Two pointers: capget(2), capset(2). */
 export const syscallBuffers = wrap<[number, Buffer, Buffer]>('syscall', long, [long, 'void *', 'void *']);
 export const syscallBpf = wrap<[number, number, Buffer, number]>('syscall', long, [long, 'int', 'void *', 'uint']);
+export const syscallClone3 = wrap<[number, Buffer, number]>('syscall', long, [long, 'void *', long]);
 export const syscallSeccomp = wrap<[number, number, number, Buffer]>('syscall', long, [long, 'uint', 'uint', 'void *']);
 export const syscallPerfEventOpen = wrap<[number, Buffer, number, number, number, number]>('syscall', long, [
   long,
@@ -134,7 +135,9 @@ export const SYS = {
   kcmp: 312,
   seccomp: 317,
   bpf: 321,
+  unshare: 272,
   pidfd_open: 434,
+  clone3: 435,
   openat2: 437,
   pidfd_getfd: 438,
 } as const;

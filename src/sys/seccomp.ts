@@ -3,6 +3,7 @@
 import { E } from './errno.js';
 import { seccomp_notif, seccomp_notif_addfd, seccomp_notif_resp } from './kernel.gen.js';
 import { addressOf, ioctl, ioctlValue, SYS, syscallSeccomp } from './libc.js';
+import { CLONE_NEWBPF_HIGH } from './task.js';
 
 const SECCOMP_SET_MODE_FILTER = 1;
 const SECCOMP_FILTER_FLAG_NEW_LISTENER = 8;
@@ -29,48 +30,78 @@ const X32_BIT = 0x40000000;
 const LD_W_ABS = 0x20;
 const ALU_AND_K = 0x54;
 const JEQ_K = 0x15;
+const JSET_K = 0x45;
 const RET_K = 0x06;
 const DATA_NR = 0;
 const DATA_ARCH = 4;
 const DATA_ARG0_LOW = 16;
+const DATA_ARG0_HIGH = 20;
 
-type Instruction = readonly [code: number, k: number, jumpTrue: number, jumpFalse: number];
+/** An instruction; jumps name the label they go to, or fall through to the next one. */
+interface Instruction {
+  readonly code: number;
+  readonly k: number;
+  readonly ifTrue?: Label;
+  readonly ifFalse?: Label;
+}
+type Label = 'i386' | 'bpf' | 'unshare' | 'allow' | 'notify' | 'enosys';
+
+const load = (offset: number): Instruction => ({ code: LD_W_ABS, k: offset });
+const ifEqual = (k: number, ifTrue: Label, ifFalse?: Label): Instruction =>
+  ifFalse ? { code: JEQ_K, k, ifTrue, ifFalse } : { code: JEQ_K, k, ifTrue };
+const give = (k: number): Instruction => ({ code: RET_K, k });
 
 /**
  * The filter: bpf() with one of the commands is handed to the agent, every other
  * native call runs untouched. Only the low 16 bits of the command count, since newer
  * kernels OR a flag into the upper half. A foreign ABI gets ENOSYS for bpf(2).
+ *
+ * @param nesting also clone3(), whose flags are in memory, and unshare() with the RFC's bit
  */
-export function buildFilter(commands: readonly number[]): Buffer {
-  const native: Instruction[] = [
-    [LD_W_ABS, DATA_NR, 0, 0],
-    [JEQ_K, X32_BIT + SYS.bpf, commands.length + 6, 0],
-    [JEQ_K, SYS.bpf, 1, 0],
-    [RET_K, SECCOMP_RET_ALLOW, 0, 0],
-    [LD_W_ABS, DATA_ARG0_LOW, 0, 0],
-    [ALU_AND_K, 0xffff, 0, 0],
-    ...commands.map((command, i): Instruction => [JEQ_K, command, commands.length - i, 0]),
-    [RET_K, SECCOMP_RET_ALLOW, 0, 0],
-    [RET_K, SECCOMP_RET_USER_NOTIF, 0, 0],
-    [RET_K, SECCOMP_RET_ERRNO | E.ENOSYS, 0, 0],
-  ];
-  const program: Instruction[] = [
-    [LD_W_ABS, DATA_ARCH, 0, 0],
-    [JEQ_K, AUDIT_ARCH_X86_64, 5, 0],
-    [JEQ_K, AUDIT_ARCH_I386, 0, 2],
-    [LD_W_ABS, DATA_NR, 0, 0],
-    [JEQ_K, BPF_NR_I386, native.length + 1, 0],
-    [RET_K, SECCOMP_RET_ALLOW, 0, 0],
-    [RET_K, SECCOMP_RET_ALLOW, 0, 0],
-    ...native,
-  ];
-  // The i386 jump lands on the last instruction, the ENOSYS of the native part.
-  program[4] = [JEQ_K, BPF_NR_I386, program.length - 1 - 5, 0];
+export function buildFilter(commands: readonly number[], nesting: boolean): Buffer {
+  const nested: Instruction[] = nesting ? [ifEqual(SYS.clone3, 'notify'), ifEqual(SYS.unshare, 'unshare')] : [];
+  return assemble([
+    [
+      'start',
+      [load(DATA_ARCH), ifEqual(AUDIT_ARCH_I386, 'i386'), { code: JEQ_K, k: AUDIT_ARCH_X86_64, ifFalse: 'allow' }],
+    ],
+    [
+      'native',
+      [
+        load(DATA_NR),
+        ifEqual(SYS.bpf, 'bpf'),
+        ifEqual(X32_BIT + SYS.bpf, 'enosys'),
+        ...nested,
+        give(SECCOMP_RET_ALLOW),
+      ],
+    ],
+    ['i386', [load(DATA_NR), ifEqual(BPF_NR_I386, 'enosys', 'allow')]],
+    ['unshare', [load(DATA_ARG0_HIGH), { code: JSET_K, k: CLONE_NEWBPF_HIGH, ifTrue: 'notify', ifFalse: 'allow' }]],
+    [
+      'bpf',
+      [load(DATA_ARG0_LOW), { code: ALU_AND_K, k: 0xffff }, ...commands.map((command) => ifEqual(command, 'notify'))],
+    ],
+    ['allow', [give(SECCOMP_RET_ALLOW)]],
+    ['notify', [give(SECCOMP_RET_USER_NOTIF)]],
+    ['enosys', [give(SECCOMP_RET_ERRNO | E.ENOSYS)]],
+  ]);
+}
+
+/** Lays the blocks out in order; classic BPF jumps are forward and relative to the next instruction. */
+function assemble(blocks: ReadonlyArray<readonly [label: string, block: readonly Instruction[]]>): Buffer {
+  const program = blocks.flatMap(([, block]) => block);
+  const starts = new Map<string, number>();
+  let length = 0;
+  for (const [label, block] of blocks) {
+    starts.set(label, length);
+    length += block.length;
+  }
   const code = Buffer.alloc(program.length * 8);
-  program.forEach(([op, k, jumpTrue, jumpFalse], i) => {
+  program.forEach(({ code: op, k, ifTrue, ifFalse }, i) => {
+    const distance = (label: Label | undefined): number => (label ? (starts.get(label) ?? 0) - i - 1 : 0);
     code.writeUInt16LE(op, i * 8);
-    code.writeUInt8(jumpTrue, i * 8 + 2);
-    code.writeUInt8(jumpFalse, i * 8 + 3);
+    code.writeUInt8(distance(ifTrue), i * 8 + 2);
+    code.writeUInt8(distance(ifFalse), i * 8 + 3);
     code.writeUInt32LE(k >>> 0, i * 8 + 4);
   });
   return code;
@@ -96,6 +127,11 @@ export function installFilter(code: Buffer): number {
 export class Notification {
   readonly buffer = Buffer.alloc(seccomp_notif.sizeof);
 
+  /** The system call's number. */
+  get number(): number {
+    return this.buffer.readInt32LE(seccomp_notif.data_nr);
+  }
+
   get tid(): number {
     return this.buffer.readUInt32LE(seccomp_notif.pid);
   }
@@ -103,6 +139,11 @@ export class Notification {
   /** The low 32 bits of a system call argument. */
   argument(index: number): number {
     return this.buffer.readUInt32LE(seccomp_notif.data_args + index * 8);
+  }
+
+  /** The high 32 bits of a system call argument. */
+  argumentHigh(index: number): number {
+    return this.buffer.readUInt32LE(seccomp_notif.data_args + index * 8 + 4);
   }
 
   /** A pointer argument, or -1 if no address of user space is that high. */

@@ -1,7 +1,9 @@
 /** What the kernel says of another thread: fds, capabilities, namespaces. Results >= 0 or -errno. */
+import { fstatSync, readFileSync } from 'node:fs';
 import { E } from './errno.js';
 import {
   close,
+  ioctlValue,
   O_CLOEXEC,
   O_RDONLY,
   open,
@@ -123,4 +125,41 @@ export function inNetworkNamespaceOf(tid: number, action: () => number): number 
     close(mine);
     close(theirs);
   }
+}
+
+export const CLONE_NEWUSER = 0x10000000;
+/** The RFC's CLONE_NEWBPF is bit 34; this is it in the upper half of the flags. */
+export const CLONE_NEWBPF_HIGH = 1 << 2;
+
+/**
+ * A bpf(2) command that no kernel has: inside a namespace it is trapped and moves the
+ * caller into a new child, outside it is EINVAL. Offsets of its attr.
+ */
+export const ENTER_CHILD = { command: 0xb9f5, flags: 0, nameLength: 4, name: 8, sizeof: 16 } as const;
+
+/** The effective uid of a process or thread as seen from here; that of nobody if it is gone. */
+export function userIdOf(tid: number): number {
+  try {
+    const status = readFileSync(`/proc/${tid}/status`, 'latin1');
+    return Number(/^Uid:\s+\d+\s+(\d+)/m.exec(status)?.[1] ?? NOBODY);
+  } catch {
+    return NOBODY;
+  }
+}
+
+const NOBODY = 65534;
+const NS_GET_PARENT = 0xb702;
+
+/** Whether the user namespace of a thread is the one of that inode or below it. */
+export function isUserNsWithin(tid: number, ancestor: number): boolean {
+  let at = open(`/proc/${tid}/ns/user`, O_RDONLY | O_CLOEXEC);
+  for (let depth = 0; at >= 0 && depth < 64; depth++) {
+    const inode = fstatSync(at).ino;
+    const parent = inode === ancestor ? -1 : ioctlValue(at, NS_GET_PARENT, 0);
+    close(at);
+    if (inode === ancestor) return true;
+    at = parent;
+  }
+  if (at >= 0) close(at);
+  return false;
 }

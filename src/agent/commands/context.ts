@@ -2,6 +2,7 @@
 
 import type { HolderReader } from '../../recorder/holders.js';
 import type { Mirror } from '../../recorder/mirror.js';
+import type { Keeper } from '../keeper.js';
 import type { KernelFacts } from '../kernel-facts.js';
 import type { OwnRights } from '../own-rights.js';
 import type { PathResolver } from '../path-resolver.js';
@@ -12,4 +13,5 @@ export interface Context {
   readonly own: OwnRights;
   readonly paths: PathResolver;
   readonly holders: HolderReader;
+  readonly keeper: Keeper;
 }

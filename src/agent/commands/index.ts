@@ -1,5 +1,6 @@
 /** THE TABLE: trapped command -> handler. Start reading here. */
 import { bpf_cmd } from '../../sys/kernel.gen.js';
+import { ENTER_CHILD } from '../../sys/task.js';
 import type { Call, Needs, Reply } from '../call.js';
 import type { TrappedCommand } from '../trapped.js';
 import type { Context } from './context.js';
@@ -7,6 +8,7 @@ import { getFdById } from './get-fd-by-id.js';
 import { getInfoByFd } from './get-info-by-fd.js';
 import { getNextId } from './get-next-id.js';
 import { iterCreate } from './iter-create.js';
+import { clone3, enterChild } from './nesting.js';
 import { objGet } from './obj-get.js';
 import { progQuery } from './prog-query.js';
 import { linkCreatePlace, progAttachPlace, translateRelativeId } from './relative-id.js';
@@ -68,4 +70,9 @@ export const commands: Readonly<Record<TrappedCommand, Command>> = {
     needs: translates,
     handle: (c, x) => translateRelativeId(c, x, progAttachPlace),
   },
+  [ENTER_CHILD.command]: { name: 'ENTER_CHILD', needs: reads, handle: enterChild },
 };
+
+/** The two other system calls that are trapped where nesting is on. */
+export const clone3Command: Command = { name: 'clone3', needs: writes, handle: clone3 };
+export const unshareNeeds: Needs = reads;

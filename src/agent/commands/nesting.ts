@@ -1,0 +1,94 @@
+/**
+ * New namespaces asked for from inside: clone3(2) and unshare(2) with the RFC's flag, and
+ * the bpf(2) command of our own that a nested `bpfns run` uses. Each makes a child of the
+ * caller's namespace; none leads anywhere else.
+ */
+import { nameProblem } from '../../control/protocol.js';
+import { INIT } from '../../model/ids.js';
+import type { Namespace } from '../../model/namespaces.js';
+import { E } from '../../sys/errno.js';
+import { close } from '../../sys/libc.js';
+import { readMemory } from '../../sys/memory.js';
+import { readPointer } from '../../sys/seccomp.js';
+import { CLONE_NEWBPF_HIGH, CLONE_NEWUSER, ENTER_CHILD, openThread, userIdOf } from '../../sys/task.js';
+import type { Call, Reply } from '../call.js';
+import type { Context } from './context.js';
+
+const FLAGS_LOW = 0;
+const FLAGS_HIGH = 4;
+const flags = Buffer.alloc(8);
+/** Threads that were given a namespace for their next child and have not been seen since. */
+const marked = new Set<number>();
+
+/**
+ * Most clone3() calls are none of ours: decided from the flags alone. CONTINUE is right
+ * for them: a flag set after this look is one the kernel does not know (EINVAL), or means
+ * something else (7.1), where this trap is not in place.
+ */
+export function isPlainClone(tid: number, address: number): boolean {
+  if (!readMemory(tid, address, flags, flags.length)) return true; // the kernel says EFAULT itself
+  return (flags.readUInt32LE(FLAGS_HIGH) & CLONE_NEWBPF_HIGH) === 0 && !marked.has(tid);
+}
+
+/** `call.attr` is struct clone_args. The flag is taken out and the kernel does the rest. */
+export function clone3(call: Call, context: Context): Reply {
+  const high = call.attr.readUInt32LE(FLAGS_HIGH);
+  if ((high & CLONE_NEWBPF_HIGH) === 0) {
+    // An earlier clone3() of this thread failed in the kernel: its mark must not fall to this child.
+    marked.delete(call.tid);
+    context.mirror.setNext(call.tid, call.namespace.id, INIT);
+    return 'continue';
+  }
+  if ((call.attr.readUInt32LE(FLAGS_LOW) & CLONE_NEWUSER) !== 0) return -E.EINVAL;
+  const child = createChild(call, context, '', false);
+  if (typeof child === 'number') return child;
+  marked.add(call.tid);
+  const result = context.mirror.setNext(call.tid, call.namespace.id, child.id);
+  if (result < 0) return -E.ENOMEM;
+  return call.writeAttr(FLAGS_HIGH, high & ~CLONE_NEWBPF_HIGH) ? 'continue' : -E.EFAULT;
+}
+
+/**
+ * The caller itself moves at once, as in the RFC. Other flags beside ours cannot be
+ * honoured: they are in a register, out of an agent's reach.
+ */
+export function unshare(call: Call, context: Context, flagsLow: number, flagsHigh: number): Reply {
+  if (flagsLow !== 0 || flagsHigh !== CLONE_NEWBPF_HIGH) return -E.EINVAL;
+  const child = createChild(call, context, '', false);
+  return typeof child === 'number' ? child : enter(call, context, child);
+}
+
+/** struct { u32 flags; u32 name_length; u64 name }: enter a new child, perhaps with a name. */
+export function enterChild(call: Call, context: Context): Reply {
+  const length = call.attr.readUInt32LE(ENTER_CHILD.nameLength);
+  if (call.hasUnknownBits(ENTER_CHILD.sizeof) || length > 63) return -E.EINVAL;
+  const pinsAny = call.attr.readUInt32LE(ENTER_CHILD.flags) === 1;
+  // What a namespace may not open, its child may not either.
+  if (pinsAny && !call.namespace.spec.pinsAny) return -E.EPERM;
+  const name = Buffer.alloc(length);
+  if (!call.read(readPointer(call.attr, ENTER_CHILD.name), name, length)) return -E.EFAULT;
+  const text = name.toString('latin1');
+  if (text !== '' && nameProblem(text)) return -E.EINVAL;
+  const child = createChild(call, context, text, pinsAny);
+  return typeof child === 'number' ? child : enter(call, context, child);
+}
+
+function createChild(call: Call, { keeper }: Context, name: string, pinsAny: boolean): Namespace | number {
+  if (!call.mayMakeNamespace) return -E.EPERM;
+  return keeper.create(call.namespace, {
+    name,
+    pinsAny,
+    userNs: call.userNs,
+    ownerUid: userIdOf(call.tid),
+    keep: false,
+    maxNamespaces: 0,
+  });
+}
+
+function enter(call: Call, { mirror }: Context, child: Namespace): Reply {
+  const pidfd = openThread(call.tid, () => call.tid);
+  if (pidfd < 0) return -E.ESRCH;
+  const result = mirror.enter(pidfd, child);
+  close(pidfd);
+  return result < 0 ? -E.ENOMEM : 0;
+}

@@ -1,0 +1,89 @@
+/** Which namespaces there may be, and how long each lives. */
+import { type HostId, INIT, type Kind, kinds } from '../model/ids.js';
+import { MAX_LEVEL, type Namespace } from '../model/namespaces.js';
+import type { HolderReader } from '../recorder/holders.js';
+import type { Mirror } from '../recorder/mirror.js';
+import { bootTimeNs } from '../sys/clock.js';
+import { E } from '../sys/errno.js';
+
+/** What a new namespace is created with. */
+export interface ChildSpec {
+  readonly name: string;
+  readonly pinsAny: boolean;
+  readonly userNs: number;
+  readonly ownerUid: number;
+  readonly keep: boolean;
+  readonly maxNamespaces: number;
+}
+
+export class Keeper {
+  readonly #mirror: Mirror;
+  readonly #holders: HolderReader;
+  /** The most namespaces one user may own. */
+  readonly #perUser: number;
+  /** Filters in use, by the namespace they were installed for. */
+  readonly #filters = new Map<Namespace, number>();
+  /** Namespaces that a task was found in, or about to fork into, at the last look. */
+  #populated: ReadonlySet<number> = new Set();
+
+  constructor(mirror: Mirror, holders: HolderReader, perUser: number) {
+    this.#mirror = mirror;
+    this.#holders = holders;
+    this.#perUser = perUser;
+  }
+
+  /** @returns -ENOSPC beyond the depth or a limit, -EEXIST if the parent has a child of that name */
+  create(parent: Namespace, spec: ChildSpec): Namespace | number {
+    if (parent.level >= MAX_LEVEL) return -E.ENOSPC;
+    const all = this.#mirror.model.all();
+    if (all.filter(({ id, spec: { ownerUid } }) => id !== INIT && ownerUid === spec.ownerUid).length >= this.#perUser) {
+      return -E.ENOSPC;
+    }
+    for (let at: Namespace | undefined = parent; at; at = at.parent) {
+      if (at.spec.maxNamespaces > 0 && at.descendants >= at.spec.maxNamespaces) return -E.ENOSPC;
+    }
+    if (spec.name !== '' && [...parent.children].some((child) => child.spec.name === spec.name)) return -E.EEXIST;
+    return this.#mirror.create({ ...spec, parent: parent.id, createdNs: bootTimeNs() });
+  }
+
+  /** A filter of this namespace came into use: as long as it is, the namespace has tasks. */
+  addFilter(namespace: Namespace): void {
+    this.#filters.set(namespace, (this.#filters.get(namespace) ?? 0) + 1);
+  }
+
+  /** The last task behind one of its filters has ended. */
+  dropFilter(namespace: Namespace): void {
+    const left = (this.#filters.get(namespace) ?? 0) - 1;
+    if (left > 0) this.#filters.set(namespace, left);
+    else this.#filters.delete(namespace);
+    this.collect();
+  }
+
+  /** Removes every namespace with no task, no child, no live object, that is not kept by name. */
+  collect(): void {
+    const candidates = this.#mirror.model.all().filter((namespace) => !this.#isHeld(namespace));
+    if (candidates.length === 0) return;
+    this.#populated = new Set(this.#holders.members().flatMap(({ ns, next }) => [ns, next]));
+    this.#mirror.update();
+    // Children before parents: the end of one may be the end of the other.
+    for (const namespace of candidates.reverse()) {
+      if (namespace.children.size > 0 || this.#populated.has(namespace.id) || this.#ownsLiveObject(namespace)) continue;
+      this.#mirror.remove(namespace);
+    }
+  }
+
+  /** Removes a namespace that {@link ChildSpec.keep} held; it goes once it is empty. */
+  release(namespace: Namespace): void {
+    this.#mirror.setKeep(namespace, false);
+    this.collect();
+  }
+
+  #isHeld(namespace: Namespace): boolean {
+    return namespace.id === INIT || namespace.keep || this.#filters.has(namespace);
+  }
+
+  #ownsLiveObject(namespace: Namespace): boolean {
+    const owned = (kind: Kind): HostId[] => [...namespace.owned[kind]];
+    return kinds.some((kind) => owned(kind).some((host) => this.#mirror.isAlive(kind, host)));
+  }
+}

@@ -1,0 +1,112 @@
+/** What the commands ask of the agent, one function a request. All throw SyscallError. */
+import {
+  type CreateRequest,
+  type JoinRequest,
+  type NamespaceReference,
+  type NamespaceReply,
+  nameProblem,
+  type PinsPolicy,
+  type Request,
+  type RunRequest,
+} from '../control/protocol.js';
+import { INIT } from '../model/ids.js';
+import type { Namespace } from '../model/namespaces.js';
+import { check, E, SyscallError } from '../sys/errno.js';
+import { close } from '../sys/libc.js';
+import { getFd, namespaceInode, openProcess, userIdOf } from '../sys/task.js';
+import type { Context } from './commands/context.js';
+import type { ChildSpec } from './keeper.js';
+import { serveListener } from './listeners.js';
+import type { OnFault } from './loop.js';
+
+/** Answers every request about namespaces; `pid` is the process at the other end. */
+export function handleRequest(
+  request: Exclude<Request, { op: 'status' }>,
+  pid: number,
+  context: Context,
+  onFault: OnFault,
+): NamespaceReply {
+  switch (request.op) {
+    case 'run':
+      return enterWithFilter(request, pid, context, onFault, () => createForRun(request, pid, context));
+    case 'join':
+      return enterWithFilter(request, pid, context, onFault, () => find(request.namespace, pid, context));
+    case 'create':
+      return describe(createByName(request, pid, context), context);
+    case 'remove': {
+      const namespace = find(request.namespace, pid, context);
+      if (namespace.id === INIT) throw new SyscallError(E.EINVAL, 'remove', 'init cannot be removed');
+      context.keeper.release(namespace);
+      return describe(namespace, context);
+    }
+    case 'find':
+      return describe(find(request.namespace, pid, context), context);
+  }
+}
+
+function describe(namespace: Namespace, { mirror }: Context): NamespaceReply {
+  const exists = mirror.model.get(namespace.id) === namespace;
+  return { id: namespace.id, path: namespace.path, level: namespace.level, exists };
+}
+
+function find(reference: NamespaceReference, pid: number, { mirror }: Context): Namespace {
+  const [, process] = /^pid:(\d+)$/.exec(reference) ?? [];
+  const isOfTask = reference === 'self' || process !== undefined;
+  const found = isOfTask
+    ? mirror.model.get(mirror.namespaceOfTask(process === undefined ? pid : Number(process)))
+    : mirror.model.find(reference);
+  if (!found) throw new SyscallError(E.ENOENT, 'find', `there is no namespace '${reference}': see 'bpfns ls'`);
+  return found;
+}
+
+function createForRun(request: RunRequest, pid: number, context: Context): Namespace {
+  const parent = find(request.parent, pid, context);
+  const rest = { ownerUid: userIdOf(pid), keep: false, maxNamespaces: 0 };
+  return create(parent, request, namespaceInode(pid, 'user'), rest, context);
+}
+
+function createByName(request: CreateRequest, pid: number, context: Context): Namespace {
+  if (request.name === '') throw new SyscallError(E.EINVAL, 'create', 'a namespace that is to stay needs a name');
+  const parent = find(request.parent, pid, context);
+  const { ownerUid, maxNamespaces } = request;
+  return create(parent, request, namespaceInode(pid, 'user'), { ownerUid, keep: true, maxNamespaces }, context);
+}
+
+function create(
+  parent: Namespace,
+  { name, pins }: { readonly name: string; readonly pins: PinsPolicy },
+  userNs: number,
+  rest: Pick<ChildSpec, 'ownerUid' | 'keep' | 'maxNamespaces'>,
+  { keeper }: Context,
+): Namespace {
+  const problem = name === '' ? undefined : nameProblem(name);
+  if (problem) throw new SyscallError(E.EINVAL, 'create', `cannot call a namespace '${name}': ${problem}`);
+  const created = keeper.create(parent, { name, pinsAny: pins === 'any', userNs, ...rest });
+  if (typeof created !== 'number') return created;
+  const reason =
+    created === -E.EEXIST
+      ? `there is a namespace '${name}' already`
+      : `no more namespaces: ${parent.level} levels deep, or a limit on their number is reached`;
+  throw new SyscallError(-created, 'create', reason);
+}
+
+/** Takes the listener first: a process without one is in no namespace. */
+function enterWithFilter(
+  request: RunRequest | JoinRequest,
+  pid: number,
+  context: Context,
+  onFault: OnFault,
+  choose: () => Namespace,
+): NamespaceReply {
+  const pidfd = check(openProcess(pid), 'pidfd_open', `cannot find the caller, process ${pid}`);
+  try {
+    const namespace = choose();
+    const listener = getFd(pidfd, request.listener);
+    check(listener, 'pidfd_getfd', `cannot take the listener of process ${pid}`);
+    check(context.mirror.enter(pidfd, namespace), 'bpf', `cannot put process ${pid} into namespace ${namespace.id}`);
+    serveListener(listener, namespace, context, onFault);
+    return describe(namespace, context);
+  } finally {
+    close(pidfd);
+  }
+}

@@ -1,0 +1,131 @@
+/** `bpfns create|rm|of|ps|ls`: namespaces for people. */
+import { createInterface } from 'node:readline/promises';
+import { AgentClient } from '../control/client.js';
+import type { CreateRequest, NamespaceReply } from '../control/protocol.js';
+import { reasonsAlive } from '../host/alive.js';
+import { evict } from '../host/evict.js';
+import { type HostObject, inventory, readRecords } from '../host/inventory.js';
+import { type NamespaceSummary, namespaceSummaries, readMembers } from '../host/namespaces.js';
+import { hostId, inodeOf, kinds, namespaceId } from '../model/ids.js';
+import type { Namespace, Namespaces } from '../model/namespaces.js';
+import { CliError } from './cli-error.js';
+import { type Column, json, table } from './output.js';
+
+const columns: readonly Column<NamespaceSummary>[] = [
+  { title: 'ID', align: 'right', value: ({ id }) => String(id) },
+  { title: 'NAME', value: ({ name }) => name },
+  { title: 'LEVEL', align: 'right', value: ({ level }) => String(level) },
+  { title: 'PARENT', align: 'right', value: ({ parent }) => (parent === null ? '' : String(parent)) },
+  { title: 'TASKS', align: 'right', value: ({ tasks }) => (tasks === null ? '' : String(tasks)) },
+  ...kinds.map((kind): Column<NamespaceSummary> => {
+    return { title: `${kind.toUpperCase()}S`, align: 'right', value: ({ objects }) => String(objects[kind]) };
+  }),
+  { title: 'STATE', value: ({ id, orphaned, keep }) => (orphaned ? 'orphaned' : keep && id !== 0 ? 'kept' : '') },
+];
+
+/** The namespaces as a table, a tree or JSON. */
+export function list(asJson: boolean, asTree: boolean): string {
+  const namespaces = namespaceSummaries(readRecords());
+  if (asJson) return json({ namespaces });
+  if (!asTree) return table(columns, namespaces);
+  const label = ({ id, name, level }: NamespaceSummary): string => `${'  '.repeat(level)}${name || id}`;
+  const treeColumns = columns.map((column) => (column.title === 'NAME' ? { ...column, value: label } : column));
+  return table(treeColumns, depthFirst(namespaces, null));
+}
+
+function depthFirst(all: readonly NamespaceSummary[], parent: number | null): NamespaceSummary[] {
+  return all.filter((each) => each.parent === parent).flatMap((each) => [each, ...depthFirst(all, each.id)]);
+}
+
+/** By id or path, as `ls` shows them. @throws CliError */
+export function findNamespace(model: Namespaces, wanted: string): Namespace {
+  const found = model.find(wanted);
+  if (!found) throw new CliError(`there is no namespace '${wanted}': see 'bpfns ls'`);
+  return found;
+}
+
+export async function create(options: Omit<CreateRequest, 'op'>): Promise<void> {
+  const agent = await AgentClient.connectOrStart();
+  await agent.ask<NamespaceReply>({ op: 'create', ...options });
+  agent.close();
+}
+
+/** @returns what is left to say: what was detached, and what still keeps the namespace */
+export async function remove(wanted: string, options: { objects: boolean; yes: boolean }): Promise<string> {
+  const { model } = readRecords();
+  const namespace = findNamespace(model, wanted);
+  const done = options.objects ? await evictAll(namespace, options.yes) : [];
+  const agent = await AgentClient.connectOrStart();
+  const { exists } = await agent.ask<NamespaceReply>({ op: 'remove', namespace: String(namespace.id) });
+  agent.close();
+  return [...done, ...(exists ? remaining(namespace) : [])].join('\n');
+}
+
+function objectsOf(namespace: Namespace): HostObject[] {
+  const records = readRecords();
+  return inventory(kinds, records).filter(
+    ({ kind, hostId: host }) => records.model.ownerOf(kind, hostId(host)).id === namespace.id,
+  );
+}
+
+async function evictAll(namespace: Namespace, yes: boolean): Promise<string[]> {
+  const objects = objectsOf(namespace);
+  if (objects.length === 0) return [];
+  if (!yes) {
+    const names = objects.map(({ kind, hostId: host, name }) => `  ${kind} ${host}${name ? ` '${name}'` : ''}`);
+    await confirm(`Detach and unpin the objects of '${namespace.path}'?\n${names.join('\n')}\n[y/N] `);
+  }
+  return evict(objects);
+}
+
+async function confirm(question: string): Promise<void> {
+  if (!process.stdin.isTTY) throw new CliError('not asked, as the input is no terminal: use --yes');
+  const prompt = createInterface({ input: process.stdin, output: process.stderr });
+  const answer = await prompt.question(question);
+  prompt.close();
+  if (!/^y(es)?$/i.test(answer.trim())) throw new CliError('nothing was changed');
+}
+
+/** Why a namespace is still there. */
+function remaining(namespace: Namespace): string[] {
+  const tasks = new Set(readMembers().flatMap(({ ns, pid }) => (ns === namespace.id ? [pid] : [])));
+  const reasons = [
+    ...(tasks.size > 0 ? [`  processes ${[...tasks].join(', ')}`] : []),
+    ...(namespace.children.size > 0 ? [`  ${namespace.children.size} namespaces below it`] : []),
+    ...objectsOf(namespace).map((object) => {
+      const because = reasonsAlive(object);
+      return `  ${object.kind} ${object.hostId}: ${because.length > 0 ? because.join(', ') : 'nothing the kernel lists'}`;
+    }),
+  ];
+  return [`namespace '${namespace.path}' goes once these are gone:`, ...reasons];
+}
+
+/** @param pid a process id, or 'self' for the caller of bpfns */
+export async function of(pid: string, asJson: boolean): Promise<string> {
+  const agent = await AgentClient.connect();
+  const reference = pid === 'self' ? 'self' : `pid:${pid}`;
+  const found = await agent?.ask<NamespaceReply>({ op: 'find', namespace: reference });
+  agent?.close();
+  // Without an agent there is no namespace but init.
+  const { id, path, level } = found ?? { id: 0, path: 'init', level: 0 };
+  const inode = inodeOf(namespaceId(id));
+  return asJson ? json({ id, inode, path, level }) : `bpf:[${inode}]  ${path}  level ${level}`;
+}
+
+/** Tasks, a line a process. */
+export function ps(wanted: string | undefined, asJson: boolean): string {
+  const { model } = readRecords();
+  const only = wanted === undefined ? undefined : findNamespace(model, wanted);
+  const processes = readMembers()
+    .filter(({ ns, pid, tid }) => pid === tid && (!only || ns === only.id))
+    .map(({ ns, pid, comm }) => ({ namespace: ns, path: model.get(namespaceId(ns))?.path ?? String(ns), pid, comm }));
+  if (asJson) return json({ processes });
+  return table(
+    [
+      { title: 'PID', align: 'right', value: ({ pid }) => String(pid) },
+      { title: 'NAMESPACE', value: ({ path }) => path },
+      { title: 'COMMAND', value: ({ comm }) => comm },
+    ],
+    processes,
+  );
+}

@@ -1,0 +1,40 @@
+/** Takes away what keeps a namespace's objects alive: pins, links, cgroup attachments. */
+import { unlinkSync } from 'node:fs';
+import { bpf, withObject } from '../sys/bpf.js';
+import { errnoName } from '../sys/errno.js';
+import { bpf_attr, bpf_cmd } from '../sys/kernel.gen.js';
+import { cgroupAttachments } from './alive.js';
+import type { HostObject } from './inventory.js';
+
+/** What was done, or why it could not be, a line each. */
+export function evict(objects: readonly HostObject[]): string[] {
+  return objects.flatMap((object) => [
+    ...object.pins.map((path) => attempt(`unpinned ${path}`, () => unlinkSync(path))),
+    ...(object.kind === 'link' ? [attempt(`detached link ${object.hostId}`, () => detachLink(object.hostId))] : []),
+    ...(object.kind === 'prog'
+      ? cgroupAttachments(object.hostId).map((place) =>
+          attempt(`detached program ${object.hostId} from cgroup ${place.path}`, () => place.detach()),
+        )
+      : []),
+  ]);
+}
+
+function attempt(done: string, action: () => void): string {
+  try {
+    action();
+    return done;
+  } catch (error) {
+    return `not ${done}: ${error instanceof Error ? error.message : String(error)}`;
+  }
+}
+
+function detachLink(id: number): void {
+  const result = withObject('link', id, (fd) => {
+    const attr = Buffer.alloc(4);
+    attr.writeInt32LE(fd, bpf_attr.link_detach_link_fd);
+    return bpf(bpf_cmd.BPF_LINK_DETACH, attr, attr.length);
+  });
+  if (result !== undefined && result < 0) {
+    throw new Error(`${errnoName(-result)}; a link of this type ends with its last fd or pin`);
+  }
+}

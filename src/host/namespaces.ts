@@ -1,0 +1,68 @@
+/** The namespaces and their tasks, as the host sees them. */
+import { type HostId, hostId, inodeOf, type Kind, kinds } from '../model/ids.js';
+import type { Namespace } from '../model/namespaces.js';
+import { HolderReader, type Member } from '../recorder/holders.js';
+import { hostIds } from '../sys/bpf.js';
+import type { Records } from './inventory.js';
+
+/** One namespace; this is also the JSON of `bpfns ls`. */
+export interface NamespaceSummary {
+  readonly id: number;
+  readonly inode: number;
+  readonly name: string;
+  readonly path: string;
+  readonly level: number;
+  readonly parent: number | null;
+  /** Processes in it; null for init, where everybody else is. */
+  readonly tasks: number | null;
+  /** Live objects it owns. */
+  readonly objects: Readonly<Record<Kind, number>>;
+  readonly ownerUid: number;
+  /** Whether it lives without tasks and objects (`bpfns create`). */
+  readonly keep: boolean;
+  /** Whether only objects keep it alive: no task, no child, no `create`. */
+  readonly orphaned: boolean;
+}
+
+/** Every thread in a namespace other than init. @throws SyscallError */
+export function readMembers(): Member[] {
+  const reader = new HolderReader();
+  try {
+    return reader.members().filter(({ ns }) => ns !== 0);
+  } finally {
+    reader.close();
+  }
+}
+
+/** Every namespace, init first, parents before children. @throws SyscallError */
+export function namespaceSummaries({ model }: Records): NamespaceSummary[] {
+  const live = new Map(kinds.map((kind) => [kind, [...hostIds(kind)].map(hostId)]));
+  const tasks = new Map<number, Set<number>>();
+  if (model.all().length > 1) {
+    for (const { ns, pid } of readMembers()) tasks.set(ns, (tasks.get(ns) ?? new Set()).add(pid));
+  }
+  const owned = (namespace: Namespace, kind: Kind): HostId[] =>
+    (live.get(kind) ?? []).filter((host) => model.ownerOf(kind, host) === namespace);
+  return model.all().map((namespace) => {
+    const isInit = namespace === model.init;
+    const count = isInit ? null : (tasks.get(namespace.id)?.size ?? 0);
+    return {
+      id: namespace.id,
+      inode: inodeOf(namespace.id),
+      name: namespace.spec.name,
+      path: namespace.path,
+      level: namespace.level,
+      parent: namespace.parent?.id ?? null,
+      tasks: count,
+      objects: {
+        map: owned(namespace, 'map').length,
+        prog: owned(namespace, 'prog').length,
+        link: owned(namespace, 'link').length,
+        btf: owned(namespace, 'btf').length,
+      },
+      ownerUid: namespace.spec.ownerUid,
+      keep: namespace.keep,
+      orphaned: !isInit && count === 0 && namespace.children.size === 0 && !namespace.keep,
+    };
+  });
+}
