@@ -15,7 +15,7 @@
 /* Ids run from 1 to INT_MAX - 1, as the kernel's own (kernel/bpf/syscall.c: idr_alloc_cyclic). */
 #define BPFNS_MAX_ID 0x7ffffffe
 #define BPFNS_KINDS 4
-#define BPFNS_NAME_LEN 64
+#define BPFNS_NAME_LEN 128 /* a container's id has 64 characters */
 /* Live objects one namespace may own: a guest cannot fill the tables that others need. */
 #define BPFNS_MAX_OBJECTS_PER_NS 131072
 
@@ -67,6 +67,7 @@ struct bpfns_object {
 	__u32 uid;
 	__u64 cgroup_id; /* in the default (v2) hierarchy */
 	__u64 created_ns; /* CLOCK_BOOTTIME */
+	__u64 filter; /* the creator's seccomp filter that has a listener; only compared */
 	char comm[16];
 };
 
@@ -100,6 +101,11 @@ struct bpfns_status {
 	__u64 refused;        /* fds that were not what the system call created */
 };
 
+/*
+ * Map "filters": the namespace of every task under a seccomp filter, by the filter's
+ * address. For containers: their runtime installs the filter before the agent hears of it.
+ */
+
 /* Contexts of the programs that the agent runs by BPF_PROG_RUN. */
 struct bpfns_forget {
 	__u32 kind;
@@ -110,6 +116,13 @@ struct bpfns_number {
 	__u32 ns;
 	__u32 host_id; /* of a kernel-owned BTF */
 	__u32 id;      /* out: its number in ns, 0 if there was no room */
+};
+
+struct bpfns_bind {
+	__u32 listener; /* fd of the agent */
+	__u32 ns;       /* BPFNS_INIT: forget the filter */
+	__u32 adopted;  /* out: objects made under the filter before, now the namespace's */
+	__s32 error;    /* out: 0 or -errno */
 };
 
 /* Records of the iterators. */

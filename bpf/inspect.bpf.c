@@ -6,13 +6,21 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 #define BPF_LINK_TYPE_PERF_EVENT_NR 7
 
-/* The recorder's map; user space hands in the pinned one. */
+/* The recorder's maps; user space hands in the pinned ones. */
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, int);
 	__type(value, struct bpfns_task);
 } tasks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, __u32);
+} filters SEC(".maps");
 
 /* Only so that their layouts get into the BTF. */
 const struct bpfns_holder *holder_layout __attribute__((unused));
@@ -57,10 +65,19 @@ int members(struct bpf_iter__task *ctx)
 	if (!task)
 		return 0;
 	state = bpf_task_storage_get(&tasks, task, 0, 0);
-	if (!state || (state->ns == BPFNS_INIT && state->next == BPFNS_INIT))
+	if (state) {
+		member.ns = state->ns;
+		member.next = state->next;
+	}
+	if (member.ns == BPFNS_INIT) {
+		__u64 filter = filter_of_task(task);
+		__u32 *by_filter = filter ? bpf_map_lookup_elem(&filters, &filter) : NULL;
+
+		if (by_filter)
+			member.ns = *by_filter;
+	}
+	if (member.ns == BPFNS_INIT && member.next == BPFNS_INIT)
 		return 0;
-	member.ns = state->ns;
-	member.next = state->next;
 	member.pid = task->tgid;
 	member.tid = task->pid;
 	bpf_probe_read_kernel_str(member.comm, sizeof(member.comm), task->comm);

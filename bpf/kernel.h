@@ -61,11 +61,23 @@ struct files_struct {
 	struct fdtable *fdt;
 };
 
+struct notification;
+
+struct seccomp_filter {
+	struct seccomp_filter *prev;
+	struct notification *notif;
+};
+
+struct seccomp {
+	struct seccomp_filter *filter;
+};
+
 struct task_struct {
 	int pid;
 	int tgid;
 	struct files_struct *files;
 	const struct cred *cred;
+	struct seccomp seccomp;
 	char comm[16];
 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* From a struct file to the BPF object behind it. */
+/* From a struct file to the BPF object behind it, and from a task to its namespace. */
 #ifndef BPFNS_OBJECTS_H
 #define BPFNS_OBJECTS_H
 
@@ -40,6 +40,22 @@ static __always_inline int kind_of_file(struct file *file)
 	if (is_named(name, "btf", 4))
 		return BPFNS_BTF;
 	return -1;
+}
+
+/* A chain has one listener at most, and seldom more than a few filters. */
+#define MAX_FILTERS 16
+
+/* The task's seccomp filter that has a listener, or 0. The address is only compared, never followed. */
+static __always_inline __u64 filter_of_task(struct task_struct *task)
+{
+	struct seccomp_filter *filter = BPF_CORE_READ(task, seccomp.filter);
+
+	for (int i = 0; i < MAX_FILTERS && filter; i++) {
+		if (BPF_CORE_READ(filter, notif))
+			return (__u64)filter;
+		filter = BPF_CORE_READ(filter, prev);
+	}
+	return 0;
 }
 
 static __always_inline __u32 id_of_object(int kind, void *object)

@@ -61,6 +61,14 @@ struct {
 } tasks SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, __u32);
+} filters SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
@@ -155,6 +163,21 @@ undo:
 	return -1;
 }
 
+static __always_inline void publish(struct bpfns_status *stat, struct bpfns_object_key *key, struct bpfns_object *object)
+{
+	struct bpfns_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+
+	if (!event) {
+		__sync_fetch_and_add(&stat->ring_overflows, 1);
+		return;
+	}
+	event->key = *key;
+	__builtin_memcpy(&event->object, object, sizeof(*object));
+	/* The agent drains the ring before every answer; wake it only when the ring fills up. */
+	bpf_ringbuf_submit(event, bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > (1 << 19) ?
+				  BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+}
+
 /* Writes the record of a new object of the current task. */
 __noinline int record(struct bpfns_task *state, __u32 kind, __u32 host_id)
 {
@@ -164,7 +187,7 @@ __noinline int record(struct bpfns_task *state, __u32 kind, __u32 host_id)
 	struct bpfns_namespace *namespace = NULL;
 	struct bpfns_counter *counter = NULL;
 	struct bpfns_object object = {};
-	struct bpfns_event *event;
+	__u32 *by_filter;
 	__u64 pid_tgid;
 
 	if (!stat || !state || kind >= BPFNS_KINDS)
@@ -174,6 +197,12 @@ __noinline int record(struct bpfns_task *state, __u32 kind, __u32 host_id)
 		return -1;
 	}
 	object.owner = state->ns;
+	object.filter = filter_of_task(bpf_get_current_task_btf());
+	if (object.owner == BPFNS_INIT && object.filter) {
+		by_filter = bpf_map_lookup_elem(&filters, &object.filter);
+		if (by_filter)
+			object.owner = *by_filter;
+	}
 	if (object.owner != BPFNS_INIT) {
 		namespace = bpf_map_lookup_elem(&namespaces, &object.owner);
 		counter_key.ns = object.owner;
@@ -199,16 +228,7 @@ __noinline int record(struct bpfns_task *state, __u32 kind, __u32 host_id)
 	if (is_newer(host_id, stat->newest[kind]))
 		stat->newest[kind] = host_id;
 
-	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
-	if (!event) {
-		__sync_fetch_and_add(&stat->ring_overflows, 1);
-		return 0;
-	}
-	event->key = key;
-	__builtin_memcpy(&event->object, &object, sizeof(object));
-	/* The agent drains the ring before every answer; wake it only when the ring fills up. */
-	bpf_ringbuf_submit(event, bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > (1 << 19) ?
-				  BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+	publish(stat, &key, &object);
 	return 0;
 lost:
 	__sync_fetch_and_add(&stat->lost_objects, 1);
@@ -479,6 +499,72 @@ int forget(struct bpfns_forget *args)
 		ns = namespace->parent;
 	}
 	bpf_map_delete_elem(&objects, &key);
+	return 0;
+}
+
+struct adoption {
+	__u64 filter;
+	__u32 owner;
+	__u32 level;
+	__u32 count;
+};
+
+/* Takes over an object of init that was made under the filter before its namespace was known. */
+static long adopt(void *map, struct bpfns_object_key *key, struct bpfns_object *object, struct adoption *adoption)
+{
+	struct bpfns_counter_key counter_key = { .ns = adoption->owner, .kind = key->kind };
+	struct bpfns_status *stat = get_status();
+	struct bpfns_counter *counter;
+
+	if (object->owner != BPFNS_INIT || object->filter != adoption->filter || !stat)
+		return 0;
+	struct bpfns_object changed = *object;
+	changed.owner = adoption->owner;
+	changed.level = adoption->level;
+	if (allocate_ids(&changed, key->kind, key->host_id)) {
+		__sync_fetch_and_add(&stat->lost_objects, 1);
+		return 0;
+	}
+	*object = changed;
+	counter = bpf_map_lookup_elem(&counters, &counter_key);
+	if (counter)
+		__sync_fetch_and_add(&counter->live, 1);
+	publish(stat, key, &changed);
+	adoption->count++;
+	return 0;
+}
+
+/*
+ * Run by the agent: from now on tasks under the filter of one of its listeners belong to
+ * a namespace, and so does what they made under it before the agent heard of them.
+ */
+SEC("syscall")
+int bind_filter(struct bpfns_bind *args)
+{
+	struct file *file = file_of_fd(bpf_get_current_task_btf(), args->listener);
+	struct adoption adoption = { .owner = args->ns };
+	struct bpfns_namespace *namespace;
+	char name[16] = {};
+	__u32 ns = args->ns;
+
+	args->error = -9; /* EBADF */
+	if (!file || BPF_CORE_READ(file, f_inode, i_sb, s_magic) != ANON_INODE_FS_MAGIC)
+		return 0;
+	bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(file, f_path.dentry, d_name.name));
+	if (!is_named(name, "seccomp ", 8))
+		return 0;
+	adoption.filter = (__u64)BPF_CORE_READ(file, private_data);
+	if (ns == BPFNS_INIT) {
+		args->error = bpf_map_delete_elem(&filters, &adoption.filter);
+		return 0;
+	}
+	namespace = bpf_map_lookup_elem(&namespaces, &ns);
+	args->error = namespace ? bpf_map_update_elem(&filters, &adoption.filter, &ns, BPF_ANY) : -2;
+	if (args->error)
+		return 0;
+	adoption.level = namespace->level;
+	bpf_for_each_map_elem(&objects, adopt, &adoption, 0);
+	args->adopted = adoption.count;
 	return 0;
 }
 

@@ -21,6 +21,7 @@ const kernelStructs = [
 ];
 const kernelEnums = ['bpf_cmd', 'bpf_map_type', 'bpf_prog_type', 'bpf_link_type', 'bpf_attach_type'];
 const contractStructs = [
+  'bpfns_bind',
   'bpfns_counter',
   'bpfns_counter_key',
   'bpfns_event',

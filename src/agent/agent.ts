@@ -53,6 +53,7 @@ export class Agent {
     this.#options = options;
     const facts = probeKernel();
     this.#recorder = Recorder.install();
+    this.#recorder.forgetFilters();
     this.#mirror = new Mirror(this.#recorder);
     this.#toSweep = this.#mirror.model.everything();
     const holders = new HolderReader();

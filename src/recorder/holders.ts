@@ -77,16 +77,21 @@ export class HolderReader {
 
   #load(): BpfObject {
     const object = new BpfObject(bpfObjectPath('inspect'));
-    const pinned = `${paths.maps}/tasks`;
-    const tasks = existsSync(pinned) ? objGet(pinned) : -1;
+    const opened: number[] = [];
     try {
-      if (tasks >= 0) object.reuseMap('tasks', tasks);
+      for (const name of ['tasks', 'filters'] as const) {
+        const pinned = `${paths.maps}/${name}`;
+        const fd = existsSync(pinned) ? objGet(pinned) : -1;
+        if (fd < 0) continue;
+        opened.push(fd);
+        object.reuseMap(name, fd);
+      }
       object.load();
     } catch (error) {
       object.close();
       throw error;
     } finally {
-      if (tasks >= 0) close(tasks);
+      for (const fd of opened) close(fd);
     }
     this.#object = object;
     return object;

@@ -123,7 +123,20 @@ export class Mirror {
     }
   }
 
-  /** The namespace of a thread; init's if it is in none or gone. */
+  /**
+   * Puts every task under a listener's filter into a namespace, with what they made under
+   * it so far; init: takes the filter out again. @returns -errno
+   */
+  bindFilter(listener: number, ns: NamespaceId): number {
+    const result = this.#recorder.bindFilter(listener, ns);
+    this.update();
+    return result;
+  }
+
+  /**
+   * The namespace that a thread was put into or forked in; init's if it is in none or gone,
+   * or in one by its filter alone.
+   */
   namespaceOfTask(tid: number): NamespaceId {
     const pidfd = openThread(tid, () => tid);
     if (pidfd < 0) return INIT;
@@ -165,7 +178,10 @@ export class Mirror {
 
   #record({ kind, host, owner, ids }: ObjectRecord): void {
     const namespace = this.model.get(owner);
-    if (namespace && !this.model.isRecorded(kind, host)) this.model.record(kind, host, namespace, ids);
+    if (!namespace || (this.model.isRecorded(kind, host) && this.model.ownerOf(kind, host) === namespace)) return;
+    // Recorded as init's before, and taken over by a container's namespace since.
+    this.model.forget(kind, host);
+    this.model.record(kind, host, namespace, ids);
   }
 
   #readAll(): void {

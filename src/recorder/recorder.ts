@@ -3,8 +3,8 @@
  * earlier agent left pinned), and takes them away again.
  */
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
-import { runProgram } from '../sys/bpf.js';
-import { bpfns_forget, bpfns_number } from '../sys/contract.gen.js';
+import { mapDelete, mapForEach, runProgram } from '../sys/bpf.js';
+import { bpfns_bind, bpfns_forget, bpfns_number } from '../sys/contract.gen.js';
 import { check } from '../sys/errno.js';
 import { type Attached, BpfObject } from '../sys/libbpf.js';
 import { close, mount, umount2 } from '../sys/libc.js';
@@ -14,7 +14,7 @@ import { openSyscallTracepoint } from './tracepoint.js';
 /** How creations are noticed; see docs/decisions/0002-recorder-backends.md. */
 export type Backend = 'function' | 'tracepoint';
 
-export const mapNames = ['namespaces', 'counters', 'objects', 'ids', 'tasks', 'status', 'events'] as const;
+export const mapNames = ['namespaces', 'counters', 'objects', 'ids', 'tasks', 'filters', 'status', 'events'] as const;
 export type MapName = (typeof mapNames)[number];
 
 const SYSCALL_FUNCTION = '__x64_sys_bpf';
@@ -81,6 +81,27 @@ export class Recorder {
     context.writeUInt32LE(kind, bpfns_forget.kind);
     context.writeUInt32LE(host, bpfns_forget.host_id);
     runProgram(this.#object.programFd('forget'), context);
+  }
+
+  /**
+   * Every task under the filter of `listener` belongs to namespace `ns` from now on, and
+   * what such tasks made before does too; 0 undoes it. @returns the number of objects taken over, or -errno
+   */
+  bindFilter(listener: number, ns: number): number {
+    const context = Buffer.alloc(bpfns_bind.sizeof);
+    context.writeUInt32LE(listener, bpfns_bind.listener);
+    context.writeUInt32LE(ns, bpfns_bind.ns);
+    const result = runProgram(this.#object.programFd('bind_filter'), context);
+    if (result < 0) return result;
+    const error = context.readInt32LE(bpfns_bind.error);
+    return error < 0 ? error : context.readUInt32LE(bpfns_bind.adopted);
+  }
+
+  /** Forgets every filter: those of listeners that are still held are bound anew. */
+  forgetFilters(): void {
+    const keys: Buffer[] = [];
+    mapForEach(this.mapFd('filters'), 8, 4, (key) => keys.push(Buffer.from(key)));
+    for (const key of keys) mapDelete(this.mapFd('filters'), key);
   }
 
   /** The number of a kernel-owned BTF in a namespace; 0 if there was no room. */

@@ -4,10 +4,18 @@ export const BPFNS_INIT = 0;
 export const BPFNS_MAX_LEVEL = 32;
 export const BPFNS_MAX_ID = 0x7ffffffe;
 export const BPFNS_KINDS = 4;
-export const BPFNS_NAME_LEN = 64;
+export const BPFNS_NAME_LEN = 128;
 export const BPFNS_MAX_OBJECTS_PER_NS = 131072;
 export const BPFNS_PINS_ANY = 1;
 export const BPFNS_KEEP = 2;
+
+export const bpfns_bind = {
+  sizeof: 16,
+  listener: 0,
+  ns: 4,
+  adopted: 8,
+  error: 12,
+} as const;
 
 export const bpfns_counter = {
   sizeof: 16,
@@ -22,7 +30,7 @@ export const bpfns_counter_key = {
 } as const;
 
 export const bpfns_event = {
-  sizeof: 192,
+  sizeof: 200,
   key: 0,
   key_kind: 0,
   key_host_id: 4,
@@ -35,7 +43,8 @@ export const bpfns_event = {
   object_uid: 156,
   object_cgroup_id: 160,
   object_created_ns: 168,
-  object_comm: 176,
+  object_filter: 176,
+  object_comm: 184,
 } as const;
 
 export const bpfns_forget = {
@@ -71,7 +80,7 @@ export const bpfns_member = {
 } as const;
 
 export const bpfns_namespace = {
-  sizeof: 104,
+  sizeof: 168,
   parent: 0,
   level: 4,
   flags: 8,
@@ -90,7 +99,7 @@ export const bpfns_number = {
 } as const;
 
 export const bpfns_object = {
-  sizeof: 184,
+  sizeof: 192,
   owner: 0,
   level: 4,
   ids: 8,
@@ -99,7 +108,8 @@ export const bpfns_object = {
   uid: 148,
   cgroup_id: 152,
   created_ns: 160,
-  comm: 168,
+  filter: 168,
+  comm: 176,
 } as const;
 
 export const bpfns_object_key = {
