@@ -10,9 +10,12 @@ import { Mirror } from '../recorder/mirror.js';
 import { Recorder } from '../recorder/recorder.js';
 import { readStatus } from '../recorder/records.js';
 import type { Context } from './commands/context.js';
+import { Containers, type OnContainer, type OnRefused, removeLabels } from './containers.js';
 import { ControlServer } from './control.js';
+import type { Beginning, HolderLink } from './held.js';
 import { Keeper } from './keeper.js';
 import { probeKernel } from './kernel-facts.js';
+import { Listeners } from './listeners.js';
 import type { OnFault } from './loop.js';
 import { OwnRights } from './own-rights.js';
 import { PathResolver } from './path-resolver.js';
@@ -24,13 +27,15 @@ const TICK = 500;
 const SWEEP = 2048;
 
 export interface AgentOptions {
-  /** How long to stay with nothing to do, in ms. */
+  /** How long to stay with nothing to do, in ms; Infinity for a daemon. */
   readonly lingerMs: number;
   /** The most namespaces one user may own. */
   readonly maxNamespacesPerUser: number;
   readonly onFault: OnFault;
-  /** Called once the agent has ended its work. */
-  readonly onExit: () => void;
+  readonly onContainer: OnContainer;
+  readonly onRefused: OnRefused;
+  /** Called once the agent has ended its work; `isDone` if there is nothing for a next one to go on with. */
+  readonly onExit: (isDone: boolean) => void;
 }
 
 /** What the kernel allows of its own namespaces: half the threads (user_namespaces(7), /proc/sys/user). */
@@ -43,13 +48,15 @@ export class Agent {
   readonly #recorder: Recorder;
   readonly #mirror: Mirror;
   readonly #context: Context;
+  readonly #listeners: Listeners;
+  readonly #containers: Containers;
   readonly #control: ControlServer;
   readonly #timer: NodeJS.Timeout;
   #idleSince = Date.now();
   #toSweep: Iterator<readonly [Kind, HostId]>;
 
-  /** @throws SyscallError if the recorder cannot be put in place */
-  constructor(options: AgentOptions) {
+  /** @throws SyscallError if the recorder or a socket cannot be put in place */
+  constructor(options: AgentOptions, holder: HolderLink, beginning: Beginning) {
     this.#options = options;
     const facts = probeKernel();
     this.#recorder = Recorder.install();
@@ -63,8 +70,17 @@ export class Agent {
       own: new OwnRights(),
       paths: new PathResolver(),
       holders,
-      keeper: new Keeper(this.#mirror, holders, options.maxNamespacesPerUser),
+      journal: beginning.journal,
+      keeper: new Keeper(this.#mirror, holders, options.maxNamespacesPerUser, ({ id }) => removeLabels(id)),
     };
+    this.#listeners = new Listeners(this.#context, holder, options.onFault);
+    this.#listeners.resume(beginning.listeners);
+    this.#containers = new Containers(
+      this.#context,
+      (listener, namespace) => void this.#listeners.add(listener, namespace),
+      options.onContainer,
+      options.onRefused,
+    );
     this.#control = new ControlServer(
       (request, pid) => this.#handle(request, pid),
       () => {
@@ -85,20 +101,22 @@ export class Agent {
   stop(): void {
     clearInterval(this.#timer);
     this.#control.close();
+    this.#containers.close();
     this.#context.paths.close();
     this.#context.holders.close();
     this.#mirror.close();
-    if (this.#hasNamespaces) this.#recorder.close();
-    else this.#recorder.remove();
-    this.#options.onExit();
+    const isDone = !this.#hasNamespaces;
+    if (isDone) this.#recorder.remove();
+    else this.#recorder.close();
+    this.#options.onExit(isDone);
   }
 
   get #hasNamespaces(): boolean {
     return this.#mirror.model.all().length > 1;
   }
 
-  #handle(request: Request, pid: number): NamespaceReply | StatusReply {
-    if (request.op !== 'status') return handleRequest(request, pid, this.#context, this.#options.onFault);
+  async #handle(request: Request, pid: number): Promise<NamespaceReply | StatusReply> {
+    if (request.op !== 'status') return handleRequest(request, pid, this.#context, this.#listeners);
     const { lostObjects, lostTasks, ringOverflows } = readStatus(this.#recorder.mapFd('status'));
     const namespaces = this.#mirror.model.all().length;
     return { pid: process.pid, backend: this.#recorder.backend, namespaces, lostObjects, lostTasks, ringOverflows };

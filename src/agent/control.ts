@@ -6,7 +6,7 @@ import { paths } from '../recorder/paths.js';
 import { peerCredentials } from '../sys/socket.js';
 
 /** Handles one request of process `pid`; what it throws becomes an error reply. */
-export type OnRequest = (request: Request, pid: number) => object;
+export type OnRequest = (request: Request, pid: number) => Promise<object>;
 
 export class ControlServer {
   readonly #server: Server;
@@ -54,6 +54,7 @@ function serve(socket: Socket, onRequest: OnRequest): void {
     return;
   }
   let pending = '';
+  let answered = Promise.resolve();
   socket.setEncoding('utf8');
   socket.on('data', (text: string) => {
     pending += text;
@@ -61,16 +62,19 @@ function serve(socket: Socket, onRequest: OnRequest): void {
     for (let end = pending.indexOf('\n'); end >= 0; end = pending.indexOf('\n')) {
       const line = pending.slice(0, end);
       pending = pending.slice(end + 1);
-      socket.write(`${JSON.stringify(answer(line, peer.pid, onRequest))}\n`);
+      // In the order asked.
+      answered = answered
+        .then(() => answer(line, peer.pid, onRequest))
+        .then((reply) => void socket.write(`${JSON.stringify(reply)}\n`));
     }
   });
 }
 
-function answer(line: string, pid: number, onRequest: OnRequest): object {
+async function answer(line: string, pid: number, onRequest: OnRequest): Promise<object> {
   const request = parseRequest(line);
   if (typeof request === 'string') return errorReply('EINVAL', `bad request: ${request}`);
   try {
-    return onRequest(request, pid);
+    return await onRequest(request, pid);
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'EIO';
     return errorReply(code, error instanceof Error ? error.message : String(error));

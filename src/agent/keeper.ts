@@ -21,12 +21,14 @@ export class Keeper {
   readonly #holders: HolderReader;
   /** The most namespaces one user may own. */
   readonly #perUser: number;
+  readonly #onRemoved: (namespace: Namespace) => void;
   /** Filters in use, by the namespace they were installed for. */
   readonly #filters = new Map<Namespace, number>();
   /** Namespaces that a task was found in, or about to fork into, at the last look. */
   #populated: ReadonlySet<number> = new Set();
 
-  constructor(mirror: Mirror, holders: HolderReader, perUser: number) {
+  constructor(mirror: Mirror, holders: HolderReader, perUser: number, onRemoved: (namespace: Namespace) => void) {
+    this.#onRemoved = onRemoved;
     this.#mirror = mirror;
     this.#holders = holders;
     this.#perUser = perUser;
@@ -69,6 +71,7 @@ export class Keeper {
     for (const namespace of candidates.reverse()) {
       if (namespace.children.size > 0 || this.#populated.has(namespace.id) || this.#ownsLiveObject(namespace)) continue;
       this.#mirror.remove(namespace);
+      this.#onRemoved(namespace);
     }
   }
 

@@ -1,23 +1,66 @@
-/** The seccomp listeners the agent holds: each is served until nobody uses its filter. */
-import { INIT } from '../model/ids.js';
+/** The seccomp listeners: each is served until nobody uses its filter. */
+import { INIT, namespaceId } from '../model/ids.js';
 import type { Namespace } from '../model/namespaces.js';
 import { close } from '../sys/libc.js';
 import { hasHungUp, type Watch, watch } from '../sys/poll.js';
 import { setSyncWakeUp } from '../sys/seccomp.js';
 import type { Context } from './commands/context.js';
-import { type OnFault, serveOne } from './loop.js';
+import type { HolderLink } from './held.js';
+import type { HeldListener } from './holder-protocol.js';
+import { type OnFault, type Source, serve, serveOne } from './loop.js';
 
-/** Serves a listener from now on, for a namespace and those below it; the fd is closed when its last task ends. */
-export function serveListener(listener: number, namespace: Namespace, context: Context, onFault: OnFault): void {
-  setSyncWakeUp(listener); // 6.6; without it calls only take longer
-  context.mirror.bindFilter(listener, namespace.id);
-  context.keeper.addFilter(namespace);
-  const source = { listener, namespace };
-  const watching: Watch = watch(listener, () => {
-    if (serveOne(source, context, onFault) || !hasHungUp(listener)) return;
-    watching.close();
-    context.mirror.bindFilter(listener, INIT);
-    close(listener);
-    context.keeper.dropFilter(namespace);
-  });
+export class Listeners {
+  readonly #context: Context;
+  readonly #holder: HolderLink;
+  readonly #onFault: OnFault;
+  readonly #sources = new Map<number, Source>();
+
+  constructor(context: Context, holder: HolderLink, onFault: OnFault) {
+    this.#context = context;
+    this.#holder = holder;
+    this.#onFault = onFault;
+  }
+
+  /** Serves a listener from now on, for a namespace and those below it. The fd goes over to this object. */
+  async add(listener: number, namespace: Namespace): Promise<void> {
+    this.#bind(listener, namespace);
+    // Held first: a call taken from it must be answered even if we die over it.
+    const token = await this.#holder.hold(listener, namespace.id);
+    this.#watch({ listener, namespace, token });
+  }
+
+  /** Takes over what an earlier agent served, its unanswered calls first. */
+  resume(held: readonly HeldListener[]): void {
+    const unanswered = this.#context.journal.takeUnanswered();
+    const sources = held.flatMap(({ fd, namespace: id, token }): Source[] => {
+      const namespace = this.#context.mirror.model.get(namespaceId(id));
+      return namespace ? [{ listener: fd, namespace, token }] : [];
+    });
+    for (const { listener, namespace } of sources) this.#bind(listener, namespace);
+    for (const { token, notification } of unanswered) {
+      const source = sources.find((each) => each.token === token);
+      if (source) serve(source, notification, this.#context, this.#onFault);
+    }
+    for (const source of sources) this.#watch(source);
+  }
+
+  #bind(listener: number, namespace: Namespace): void {
+    setSyncWakeUp(listener); // 6.6; without it calls only take longer
+    this.#context.mirror.bindFilter(listener, namespace.id);
+    this.#context.keeper.addFilter(namespace);
+  }
+
+  #watch(source: Source): void {
+    const { listener, namespace, token } = source;
+    this.#sources.set(token, source);
+    const watching: Watch = watch(listener, () => {
+      if (serveOne(source, this.#context, this.#onFault) || !hasHungUp(listener)) return;
+      watching.close();
+      this.#context.mirror.bindFilter(listener, INIT);
+      close(listener);
+      this.#holder.drop(token);
+      this.#sources.delete(token);
+      this.#context.keeper.dropFilter(namespace);
+    });
+  }
 }

@@ -5,14 +5,13 @@ import { MAX_STRUCT } from '../sys/bpf.js';
 import { E } from '../sys/errno.js';
 import { close, SYS } from '../sys/libc.js';
 import { readMemory } from '../sys/memory.js';
-import { Notification, receive, reply, replyContinue, replyFd } from '../sys/seccomp.js';
+import { addFd, type Notification, receive, reply, replyContinue } from '../sys/seccomp.js';
 import { Call, CallerGone, type Needs, type Reply } from './call.js';
 import type { Context } from './commands/context.js';
 import { type Command, clone3Command, commands, unshareNeeds } from './commands/index.js';
 import { isPlainClone, unshare } from './commands/nesting.js';
 
 const COMMAND_MASK = 0xffff;
-const notification = new Notification();
 const attr = Buffer.alloc(MAX_STRUCT);
 
 /** Called with what went wrong inside a handler: the caller got an error, the agent goes on. */
@@ -24,31 +23,43 @@ type Outcome = Reply | Promise<Reply>;
 export interface Source {
   readonly listener: number;
   readonly namespace: Namespace;
+  /** Names the listener in the journal. */
+  readonly token: number;
 }
 
 /** Answers one notification of a listener that is readable; false if there was none after all. */
 export function serveOne(source: Source, context: Context, onFault: OnFault): boolean {
+  const { journal } = context;
+  journal.begin(source.token);
+  if (receive(source.listener, journal.current) < 0) return false; // the caller was killed before we got to it
+  serve(source, journal.current, context, onFault);
+  journal.end();
+  return true;
+}
+
+/** Answers one that was received already: by an agent that died before it could. */
+export function serve(source: Source, notification: Notification, context: Context, onFault: OnFault): void {
   const { listener } = source;
-  if (receive(listener, notification) < 0) return false; // the caller was killed before we got to it
   try {
-    finish(listener, notification.buffer, answer(source, context), onFault);
+    finish(listener, notification.buffer, answer(source, notification, context), context, onFault);
   } catch (error) {
-    if (error instanceof CallerGone) return true;
+    if (error instanceof CallerGone) return;
     // A fault of ours must neither hang the caller nor let an id command through.
     onFault(`system call ${notification.number}, command ${notification.argument(0)}`, error);
     reply(listener, notification.buffer, -E.EPERM);
   }
-  return true;
 }
 
-function answer(source: Source, context: Context): Outcome {
+function answer(source: Source, notification: Notification, context: Context): Outcome {
   switch (notification.number) {
     case SYS.bpf:
-      return answerBpf(source, context);
+      return answerBpf(source, notification, context);
     case SYS.clone3:
-      return isPlainClone(notification.tid, notification.pointer(0)) ? 'continue' : answerClone3(source, context);
+      return isPlainClone(notification.tid, notification.pointer(0))
+        ? 'continue'
+        : answerClone3(source, notification, context);
     case SYS.unshare:
-      return withCall(source, context, 0, -1, unshareNeeds, (call) =>
+      return withCall(source, notification, context, 0, -1, unshareNeeds, (call) =>
         unshare(call, context, notification.argument(0), notification.argumentHigh(0)),
       );
     default:
@@ -56,29 +67,32 @@ function answer(source: Source, context: Context): Outcome {
   }
 }
 
-function answerBpf(source: Source, context: Context): Outcome {
+function answerBpf(source: Source, notification: Notification, context: Context): Outcome {
   const command = notification.argument(0);
   const entry: Command | undefined = (commands as Readonly<Record<number, Command>>)[command & COMMAND_MASK];
   if (!entry || (command > COMMAND_MASK && !context.facts.hasCommonAttrs)) return -E.EINVAL;
   const size = notification.argument(2);
-  const status = readAttr(size, context.facts.attrSize, notification.pointer(1));
+  const status = readAttr(notification, size, context.facts.attrSize);
   if (status < 0) return status;
   const known = Math.min(size, context.facts.attrSize);
-  return withCall(source, context, known, notification.pointer(1), entry.needs, (call) => entry.handle(call, context));
+  return withCall(source, notification, context, known, notification.pointer(1), entry.needs, (call) =>
+    entry.handle(call, context),
+  );
 }
 
-function answerClone3(source: Source, context: Context): Outcome {
+function answerClone3(source: Source, notification: Notification, context: Context): Outcome {
   const size = notification.argument(1);
   // What struct clone_args is too short or too long for is the kernel's to refuse.
   if (size < 8 || size > MAX_STRUCT || notification.argumentHigh(1) !== 0) return 'continue';
   attr.fill(0);
   if (!readMemory(notification.tid, notification.pointer(0), attr, size)) return 'continue';
   const { needs, handle } = clone3Command;
-  return withCall(source, context, size, notification.pointer(0), needs, (call) => handle(call, context));
+  return withCall(source, notification, context, size, notification.pointer(0), needs, (call) => handle(call, context));
 }
 
 function withCall(
   source: Source,
+  notification: Notification,
   context: Context,
   size: number,
   address: number,
@@ -105,27 +119,30 @@ function namespaceOf(tid: number, top: Namespace, { mirror }: Context): Namespac
 }
 
 /** Fills `attr` as __sys_bpf() does: zero-extended, E2BIG for a set bit behind what the kernel knows. */
-function readAttr(size: number, kernelSize: number, address: number): number {
+function readAttr(notification: Notification, size: number, kernelSize: number): number {
   if (size > MAX_STRUCT) return -E.E2BIG;
   attr.fill(0);
-  if (!readMemory(notification.tid, address, attr, size)) return -E.EFAULT;
+  if (!readMemory(notification.tid, notification.pointer(1), attr, size)) return -E.EFAULT;
   for (let i = kernelSize; i < size; i++) if (attr[i] !== 0) return -E.E2BIG;
   return 0;
 }
 
-function finish(listener: number, id: Buffer, outcome: Outcome, onFault: OnFault): void {
-  if (outcome instanceof Promise) {
-    const copy = Buffer.from(id.subarray(0, 8));
-    outcome.then(
+function finish(listener: number, id: Buffer, outcome: Outcome, { journal }: Context, onFault: OnFault): void {
+  if (!(outcome instanceof Promise)) {
+    send(listener, id, outcome);
+    return;
+  }
+  const copy = Buffer.from(id.subarray(0, 8));
+  const done = journal.defer();
+  outcome
+    .then(
       (late) => send(listener, copy, late),
       (error: unknown) => {
         onFault('a late answer', error);
         reply(listener, copy, -E.EPERM);
       },
-    );
-  } else {
-    send(listener, id, outcome);
-  }
+    )
+    .finally(done);
 }
 
 function send(listener: number, id: Buffer, outcome: Reply): void {
@@ -134,9 +151,9 @@ function send(listener: number, id: Buffer, outcome: Reply): void {
   } else if (typeof outcome === 'number') {
     reply(listener, id, outcome);
   } else {
-    const sent = replyFd(listener, id, outcome.fd);
+    const number = addFd(listener, id, outcome.fd);
     close(outcome.fd);
-    // The caller's own limits refuse an fd (EMFILE); it is told so.
-    if (sent < 0) reply(listener, id, sent);
+    // The caller's own limits may refuse an fd (EMFILE); it is told so.
+    reply(listener, id, number);
   }
 }

@@ -1,80 +1,63 @@
-/** Runs the agent as a process: lock, log, readiness, signals. Only this file writes to the log. */
-import {
-  appendFileSync,
-  closeSync,
-  fstatSync,
-  mkdirSync,
-  openSync,
-  rmdirSync,
-  rmSync,
-  statSync,
-  writeSync,
-} from 'node:fs';
-import { paths, runDir } from '../recorder/paths.js';
-import { flock } from '../sys/libc.js';
+/** Runs the agent as a process, under its holder: readiness, log, signals. Only this file writes to the log. */
+import { appendFileSync, closeSync, rmSync, writeSync } from 'node:fs';
+import { paths } from '../recorder/paths.js';
 import { Agent, defaultMaxNamespaces } from './agent.js';
+import { HolderLink } from './held.js';
 
-const LOCK_EX = 2;
 const DEFAULT_LINGER_MS = 1000;
 
-/**
- * Serves until nothing needs it, then exits. `ready`, if given, is an fd that gets one
- * line: "ready", or why the agent could not start; then it is closed.
- */
-export async function agentMain(ready: number | undefined): Promise<void> {
+export interface AgentMainOptions {
+  /** An fd that gets one line, "ready" or why the agent could not start, and is then closed. */
+  readonly ready: number | undefined;
+  /** Stays when nothing needs it, and logs to stderr. */
+  readonly isDaemon: boolean;
+}
+
+/** Serves until nothing needs it, then exits with 0: the holder ends too. */
+export async function agentMain({ ready, isDaemon }: AgentMainOptions): Promise<void> {
   const tell = (line: string): void => {
     if (ready === undefined) return;
     writeSync(ready, `${line}\n`);
     closeSync(ready);
   };
+  const log = isDaemon ? logToStderr : logToFile;
   try {
-    const lock = takeLock();
-    const agent = new Agent({
-      lingerMs: Number(process.env.BPFNS_LINGER_MS ?? DEFAULT_LINGER_MS),
-      maxNamespacesPerUser: Number(process.env.BPFNS_MAX_NAMESPACES ?? defaultMaxNamespaces()),
-      onFault: (command, error) => log(`${command}: ${error instanceof Error ? error.stack : String(error)}`),
-      onExit: () => leave(lock),
-    });
+    const holder = new HolderLink();
+    const agent = new Agent(
+      {
+        lingerMs: isDaemon ? Number.POSITIVE_INFINITY : Number(process.env.BPFNS_LINGER_MS ?? DEFAULT_LINGER_MS),
+        maxNamespacesPerUser: Number(process.env.BPFNS_MAX_NAMESPACES ?? defaultMaxNamespaces()),
+        onFault: (command, error) =>
+          log(`fault in ${command}: ${error instanceof Error ? error.stack : String(error)}`),
+        onContainer: ({ container, pid, namespace }) => {
+          if (isDaemon) log(`container ${container}, process ${pid}, joined namespace ${namespace.path}`);
+        },
+        onRefused: (reason) => log(`refused: ${reason}`),
+        onExit: leave,
+      },
+      holder,
+      await holder.begin(),
+    );
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => agent.stop());
     await agent.listen();
     tell('ready');
+    if (isDaemon) log('ready');
   } catch (error) {
     tell(error instanceof Error ? error.message : String(error));
     process.exit(1);
   }
 }
 
-/** One agent a machine: waits for an earlier one to finish leaving. The lock ends with the process. */
-function takeLock(): number {
-  for (;;) {
-    mkdirSync(runDir, { recursive: true, mode: 0o700 });
-    let fd: number;
-    try {
-      fd = openSync(paths.lock, 'w', 0o600);
-    } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') continue; // it just left
-      throw error;
-    }
-    flock(fd, LOCK_EX);
-    // The earlier one removes the file as it leaves: a lock on a removed file is no lock.
-    const own = fstatSync(fd).ino;
-    const there = statSync(paths.lock, { throwIfNoEntry: false })?.ino;
-    if (own === there) return fd;
-    closeSync(fd);
-  }
-}
-
-function log(line: string): void {
+function logToFile(line: string): void {
   appendFileSync(paths.log, `${new Date().toISOString()} ${line}\n`, { mode: 0o600 });
 }
 
-function leave(lock: number): never {
-  for (const path of [paths.socket, paths.log, paths.lock]) rmSync(path, { force: true });
-  try {
-    rmdirSync(runDir);
-  } catch {
-    // Something else is in it: not ours to remove.
-  }
-  closeSync(lock);
+function logToStderr(line: string): void {
+  writeSync(2, `bpfns: ${line}\n`);
+}
+
+function leave(isDone: boolean): never {
+  const own = isDone ? [paths.socket, paths.log, paths.containers] : [paths.socket];
+  for (const path of own) rmSync(path, { force: true, recursive: true });
   process.exit(0);
 }

@@ -16,21 +16,20 @@ import { close } from '../sys/libc.js';
 import { getFd, namespaceInode, openProcess, userIdOf } from '../sys/task.js';
 import type { Context } from './commands/context.js';
 import type { ChildSpec } from './keeper.js';
-import { serveListener } from './listeners.js';
-import type { OnFault } from './loop.js';
+import type { Listeners } from './listeners.js';
 
 /** Answers every request about namespaces; `pid` is the process at the other end. */
-export function handleRequest(
+export async function handleRequest(
   request: Exclude<Request, { op: 'status' }>,
   pid: number,
   context: Context,
-  onFault: OnFault,
-): NamespaceReply {
+  listeners: Listeners,
+): Promise<NamespaceReply> {
   switch (request.op) {
     case 'run':
-      return enterWithFilter(request, pid, context, onFault, () => createForRun(request, pid, context));
+      return enterWithFilter(request, pid, context, listeners, () => createForRun(request, pid, context));
     case 'join':
-      return enterWithFilter(request, pid, context, onFault, () => find(request.namespace, pid, context));
+      return enterWithFilter(request, pid, context, listeners, () => find(request.namespace, pid, context));
     case 'create':
       return describe(createByName(request, pid, context), context);
     case 'remove': {
@@ -91,20 +90,20 @@ function create(
 }
 
 /** Takes the listener first: a process without one is in no namespace. */
-function enterWithFilter(
+async function enterWithFilter(
   request: RunRequest | JoinRequest,
   pid: number,
   context: Context,
-  onFault: OnFault,
+  listeners: Listeners,
   choose: () => Namespace,
-): NamespaceReply {
+): Promise<NamespaceReply> {
   const pidfd = check(openProcess(pid), 'pidfd_open', `cannot find the caller, process ${pid}`);
   try {
     const namespace = choose();
     const listener = getFd(pidfd, request.listener);
     check(listener, 'pidfd_getfd', `cannot take the listener of process ${pid}`);
     check(context.mirror.enter(pidfd, namespace), 'bpf', `cannot put process ${pid} into namespace ${namespace.id}`);
-    serveListener(listener, namespace, context, onFault);
+    await listeners.add(listener, namespace);
     return describe(namespace, context);
   } finally {
     close(pidfd);

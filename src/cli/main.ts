@@ -85,12 +85,28 @@ function program(): Command {
     });
 
   main
-    .command('agent', { hidden: true })
-    .description('serve namespaces until none is left (started by `run`)')
+    .command('daemon')
+    .description('serve namespaces and containers in the foreground, until stopped')
+    .action(async () => {
+      requireRoot('daemon');
+      (await import('../agent/holder.js')).holderMain(undefined, ['--daemon']);
+    });
+
+  main
+    .command('hold', { hidden: true })
+    .description('keep listeners and run agents, until no namespace is left (started by `run`)')
     .option('--ready-fd <fd>', 'tell the outcome of the start there', Number)
     .action(async ({ readyFd }: { readyFd?: number }) => {
-      const { agentMain } = await import('../agent/main.js');
-      await agentMain(readyFd);
+      (await import('../agent/holder.js')).holderMain(readyFd, []);
+    });
+
+  main
+    .command('agent', { hidden: true })
+    .description('answer trapped calls (started by a holder)')
+    .option('--ready-fd <fd>', 'tell the outcome of the start there', Number)
+    .option('--daemon', 'stay when there is nothing to do', false)
+    .action(async ({ readyFd, daemon }: { readyFd?: number; daemon: boolean }) => {
+      await (await import('../agent/main.js')).agentMain({ ready: readyFd, isDaemon: daemon });
     });
 
   return main;

@@ -5,6 +5,9 @@ import { connect, type Socket } from 'node:net';
 import { paths } from '../recorder/paths.js';
 import { type ErrorReply, formatRequest, MAX_LINE, type Request } from './protocol.js';
 
+const ATTEMPTS = 50;
+const PAUSE = 100;
+
 /** The agent refused, or cannot be reached. */
 export class AgentError extends Error {
   override readonly name = 'AgentError';
@@ -36,10 +39,11 @@ export class AgentClient {
 
   /** Connects, starting the agent first if there is none. @throws AgentError with the agent's reason */
   static async connectOrStart(): Promise<AgentClient> {
-    // An agent may be leaving just as we connect: then another round starts a new one.
-    for (let attempt = 0; attempt < 5; attempt++) {
+    // One may be leaving or restarting just now: then it takes another round.
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const client = await AgentClient.connect();
       if (client) return client;
+      if (attempt > 0) await new Promise((resolve) => setTimeout(resolve, PAUSE));
       await startAgent();
     }
     throw new AgentError('EAGAIN', 'the agent starts but cannot be reached');
@@ -84,12 +88,16 @@ function startAgent(): Promise<void> {
   );
   const main = process.argv[1] ?? '';
   const nothing = openSync('/dev/null', 'r+');
-  const shell = spawn('/bin/sh', ['-c', '"$@" 3>&3 &', 'sh', process.execPath, main, 'agent', '--ready-fd', '3'], {
-    cwd: '/',
-    detached: true,
-    env,
-    stdio: [nothing, nothing, nothing, 'pipe'],
-  });
+  const shell = spawn(
+    '/bin/sh',
+    ['-c', '"$@" 3>&3 &', 'sh', process.execPath, '--no-warnings', main, 'hold', '--ready-fd', '3'],
+    {
+      cwd: '/',
+      detached: true,
+      env,
+      stdio: [nothing, nothing, nothing, 'pipe'],
+    },
+  );
   closeSync(nothing);
   const ready = shell.stdio[3] as Socket;
   return new Promise((resolve, reject) => {

@@ -7,6 +7,10 @@ export const runDir = process.env.BPFNS_RUN_DIR ?? '/run/bpfns';
 export const paths = {
   /** Connected to by the commands; root only. */
   socket: `${runDir}/agent.sock`,
+  /** Where container runtimes send listeners: the listenerPath of a profile. */
+  seccompSocket: `${runDir}/seccomp.sock`,
+  /** What is known of containers, a file for each namespace. */
+  containers: `${runDir}/containers`,
   /** Held with flock(2) by the one agent. */
   lock: `${runDir}/lock`,
   log: `${runDir}/agent.log`,

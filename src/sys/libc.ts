@@ -119,6 +119,12 @@ export const getsockopt = wrap<[number, number, number, Buffer, Buffer]>('getsoc
 export const openByHandleAt = wrap<[number, Buffer, number]>('open_by_handle_at', 'int', ['int', 'void *', 'int']);
 export const setenv = wrap<[string, string, number]>('setenv', 'int', ['str', 'str', 'int']);
 export const unsetenv = wrap<[string]>('unsetenv', 'int', ['str']);
+export const socket = wrap<[number, number, number]>('socket', 'int', ['int', 'int', 'int']);
+export const bind = wrap<[number, Buffer, number]>('bind', 'int', ['int', 'void *', 'uint']);
+export const listen = wrap<[number, number]>('listen', 'int', ['int', 'int']);
+export const accept4 = wrap<[number, null, null, number]>('accept4', 'int', ['int', 'void *', 'void *', 'int']);
+export const recvmsg = wrap<[number, Buffer, number]>('recvmsg', long, ['int', 'void *', 'int']);
+export const ftruncate = wrap<[number, number]>('ftruncate', 'int', ['int', long]);
 /** Searches PATH as a shell does. `argv` is an array of C strings, see {@link cStrings}. Returns only on failure. */
 export const execvp = wrap<[Buffer, Buffer]>('execvp', 'int', ['void *', 'void *']);
 
@@ -161,4 +167,16 @@ export function cStrings(strings: readonly Buffer[]): { array: Buffer; keep: rea
     array.writeBigUInt64LE(addressOf(text), index * 8);
   });
   return { array, keep };
+}
+
+const mmap = lib.func('mmap', 'void *', ['void *', 'size_t', 'int', 'int', 'int', long]) as (
+  ...args: [null, number, number, number, number, number]
+) => bigint;
+const PROT_READ_WRITE = 3;
+const MAP_SHARED = 1;
+
+/** The first `length` bytes of a file as memory shared with every other process that maps it; for ever. */
+export function mapShared(fd: number, length: number): Buffer {
+  const address = mmap(null, length, PROT_READ_WRITE, MAP_SHARED, fd, 0);
+  return Buffer.from(koffi.view(address, length));
 }

@@ -12,7 +12,6 @@ const SECCOMP_RET_ALLOW = 0x7fff0000;
 const SECCOMP_RET_USER_NOTIF = 0x7fc00000;
 const SECCOMP_RET_ERRNO = 0x00050000;
 const SECCOMP_USER_NOTIF_FLAG_CONTINUE = 1;
-const SECCOMP_ADDFD_FLAG_SEND = 2;
 const SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP = 1;
 
 const NOTIF_RECV = 0xc0502100;
@@ -123,9 +122,13 @@ export function installFilter(code: Buffer): number {
   return syscallSeccomp(SYS.seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, program);
 }
 
-/** One notification as received. The buffer is reused by the next {@link receive}. */
+/** A struct seccomp_notif in somebody's memory. */
 export class Notification {
-  readonly buffer = Buffer.alloc(seccomp_notif.sizeof);
+  readonly buffer: Buffer;
+
+  constructor(buffer: Buffer) {
+    this.buffer = buffer;
+  }
 
   /** The system call's number. */
   get number(): number {
@@ -149,11 +152,6 @@ export class Notification {
   /** A pointer argument, or -1 if no address of user space is that high. */
   pointer(index: number): number {
     return readPointer(this.buffer, seccomp_notif.data_args + index * 8);
-  }
-
-  /** The notification's id, for a reply after the buffer has been reused. */
-  copyId(): Buffer {
-    return Buffer.from(this.buffer.subarray(0, 8));
   }
 }
 
@@ -197,10 +195,14 @@ export function replyContinue(listener: number, id: Buffer): number {
 const addfd = Buffer.alloc(seccomp_notif_addfd.sizeof);
 const O_CLOEXEC = 0o2000000;
 
-/** Puts a copy of `fd` into the caller, close-on-exec, and answers with its number there. EMFILE, ENOENT. */
-export function replyFd(listener: number, id: Buffer, fd: number): number {
+/**
+ * Puts a copy of `fd` into the caller, close-on-exec; its number there still has to be
+ * given by {@link reply}. EMFILE, ENOENT. Not with ADDFD_FLAG_SEND: if an agent is killed
+ * in that one, the kernel (kernel/seccomp.c, seccomp_notify_addfd) counts the call as
+ * answered with the fd withdrawn, and the caller gets 0. Two steps are also quicker.
+ */
+export function addFd(listener: number, id: Buffer, fd: number): number {
   id.copy(addfd, seccomp_notif_addfd.id, 0, 8);
-  addfd.writeUInt32LE(SECCOMP_ADDFD_FLAG_SEND, seccomp_notif_addfd.flags);
   addfd.writeUInt32LE(fd, seccomp_notif_addfd.srcfd);
   addfd.writeUInt32LE(O_CLOEXEC, seccomp_notif_addfd.newfd_flags);
   return ioctl(listener, NOTIF_ADDFD, addfd);

@@ -2,6 +2,7 @@
 
 import type { HolderReader } from '../../recorder/holders.js';
 import type { Mirror } from '../../recorder/mirror.js';
+import type { Journal } from '../journal.js';
 import type { Keeper } from '../keeper.js';
 import type { KernelFacts } from '../kernel-facts.js';
 import type { OwnRights } from '../own-rights.js';
@@ -14,4 +15,5 @@ export interface Context {
   readonly paths: PathResolver;
   readonly holders: HolderReader;
   readonly keeper: Keeper;
+  readonly journal: Journal;
 }

@@ -1,0 +1,63 @@
+/** Which namespace a container goes into: decided by its id, the profile's metadata and its annotations. */
+import type { ContainerState } from './state.js';
+
+export interface Placement {
+  /** A namespace of that name below `parent` is joined if there is one, else made. */
+  readonly name: string;
+  readonly parent: string;
+  readonly pins: 'own' | 'any';
+}
+
+const ANNOTATION = 'bpfns.io/';
+const settings = ['name', 'parent', 'pins', 'share'] as const;
+type Setting = (typeof settings)[number];
+
+/** Annotations of the engines that name a pod's sandbox. */
+const sandboxAnnotations = [
+  'io.kubernetes.cri.sandbox-id',
+  'io.kubernetes.cri-o.SandboxID',
+  'io.podman.annotations.pod-id',
+];
+
+/** Annotations win over the metadata; both may say `share=pod`. @returns what is wrong with them, if something is */
+export function placementOf(state: ContainerState): Placement | { readonly problem: string } {
+  const given = new Map<Setting, string>();
+  for (const part of state.metadata.split(',').filter((text) => text.trim() !== '')) {
+    const [key = '', value] = part.split('=', 2).map((text) => text.trim());
+    const setting = settings.find((name) => name === key);
+    if (!setting || value === undefined)
+      return { problem: `listenerMetadata: '${part}' is none of ${settings.join(', ')}` };
+    given.set(setting, value);
+  }
+  for (const setting of settings) {
+    const value = state.annotations[ANNOTATION + setting];
+    if (value !== undefined) given.set(setting, value);
+  }
+  const pins = given.get('pins') ?? 'own';
+  if (pins !== 'own' && pins !== 'any') return { problem: `pins must be own or any, not '${pins}'` };
+  const share = given.get('share') ?? 'none';
+  if (share !== 'none' && share !== 'pod') return { problem: `share must be none or pod, not '${share}'` };
+  const pod = sandboxAnnotations.map((key) => state.annotations[key]).find((id) => id !== undefined);
+  const name = given.get('name') ?? (share === 'pod' && pod ? pod : state.id);
+  return { name, parent: given.get('parent') ?? 'init', pins };
+}
+
+/** What people know a container by. */
+export interface ContainerLabels {
+  readonly id: string;
+  readonly pod: string | null;
+  readonly podNamespace: string | null;
+  readonly container: string | null;
+}
+
+/** From the annotations of containerd, CRI-O and podman. */
+export function labelsOf({ id, annotations }: ContainerState): ContainerLabels {
+  const first = (...keys: string[]): string | null =>
+    keys.map((key) => annotations[key]).find((text) => text !== undefined) ?? null;
+  return {
+    id,
+    pod: first('io.kubernetes.cri.sandbox-name', 'io.kubernetes.pod.name'),
+    podNamespace: first('io.kubernetes.cri.sandbox-namespace', 'io.kubernetes.pod.namespace'),
+    container: first('io.kubernetes.cri.container-name', 'io.kubernetes.container.name', 'io.podman.annotations.name'),
+  };
+}

@@ -1,0 +1,53 @@
+/** The OCI container process state: what a runtime sends to a seccomp agent (runtime-spec, config-linux.md). */
+
+export interface ContainerState {
+  /** The container's id: the same for its init and every exec. */
+  readonly id: string;
+  /** The process that the listener is for, as the runtime sees it; 0 if it did not say. */
+  readonly pid: number;
+  /** Position of the listener among the passed fds. */
+  readonly listenerIndex: number;
+  /** listenerMetadata of the profile; '' if none. */
+  readonly metadata: string;
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
+/** Annotations alone may exceed 32 KiB; this is the most that is read of one message, in bytes. */
+export const MAX_STATE = 1024 * 1024;
+
+/**
+ * The state in `text`; 'incomplete' if more must come (some runtimes leave the socket
+ * open, so the end is where the JSON ends); otherwise why it cannot be used.
+ */
+export function parseContainerState(text: string): ContainerState | 'incomplete' | { readonly problem: string } {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return 'incomplete';
+  }
+  if (!isRecord(value) || !isRecord(value.state)) return { problem: 'no container state in the message' };
+  const { fds, pid, metadata, state } = value;
+  const id = state.id;
+  if (typeof id !== 'string' || id === '') return { problem: 'the state has no container id' };
+  const listenerIndex = Array.isArray(fds) ? fds.indexOf('seccompFd') : -1;
+  if (listenerIndex < 0) return { problem: `container ${id}: no seccompFd among the fds` };
+  // state.pid is the init's with runc and the exec's with crun, and may be missing: only `pid` is used.
+  return {
+    id,
+    pid: typeof pid === 'number' && Number.isInteger(pid) && pid > 0 ? pid : 0,
+    listenerIndex,
+    metadata: typeof metadata === 'string' ? metadata : '',
+    annotations: isRecord(state.annotations) ? stringsOf(state.annotations) : {},
+  };
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function stringsOf(record: Record<string, unknown>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(record).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
+  );
+}
