@@ -7,6 +7,7 @@ export type NsId = number & { readonly __id: 'ns' };
 /** A namespace's own number; 0 is init. */
 export type NamespaceId = number & { readonly __id: 'namespace' };
 
+/** The four kinds of object that have ids, in the order of enum bpfns_kind (bpf/bpfns.h). */
 export const kinds = ['map', 'prog', 'link', 'btf'] as const;
 export type Kind = (typeof kinds)[number];
 

@@ -1,11 +1,8 @@
 /** bpf(2): one function a command. All return a value >= 0 or -errno; an fd returned is the caller's to close. */
 
+import type { Kind } from '../model/ids.js';
 import { bpf_attr, bpf_cmd } from './kernel.gen.js';
 import { addressOf, close, readlink, SYS, syscallBpf } from './libc.js';
-
-/** The four kinds of object that have ids, in the order of enum bpfns_kind. */
-export const kinds = ['map', 'prog', 'link', 'btf'] as const;
-export type Kind = (typeof kinds)[number];
 
 const nextIdCommand = {
   map: bpf_cmd.BPF_MAP_GET_NEXT_ID,

@@ -5,7 +5,8 @@ import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { after, before } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { isDeepStrictEqual } from 'node:util';
-import { hostIds, kinds } from '../../src/sys/bpf.js';
+import { kinds } from '../../src/model/ids.js';
+import { hostIds } from '../../src/sys/bpf.js';
 
 /** The repository: compiled tests live in build/js/test/support. */
 export const root = fileURLToPath(new URL('../../../..', import.meta.url));
