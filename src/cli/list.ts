@@ -7,7 +7,7 @@ import { hostId } from '../model/ids.js';
 import { isSameOrAncestor, type Namespace } from '../model/namespaces.js';
 import { CliError } from './cli-error.js';
 import { findNamespace } from './namespaces.js';
-import { type Column, json, table } from './output.js';
+import { type Column, json, printable, table } from './output.js';
 
 const objectColumns: readonly Column<HostObject>[] = [
   { title: 'HOSTID', align: 'right', value: (object) => String(object.hostId) },
@@ -56,7 +56,9 @@ export function who(kind: Kind, id: number, asJson: boolean): string {
     ...(keptAliveBy.length > 0
       ? keptAliveBy.map((reason, i) => `  ${i === 0 ? 'kept alive by' : '             '} ${reason}`)
       : ['  kept alive by nothing the kernel lists: a socket, a network device, or a reference just going away']),
-  ].join('\n');
+  ]
+    .map(printable)
+    .join('\n');
 }
 
 function label({ id, path }: { readonly id: number; readonly path: string }): string {

@@ -10,7 +10,7 @@ export interface Column<T> {
 export function table<T>(columns: readonly Column<T>[], rows: readonly T[]): string {
   const cells = [
     columns.map(({ title }) => title),
-    ...rows.map((row) => columns.map(({ value }) => value(row) || '-')),
+    ...rows.map((row) => columns.map(({ value }) => printable(value(row)) || '-')),
   ];
   const widths = columns.map((_, i) => Math.max(...cells.map((line) => line[i]?.length ?? 0)));
   return cells
@@ -21,6 +21,11 @@ export function table<T>(columns: readonly Column<T>[], rows: readonly T[]): str
         .trimEnd(),
     )
     .join('\n');
+}
+
+/** Text that guests choose (process names, paths of pins): what could steer a terminal is shown as \u{HEX}. */
+export function printable(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}]/gu, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`);
 }
 
 export function json(value: unknown): string {

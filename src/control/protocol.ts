@@ -83,14 +83,19 @@ export interface ErrorReply {
 
 const fields = {
   text: (value: unknown) => typeof value === 'string' && value.length <= 4096,
-  count: (value: unknown) => typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 0xffffffff,
+  count: (value: unknown) => isWithin(value, 0xffffffff),
+  fd: (value: unknown) => isWithin(value, 0x7fffffff),
   pins: (value: unknown) => value === 'own' || value === 'any',
 } as const;
 
+function isWithin(value: unknown, max: number): boolean {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= max;
+}
+
 /** Every request's fields and what each must be. */
 const shapes: Readonly<Record<Request['op'], Readonly<Record<string, keyof typeof fields>>>> = {
-  run: { parent: 'text', name: 'text', pins: 'pins', listener: 'count' },
-  join: { namespace: 'text', listener: 'count' },
+  run: { parent: 'text', name: 'text', pins: 'pins', listener: 'fd' },
+  join: { namespace: 'text', listener: 'fd' },
   create: { parent: 'text', name: 'text', pins: 'pins', ownerUid: 'count', maxNamespaces: 'count' },
   remove: { namespace: 'text' },
   find: { namespace: 'text' },
@@ -113,14 +118,19 @@ export function parseRequest(line: string): Request | string {
   if (typeof value !== 'object' || value === null) return 'not an object';
   const given = value as Record<string, unknown>;
   if (given.version !== PROTOCOL_VERSION) {
-    return `protocol version ${String(given.version)}, expected ${PROTOCOL_VERSION}`;
+    return `protocol version ${shown(given.version)}, expected ${PROTOCOL_VERSION}`;
   }
   const op = Object.keys(shapes).find((name) => name === given.op) as Request['op'] | undefined;
-  if (!op) return `unknown op '${String(given.op)}'`;
+  if (!op) return `unknown op '${shown(given.op)}'`;
   for (const [field, type] of Object.entries(shapes[op])) {
     if (!fields[type](given[field])) return `bad ${field}`;
   }
   return given as unknown as Request;
+}
+
+/** A value for a message. An object's own `toString` may be anything, and throw. */
+function shown(value: unknown): string {
+  return typeof value === 'string' || typeof value === 'number' ? String(value).slice(0, 40) : typeof value;
 }
 
 /** Why a namespace may not be called that, or undefined: names appear in listings and on command lines. */

@@ -5,6 +5,9 @@
 
 const BTF_MAGIC = 0xeb9f;
 
+/** How long a chain of types may be before it counts as endless. */
+const MAX_HOPS = 32;
+
 /** Values of `kind` (include/uapi/linux/btf.h). */
 export const BtfKind = {
   int: 1,
@@ -13,29 +16,41 @@ export const BtfKind = {
   struct: 4,
   union: 5,
   enum: 6,
+  fwd: 7,
   typedef: 8,
   volatile: 9,
   const: 10,
   restrict: 11,
+  func: 12,
   funcProto: 13,
   var: 14,
   datasec: 15,
+  float: 16,
   declTag: 17,
   typeTag: 18,
   enum64: 19,
 } as const;
 
-/** Bytes after the 12-byte type header: fixed, and per `vlen`. */
+/** Bytes after the 12-byte type header: fixed, and per `vlen`. Without them the next type cannot be found. */
 const extra: Readonly<Record<number, readonly [fixed: number, each: number]>> = {
   [BtfKind.int]: [4, 0],
+  [BtfKind.ptr]: [0, 0],
   [BtfKind.array]: [12, 0],
   [BtfKind.struct]: [0, 12],
   [BtfKind.union]: [0, 12],
   [BtfKind.enum]: [0, 8],
+  [BtfKind.fwd]: [0, 0],
+  [BtfKind.typedef]: [0, 0],
+  [BtfKind.volatile]: [0, 0],
+  [BtfKind.const]: [0, 0],
+  [BtfKind.restrict]: [0, 0],
+  [BtfKind.func]: [0, 0],
   [BtfKind.funcProto]: [0, 8],
   [BtfKind.var]: [4, 0],
   [BtfKind.datasec]: [0, 12],
+  [BtfKind.float]: [0, 0],
   [BtfKind.declTag]: [4, 0],
+  [BtfKind.typeTag]: [0, 0],
   [BtfKind.enum64]: [0, 12],
 };
 
@@ -54,7 +69,7 @@ export class Btf {
   /** Offset in #data of each type's header; type ids start at 1. */
   readonly #types: number[] = [0];
 
-  /** @throws RangeError if the blob is cut short or not BTF. */
+  /** @throws RangeError if the blob is cut short, not BTF, or newer than this reader. */
   constructor(data: Buffer) {
     if (data.readUInt16LE(0) !== BTF_MAGIC) throw new RangeError('not BTF: wrong magic');
     const header = data.readUInt32LE(4);
@@ -67,8 +82,10 @@ export class Btf {
     for (let at = typesAt; at < typesEnd; ) {
       this.#types.push(at);
       const info = data.readUInt32LE(at + 4);
-      const [fixed, each] = extra[(info >>> 24) & 0x1f] ?? [0, 0];
-      at += 12 + fixed + each * (info & 0xffff);
+      const kind = (info >>> 24) & 0x1f;
+      const size = extra[kind];
+      if (!size) throw new RangeError(`unknown BTF kind ${kind}`);
+      at += 12 + size[0] + size[1] * (info & 0xffff);
     }
   }
 
@@ -102,7 +119,7 @@ export class Btf {
   /** `type` without typedefs and qualifiers. */
   resolve(type: number): number {
     let at = type;
-    for (let hops = 0; hops < 32; hops++) {
+    for (let hops = 0; hops < MAX_HOPS; hops++) {
       const kind = this.kind(at);
       const through =
         kind === BtfKind.typedef ||
@@ -118,17 +135,15 @@ export class Btf {
 
   /** Size in bytes of an integer, enumeration, structure, pointer or array. */
   size(type: number): number {
-    const at = this.resolve(type);
-    switch (this.kind(at)) {
-      case BtfKind.ptr:
-        return 8;
-      case BtfKind.array: {
-        const base = this.#at(at) + 12;
-        return this.size(this.#data.readUInt32LE(base)) * this.#data.readUInt32LE(base + 8);
-      }
-      default:
-        return this.#data.readUInt32LE(this.#at(at) + 8);
+    let at = this.resolve(type);
+    let elements = 1;
+    for (let hops = 0; this.kind(at) === BtfKind.array; hops++) {
+      if (hops === MAX_HOPS) throw new RangeError(`BTF type ${type} does not end`);
+      const array = this.#at(at) + 12;
+      elements *= this.#data.readUInt32LE(array + 8);
+      at = this.resolve(this.#data.readUInt32LE(array));
     }
+    return elements * (this.kind(at) === BtfKind.ptr ? 8 : this.#data.readUInt32LE(this.#at(at) + 8));
   }
 
   /** Members of a structure or union; bit fields are left out. */

@@ -3,25 +3,28 @@ import { type Btf, BtfKind } from './btf.js';
 
 export type Layout = ReadonlyMap<string, number>;
 
-/** The layout of a structure or union, or undefined if the BTF has none of that name. */
+/** Members looked at before a structure counts as endless: one that holds itself has no end. */
+const MAX_MEMBERS = 65536;
+const MAX_DEPTH = 32;
+
+/** The layout of a structure or union, or undefined if the BTF has none of that name. @throws RangeError */
 export function layoutOf(btf: Btf, name: string): Layout | undefined {
   const type = btf.find(BtfKind.struct, name) || btf.find(BtfKind.union, name);
   if (type === 0) return undefined;
   const layout = new Map<string, number>([['sizeof', btf.size(type)]]);
-  flatten(btf, type, '', 0, layout);
+  let members = 0;
+  flatten(type, '', 0, 0);
   return layout;
-}
 
-function flatten(btf: Btf, type: number, prefix: string, base: number, into: Map<string, number>): void {
-  for (const member of btf.members(type)) {
-    const name = prefix && member.name ? `${prefix}_${member.name}` : prefix || member.name;
-    const inner = btf.resolve(member.type);
-    const kind = btf.kind(inner);
-    const isAnonymous = btf.name(inner) === '';
-    const offset = base + member.offset;
-    if (member.name) into.set(name, offset);
-    if ((kind === BtfKind.struct || kind === BtfKind.union) && (isAnonymous || member.name)) {
-      flatten(btf, inner, name, offset, into);
+  function flatten(structure: number, prefix: string, base: number, depth: number): void {
+    for (const member of btf.members(structure)) {
+      if (++members > MAX_MEMBERS || depth > MAX_DEPTH) throw new RangeError(`structure ${name} does not end`);
+      const path = prefix && member.name ? `${prefix}_${member.name}` : prefix || member.name;
+      const offset = base + member.offset;
+      if (member.name) layout.set(path, offset);
+      const inner = btf.resolve(member.type);
+      const kind = btf.kind(inner);
+      if (kind === BtfKind.struct || kind === BtfKind.union) flatten(inner, path, offset, depth + 1);
     }
   }
 }

@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import { formatRequest, nameProblem, PROTOCOL_VERSION, parseRequest, type Request } from './protocol.js';
+
+const good = { op: 'run', version: PROTOCOL_VERSION, parent: 'init', name: 'web', pins: 'own', listener: 5 };
+
+describe('parsing a request', () => {
+  const requests: readonly Request[] = [
+    { op: 'run', parent: 'self', name: '', pins: 'any', listener: 0 },
+    { op: 'join', namespace: 'web/build', listener: 7 },
+    { op: 'create', parent: 'init', name: 'web', pins: 'own', ownerUid: 1000, maxNamespaces: 4 },
+    { op: 'remove', namespace: '3' },
+    { op: 'find', namespace: 'pid:1' },
+    { op: 'status' },
+  ];
+  for (const request of requests) {
+    test(`reads '${request.op}' as it was written`, () => {
+      const line = formatRequest(request);
+      assert.equal(line.indexOf('\n'), line.length - 1);
+      assert.deepEqual(parseRequest(line), { ...request, version: PROTOCOL_VERSION });
+    });
+  }
+
+  const refused: ReadonlyArray<readonly [string, unknown, RegExp]> = [
+    ['an array', [], /version/],
+    ['null', null, /not an object/],
+    ['a string', 'run', /not an object/],
+    ['another version', { ...good, version: 0 }, /protocol version 0/],
+    ['no version', { op: 'status' }, /protocol version undefined/],
+    ['an op that every object has', { ...good, op: 'toString' }, /unknown op/],
+    ['a missing field', { ...good, parent: undefined }, /parent/],
+    ['a uid that is too large', { op: 'create', version: 1, parent: '', name: '', pins: 'own', ownerUid: 2 ** 32 }, /ownerUid/],
+    ['an unknown op', { ...good, op: 'halt' }, /unknown op 'halt'/],
+    ['a version that cannot be shown', { ...good, version: { toString: 1 } }, /protocol version object/],
+    ['an op that cannot be shown', { ...good, op: { toString: 1 } }, /unknown op 'object'/],
+    ['a name that is no string', { ...good, name: 7 }, /name/],
+    ['unknown pins', { ...good, pins: 'all' }, /pins/],
+    ['a negative fd', { ...good, listener: -1 }, /listener/],
+    ['half a fd', { ...good, listener: 1.5 }, /listener/],
+    ['a fd beyond int', { ...good, listener: 2 ** 31 }, /listener/],
+  ];
+  for (const [what, request, reason] of refused) {
+    test(`refuses ${what}, saying why`, () => {
+      const outcome = parseRequest(JSON.stringify(request));
+      assert.ok(typeof outcome === 'string');
+      assert.match(outcome, reason);
+    });
+  }
+
+  test('never throws, whatever the line is', () => {
+    const line = fc.oneof(
+      fc.string({ unit: 'binary' }),
+      fc.json(),
+      fc.record({ op: fc.jsonValue(), version: fc.jsonValue(), name: fc.jsonValue() }).map((v) => JSON.stringify(v)),
+      fc.nat(30000).map((depth) => '['.repeat(depth) + ']'.repeat(depth)),
+      fc.nat(9000).map((depth) => `{"version":1,"op":${'['.repeat(depth)}${']'.repeat(depth)}}`),
+    );
+    fc.assert(fc.property(line, (text) => typeof parseRequest(text) === 'string'));
+  });
+});
+
+describe('the name of a namespace', () => {
+  for (const name of ['web', 'a', 'web-1.example_com:8080@x', '_x', '1a', 'x'.repeat(63), 'selfish', 'pid']) {
+    test(`may be '${name}'`, () => assert.equal(nameProblem(name), undefined));
+  }
+  for (const name of ['', '7', '0012', 'self', 'init', 'pid:1', '-x', '.x', 'a b', 'a/b', 'a\n', 'ä', 'x'.repeat(64)]) {
+    test(`may not be ${JSON.stringify(name)}`, () => assert.ok(nameProblem(name)));
+  }
+
+  test('fits the 63 bytes of a record, cannot be taken for an option or an id, and prints as itself', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary', maxLength: 80 }), (name) => {
+        if (nameProblem(name) !== undefined) return;
+        assert.ok(Buffer.byteLength(name) <= 63);
+        assert.match(name, /^[!-~]+$/);
+        assert.doesNotMatch(name, /^-|^\d+$/);
+      }),
+    );
+  });
+});

@@ -1,0 +1,108 @@
+/** The folders and what they may import: the table in ARCHITECTURE.md is the rule, this holds the code to it. */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { builtinModules } from 'node:module';
+import { dirname, relative, resolve } from 'node:path';
+import { describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('../../..', import.meta.url));
+
+interface Rule {
+  readonly folder: string;
+  /** Folders of src, and packages. Node's own modules are free to all but the pure. */
+  readonly mayImport: ReadonlySet<string>;
+}
+
+/** Rows like: | `src/sys` | what it is | `model`, `koffi` | */
+function rules(): Rule[] {
+  const text = readFileSync(`${root}ARCHITECTURE.md`, 'utf8');
+  return [...text.matchAll(/^\| `src\/(\w+)` \|[^|]*\|([^|]*)\|$/gm)].map(([, folder = '', imports = '']) => ({
+    folder,
+    mayImport: new Set([...imports.matchAll(/`([^`]+)`/g)].map(([, name = '']) => name)),
+  }));
+}
+
+/** Product code: tests may look at anything. */
+function sources(folder: string): string[] {
+  return readdirSync(`${root}src/${folder}`, { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'))
+    .map((file) => `src/${folder}/${file}`);
+}
+
+/** What a file imports: 'node:fs', 'koffi', or a folder of src. Imports of types count too. */
+function imports(file: string): string[] {
+  const text = readFileSync(root + file, 'utf8');
+  const found = text.matchAll(/\b(?:from|import\(|import|new URL\()\s*'([^']+)'/g);
+  return [...found].map(([, name = '']) =>
+    name.startsWith('.') ? folderOf(resolve(root, dirname(file), name)) : isBuiltin(name) ? 'node' : name,
+  );
+}
+
+function folderOf(path: string): string {
+  const [top = '', folder = ''] = relative(root, path).split('/');
+  return top === 'src' ? folder : top;
+}
+
+function isBuiltin(name: string): boolean {
+  return name.startsWith('node:') || builtinModules.includes(name);
+}
+
+describe('the architecture', () => {
+  const table = rules();
+
+  test('ARCHITECTURE.md has a row for every folder of src, and no other', () => {
+    const folders = readdirSync(`${root}src`);
+    assert.deepEqual(table.map(({ folder }) => folder).sort(), folders.sort());
+  });
+
+  for (const { folder, mayImport } of table) {
+    const list = [...mayImport].join(', ') || 'nothing';
+    test(`src/${folder} imports only ${list}`, () => {
+      const strangers = sources(folder).flatMap((file) =>
+        imports(file)
+          .filter((name) => name !== folder && !mayImport.has(name))
+          .map((name) => `${file} imports ${name}`),
+      );
+      assert.deepEqual(strangers, []);
+    });
+
+    test(`src/${folder} needs all that it is allowed`, () => {
+      const used = new Set(sources(folder).flatMap(imports));
+      assert.deepEqual(
+        [...mayImport].filter((name) => !used.has(name)),
+        [],
+      );
+    });
+  }
+
+  test('no folder imports one that imports it', () => {
+    const reaches = (from: string, wanted: string, seen = new Set<string>()): boolean => {
+      if (seen.has(from)) return false;
+      seen.add(from);
+      const next = table.find(({ folder }) => folder === from)?.mayImport ?? new Set();
+      return next.has(wanted) || [...next].some((each) => reaches(each, wanted, seen));
+    };
+    assert.deepEqual(
+      table.map(({ folder }) => folder).filter((folder) => reaches(folder, folder)),
+      [],
+    );
+  });
+
+  test('only src/sys reaches the kernel by foreign functions', () => {
+    assert.deepEqual(
+      table.filter(({ mayImport }) => mayImport.has('koffi')).map(({ folder }) => folder),
+      ['sys'],
+    );
+  });
+
+  test('the model is pure: it imports not even Node', () => {
+    assert.deepEqual([...(table.find(({ folder }) => folder === 'model')?.mayImport ?? ['missing'])], []);
+  });
+
+  test('every trapped command has its row in the table of commands, and only those', async () => {
+    const { trappedCommands } = await import('../src/agent/trapped.js');
+    const { commands } = await import('../src/agent/commands/index.js');
+    assert.deepEqual(Object.keys(commands).map(Number).sort(), [...trappedCommands].sort());
+  });
+});

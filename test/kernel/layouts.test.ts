@@ -1,0 +1,43 @@
+/** The offsets that the code uses are those of this kernel and of bpf/bpfns.h. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { describe, test } from 'node:test';
+import { Btf, BtfKind } from '../../src/sys/btf.js';
+import * as generated from '../../src/sys/kernel.gen.js';
+import { layoutOf } from '../../src/sys/layout.js';
+import { root } from '../support/host.js';
+
+const vmlinux = new Btf(readFileSync('/sys/kernel/btf/vmlinux'));
+const structures = Object.entries(generated).filter(([, members]) => 'sizeof' in members);
+const enumerations = Object.entries(generated).filter(([, members]) => !('sizeof' in members));
+
+describe('src/sys/kernel.gen.ts agrees with the running kernel', () => {
+  for (const [name, members] of structures) {
+    test(`${name}: every member that this kernel has is at the same offset`, () => {
+      const running = layoutOf(vmlinux, name);
+      assert.ok(running, `the kernel's BTF has ${name}`);
+      const known = Object.entries(members).filter(([member]) => member !== 'sizeof' && running.has(member));
+      assert.ok(known.length > 0);
+      for (const [member, offset] of known) assert.equal(running.get(member), offset, `${name}.${member}`);
+    });
+  }
+
+  for (const [name, values] of enumerations) {
+    test(`${name}: every name that this kernel has stands for the same number`, () => {
+      const running = new Map(vmlinux.enumerators(vmlinux.find(BtfKind.enum, name)));
+      const known = Object.entries(values).filter(([key]) => running.has(key));
+      assert.ok(known.length > 0);
+      for (const [key, value] of known) assert.equal(running.get(key), value, key);
+    });
+  }
+});
+
+test('src/sys/contract.gen.ts is what bpf/bpfns.h says', () => {
+  const { status, stderr } = spawnSync(process.execPath, [`${root}build/js/tools/gen-layouts.js`, '--check'], {
+    cwd: root,
+    encoding: 'utf8',
+  });
+  assert.equal(stderr, '');
+  assert.equal(status, 0);
+});
