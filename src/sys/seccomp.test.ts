@@ -25,8 +25,8 @@ const UNSHARE = 272;
 const BPF_I386 = 357;
 
 const actions: Readonly<Record<number, string>> = {
-  [0x7fff0000]: 'allow',
-  [0x7fc00000]: 'notify',
+  2147418112: 'allow',
+  2143289344: 'notify',
   [0x00050000 | E.ENOSYS]: 'ENOSYS',
 };
 

@@ -1,0 +1,98 @@
+/**
+ * The holes of docs/limitations.md that can be shown, as they are today. A test that
+ * fails here may be good news: then the document is what has to change.
+ */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { describe, test } from 'node:test';
+import { hostIds } from '../../src/sys/bpf.js';
+import {
+  asContainerUser,
+  bpfns,
+  bpfnsPath,
+  guestPath,
+  inNamespace,
+  leavesNothingBehind,
+  pinDirectory,
+  root,
+  run,
+  skipReason,
+} from '../support/host.js';
+
+/** Runs one part of the guest in a namespace: the numbers it prints. */
+function seenByGuest(hole: string): number[] {
+  const { status, stdout, stderr } = bpfns(['run', '--', ...asContainerUser, guestPath('holes'), hole]);
+  assert.equal(stderr, '');
+  assert.equal(status, 0);
+  return stdout.trim().split('\n').map(Number);
+}
+
+/** The highest host id of a kind right now: what is made next has a higher one. */
+function newest(kind: 'map' | 'prog'): number {
+  return Math.max(0, ...hostIds(kind));
+}
+
+describe('host ids that a guest gets to see', { skip: skipReason }, () => {
+  leavesNothingBehind();
+
+  for (const [hole, kind, place] of [
+    ['fdinfo', 'map', "a map's /proc/PID/fdinfo"],
+    ['map-in-map', 'map', 'looking up a map of maps'],
+    ['prog-array', 'prog', 'looking up a program array'],
+  ] as const) {
+    test(`${place} shows the host's id, not the namespace's`, () => {
+      const before = newest(kind);
+      const [own = 0, shown = 0] = seenByGuest(hole);
+      // Not always 1: libbpf tries out what the kernel can do with objects of its own.
+      assert.ok(own > 0 && own < 10, `in its namespace the ${kind} is ${own}`);
+      assert.ok(shown > before, `${shown} is newer than the host's ${before}`);
+    });
+  }
+
+  test("a guest's own bpf_map iterator meets the host's maps under the host's ids, which open nothing", () => {
+    run([
+      'bpftool',
+      'map',
+      'create',
+      `${pinDirectory()}/host`,
+      ...'type array key 4 value 4 entries 1 name host'.split(' '),
+    ]);
+    const host = newest('map');
+    assert.ok(seenByGuest('map-iterator').includes(host));
+    const { stderr } = inNamespace(`bpftool map show id ${host} || true`);
+    assert.match(stderr, /No such file or directory/);
+  });
+});
+
+describe('what a guest with CAP_PERFMON observes', { skip: skipReason }, () => {
+  leavesNothingBehind();
+
+  test('a tracing program sees processes outside the namespace', async () => {
+    const guest = spawn('timeout', [
+      '-k',
+      '1',
+      '30',
+      bpfnsPath,
+      'run',
+      '--',
+      ...asContainerUser,
+      guestPath('holes'),
+      'tracing',
+    ]);
+    const lines = createInterface({ input: guest.stdout })[Symbol.asyncIterator]();
+    assert.equal((await lines.next()).value, 'ready');
+    run(['true']); // this process, which is in no namespace, forks
+    guest.stdin.end('\n');
+    const pids: number[] = [];
+    for (let line = await lines.next(); !line.done; line = await lines.next()) pids.push(Number(line.value));
+    if (guest.exitCode === null) await once(guest, 'exit');
+    assert.ok(pids.includes(process.pid), `${process.pid} is among ${pids.join(' ')}`);
+  });
+});
+
+test('docs/limitations.md names this file', () => {
+  assert.match(readFileSync(`${root}docs/limitations.md`, 'utf8'), /test\/kernel\/limitations\.test\.ts/);
+});
