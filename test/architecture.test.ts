@@ -10,7 +10,7 @@ const root = fileURLToPath(new URL('../../..', import.meta.url));
 
 interface Rule {
   readonly folder: string;
-  /** Folders of src, and packages. Node's own modules are free to all but the pure. */
+  /** Folders of src, packages, and `node` for its own modules. */
   readonly mayImport: ReadonlySet<string>;
 }
 

@@ -9,7 +9,7 @@ import { type NamespaceSummary, namespaceSummaries, readMembers } from '../host/
 import { hostId, inodeOf, kinds, namespaceId } from '../model/ids.js';
 import type { Namespace, Namespaces } from '../model/namespaces.js';
 import { CliError } from './cli-error.js';
-import { type Column, json, table } from './output.js';
+import { type Column, json, printable, table } from './output.js';
 
 const columns: readonly Column<NamespaceSummary>[] = [
   { title: 'ID', align: 'right', value: ({ id }) => String(id) },
@@ -58,7 +58,7 @@ export async function remove(wanted: string, options: { objects: boolean; yes: b
   const agent = await AgentClient.connectOrStart();
   const { exists } = await agent.ask<NamespaceReply>({ op: 'remove', namespace: String(namespace.id) });
   agent.close();
-  return [...done, ...(exists ? remaining(namespace) : [])].join('\n');
+  return [...done, ...(exists ? remaining(namespace) : [])].map(printable).join('\n');
 }
 
 function objectsOf(namespace: Namespace): HostObject[] {
@@ -73,7 +73,7 @@ async function evictAll(namespace: Namespace, yes: boolean): Promise<string[]> {
   if (objects.length === 0) return [];
   if (!yes) {
     const names = objects.map(({ kind, hostId: host, name }) => `  ${kind} ${host}${name ? ` '${name}'` : ''}`);
-    await confirm(`Detach and unpin the objects of '${namespace.path}'?\n${names.join('\n')}\n[y/N] `);
+    await confirm(`Detach and unpin the objects of '${namespace.path}'?\n${names.map(printable).join('\n')}\n[y/N] `);
   }
   return evict(objects);
 }

@@ -30,7 +30,11 @@ describe('parsing a request', () => {
     ['no version', { op: 'status' }, /protocol version undefined/],
     ['an op that every object has', { ...good, op: 'toString' }, /unknown op/],
     ['a missing field', { ...good, parent: undefined }, /parent/],
-    ['a uid that is too large', { op: 'create', version: 1, parent: '', name: '', pins: 'own', ownerUid: 2 ** 32 }, /ownerUid/],
+    [
+      'a uid that is too large',
+      { op: 'create', version: 1, parent: '', name: '', pins: 'own', ownerUid: 2 ** 32 },
+      /ownerUid/,
+    ],
     ['an unknown op', { ...good, op: 'halt' }, /unknown op 'halt'/],
     ['a version that cannot be shown', { ...good, version: { toString: 1 } }, /protocol version object/],
     ['an op that cannot be shown', { ...good, op: { toString: 1 } }, /unknown op 'object'/],
