@@ -7,15 +7,21 @@
  *   holes prog-array        program's id, then what looking it up in the array yields
  *   holes map-iterator      ids of all maps that an iterator of our own meets
  *   holes tracing           "ready"; after a line on stdin the pids that forked meanwhile
+ *   holes slow-memory       "ready"; then a call whose attr nobody ever fills: hangs
  */
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <err.h>
+#include <fcntl.h>
 #include <linux/bpf.h>
+#include <linux/userfaultfd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define INSN(c, d, s, o, i) ((struct bpf_insn){ .code = (c), .dst_reg = (d), .src_reg = (s), .off = (o), .imm = (i) })
@@ -162,6 +168,21 @@ static void tracing(void)
 		printf("%u\n", pid);
 }
 
+/* attr in a page that userfaultfd would have to fill. Needs CAP_SYS_PTRACE, for faults of the kernel. */
+static void slow_memory(void)
+{
+	int fd = must(syscall(SYS_userfaultfd, O_CLOEXEC), "userfaultfd");
+	struct uffdio_api api = { .api = UFFD_API };
+	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct uffdio_register range = { .range = { (unsigned long)page, 4096 }, .mode = UFFDIO_REGISTER_MODE_MISSING };
+
+	must(ioctl(fd, UFFDIO_API, &api), "UFFDIO_API");
+	must(ioctl(fd, UFFDIO_REGISTER, &range), "UFFDIO_REGISTER");
+	puts("ready");
+	fflush(stdout);
+	must(syscall(SYS_bpf, BPF_MAP_GET_NEXT_ID, page, 16), "bpf");
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -170,6 +191,7 @@ int main(int argc, char **argv)
 	} holes[] = {
 		{ "fdinfo", fdinfo },		  { "map-in-map", map_in_map }, { "prog-array", prog_array },
 		{ "map-iterator", map_iterator }, { "tracing", tracing },
+		{ "slow-memory", slow_memory },
 	};
 
 	for (unsigned i = 0; argc == 2 && i < COUNT(holes); i++) {
