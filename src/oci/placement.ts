@@ -1,4 +1,5 @@
 /** Which namespace a container goes into: decided by its id, the profile's metadata and its annotations. */
+import { nameProblem } from '../control/protocol.js';
 import type { ContainerState } from './state.js';
 
 export interface Placement {
@@ -9,7 +10,7 @@ export interface Placement {
 }
 
 const ANNOTATION = 'bpfns.io/';
-const settings = ['name', 'parent', 'pins', 'share'] as const;
+const settings = ['name', 'parent', 'pins', 'share', 'annotations'] as const;
 type Setting = (typeof settings)[number];
 
 /** Annotations of the engines that name a pod's sandbox. */
@@ -19,27 +20,43 @@ const sandboxAnnotations = [
   'io.podman.annotations.pod-id',
 ];
 
-/** Annotations win over the metadata; both may say `share=pod`. @returns what is wrong with them, if something is */
+/**
+ * The metadata is in the profile, which the host's administrator writes; annotations may
+ * come from whoever starts the container. So they may ask to share the pod's namespace,
+ * and all the rest only if the metadata says `annotations=allow`.
+ * @returns what is wrong with them, if something is
+ */
 export function placementOf(state: ContainerState): Placement | { readonly problem: string } {
-  const given = new Map<Setting, string>();
-  for (const part of state.metadata.split(',').filter((text) => text.trim() !== '')) {
-    const [key = '', value] = part.split('=', 2).map((text) => text.trim());
+  const given = parseMetadata(state.metadata);
+  if ('problem' in given) return given;
+  const allowed: readonly Setting[] =
+    given.settings.get('annotations') === 'allow' ? ['name', 'parent', 'pins', 'share'] : ['share'];
+  for (const setting of allowed) {
+    const value = state.annotations[ANNOTATION + setting];
+    if (value !== undefined) given.settings.set(setting, value);
+  }
+  const pins = given.settings.get('pins') ?? 'own';
+  if (pins !== 'own' && pins !== 'any') return { problem: `pins must be own or any, not '${pins}'` };
+  const share = given.settings.get('share') ?? 'none';
+  if (share !== 'none' && share !== 'pod') return { problem: `share must be none or pod, not '${share}'` };
+  const pod = sandboxAnnotations.map((key) => state.annotations[key]).find((id) => id !== undefined);
+  const name = given.settings.get('name') ?? (share === 'pod' && pod ? pod : state.id);
+  const problem = nameProblem(name);
+  if (problem) return { problem: `a namespace cannot be called '${name}': ${problem}` };
+  return { name, parent: given.settings.get('parent') ?? 'init', pins };
+}
+
+/** `key=value` pairs with commas between them. */
+function parseMetadata(text: string): { readonly settings: Map<Setting, string> } | { readonly problem: string } {
+  const found = new Map<Setting, string>();
+  for (const part of text.split(',').filter((each) => each.trim() !== '')) {
+    const [key = '', value] = part.split('=', 2).map((each) => each.trim());
     const setting = settings.find((name) => name === key);
     if (!setting || value === undefined)
       return { problem: `listenerMetadata: '${part}' is none of ${settings.join(', ')}` };
-    given.set(setting, value);
+    found.set(setting, value);
   }
-  for (const setting of settings) {
-    const value = state.annotations[ANNOTATION + setting];
-    if (value !== undefined) given.set(setting, value);
-  }
-  const pins = given.get('pins') ?? 'own';
-  if (pins !== 'own' && pins !== 'any') return { problem: `pins must be own or any, not '${pins}'` };
-  const share = given.get('share') ?? 'none';
-  if (share !== 'none' && share !== 'pod') return { problem: `share must be none or pod, not '${share}'` };
-  const pod = sandboxAnnotations.map((key) => state.annotations[key]).find((id) => id !== undefined);
-  const name = given.get('name') ?? (share === 'pod' && pod ? pod : state.id);
-  return { name, parent: given.get('parent') ?? 'init', pins };
+  return { settings: found };
 }
 
 /** What people know a container by. */

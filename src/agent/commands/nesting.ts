@@ -6,6 +6,7 @@
 import { nameProblem } from '../../control/protocol.js';
 import { INIT } from '../../model/ids.js';
 import type { Namespace } from '../../model/namespaces.js';
+import { BPFNS_NAME_LEN } from '../../sys/contract.gen.js';
 import { E } from '../../sys/errno.js';
 import { close } from '../../sys/libc.js';
 import { readMemory } from '../../sys/memory.js';
@@ -61,7 +62,7 @@ export function unshare(call: Call, context: Context, flagsLow: number, flagsHig
 /** struct { u32 flags; u32 name_length; u64 name }: enter a new child, perhaps with a name. */
 export function enterChild(call: Call, context: Context): Reply {
   const length = call.attr.readUInt32LE(ENTER_CHILD.nameLength);
-  if (call.hasUnknownBits(ENTER_CHILD.sizeof) || length > 63) return -E.EINVAL;
+  if (call.hasUnknownBits(ENTER_CHILD.sizeof) || length >= BPFNS_NAME_LEN) return -E.EINVAL;
   const pinsAny = call.attr.readUInt32LE(ENTER_CHILD.flags) === 1;
   // What a namespace may not open, its child may not either.
   if (pinsAny && !call.namespace.spec.pinsAny) return -E.EPERM;
