@@ -168,6 +168,12 @@ export function listed(kind: string, namespace: string): Listed[] {
   return JSON.parse(stdout).objects;
 }
 
+/** The names of all namespaces, init's among them. */
+export function namespaceNames(): string[] {
+  const { namespaces } = JSON.parse(bpfns(['ls', '--json']).stdout);
+  return namespaces.map(({ name }: { name: string }) => name);
+}
+
 /** What `bpfns who` tells of an object. */
 export function who(kind: string, hostId: number): Listed & { readonly keptAliveBy: readonly string[] } {
   const { stdout, stderr } = bpfns(['who', kind, String(hostId), '--json']);
