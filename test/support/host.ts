@@ -108,8 +108,13 @@ export async function start(command: readonly string[], env: NodeJS.ProcessEnv =
 const running: Guest[] = [];
 
 /** Starts a shell script as {@link inNamespace} runs one. */
-export function startInNamespace(script: string, args: readonly string[] = []): Promise<Guest> {
-  return start([bpfnsPath, 'run', ...args, '--', ...asContainerUser, 'sh', '-ec', script], { P: pinDirectory() });
+export function startInNamespace(
+  script: string,
+  args: readonly string[] = [],
+  env: NodeJS.ProcessEnv = {},
+): Promise<Guest> {
+  const command = [bpfnsPath, 'run', ...args, '--', ...asContainerUser, 'sh', '-ec', script];
+  return start(command, { P: pinDirectory(), ...env });
 }
 
 /** A user with CAP_BPF and company, and without CAP_SYS_ADMIN: whom bpfns is for. */
@@ -224,14 +229,18 @@ export async function until(condition: () => boolean, otherwise: string, seconds
   }
 }
 
-/** For use in a `describe`: after its tests nothing of ours is on the host that was not before. */
-export function leavesNothingBehind(): void {
+/**
+ * For use in a `describe`, before any other hook: after its tests nothing of ours is on the
+ * host that was not before. `cleanUp` runs once the guests have ended.
+ */
+export function leavesNothingBehind(cleanUp: () => void = () => undefined): void {
   let earlier: HostState;
   before(() => {
     earlier = hostState();
   });
   after(async () => {
     for (const guest of running.splice(0)) await guest.stop();
+    cleanUp();
     removePins();
     await agentGone();
     // The kernel frees objects a moment after their last reference (RCU).
