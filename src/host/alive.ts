@@ -125,11 +125,7 @@ function cgroupLinks(prog: number): Places {
 }
 
 /** Without those by links, which a query does not tell apart. */
-function attachedTypes(
-  directory: string,
-  prog: number,
-  linked: Places,
-): Array<readonly [name: string, type: number]> {
+function attachedTypes(directory: string, prog: number, linked: Places): Array<readonly [name: string, type: number]> {
   const fd = open(directory, O_RDONLY | O_DIRECTORY);
   if (fd < 0) return [];
   try {

@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { before, describe, test } from 'node:test';
 import {
+  agentsOf,
   asContainerUser,
   bpfns,
   guestPath,
@@ -11,6 +12,7 @@ import {
   leavesNothingBehind,
   pinDirectory,
   run,
+  runDir,
   skipReason,
   start,
   startInNamespace,
@@ -171,6 +173,15 @@ describe('pins of the namespace itself', { skip: skipReason }, () => {
       assert.match(native, answer);
       assert.equal(insideAsRoot[i], native);
     });
+  });
+
+  // A known difference: the agent follows procfs links only where they are plainly the caller's own.
+  test("a link of procfs that another path leads to is refused, never taken for the agent's own", () => {
+    for (const path of [`/proc/self/task/../cwd/map`, `/proc/${agentsOf(runDir)[0]}/root${env.P}/map`]) {
+      const command = [objGet, '-d', env.P, path];
+      assert.match(run(command).stdout, /^ok/);
+      assert.equal(bpfns(['run', '--pins=any', '--', ...command]).stdout, 'ELOOP\n');
+    }
   });
 
   test('a bpffs of a private mount namespace', () => {

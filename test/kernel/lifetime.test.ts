@@ -29,7 +29,7 @@ interface Orphan {
 }
 
 const cgroup = `${cgroup2Mount()}/bpfns-test-${process.pid}`;
-const inCgroup = new RegExp(`^attached to cgroup /bpfns-test-${process.pid} as cgroup_inet_egress$`);
+const inCgroup = new RegExp(`^an attachment to cgroup /bpfns-test-${process.pid} \\(cgroup_inet_egress\\)$`);
 
 const orphans: readonly Orphan[] = [
   { name: 'pinned-map', what: 'a pinned map', kind: 'map', keptAliveBy: [/^the pin \/.*\/pinned-map$/] },
