@@ -59,22 +59,23 @@ export class PathResolver {
     const worker = this.#idle.pop() ?? new Worker(new URL('./path-worker.js', import.meta.url));
     worker.unref();
     const finished = (): void => {
-      worker.removeAllListeners();
       const busy = (this.#busy.get(job.namespace) ?? 1) - 1;
       if (busy > 0) this.#busy.set(job.namespace, busy);
       else this.#busy.delete(job.namespace);
     };
+    const failed = (error: unknown): void => {
+      finished();
+      job.failed(error);
+      this.#start();
+    };
+    worker.once('error', failed);
     worker.once('message', (fd: number) => {
+      worker.off('error', failed);
       finished();
       // One thread stays for the next call; a burst's others end.
       if (this.#idle.length === 0) this.#idle.push(worker);
       else void worker.terminate();
       job.done(fd);
-      this.#start();
-    });
-    worker.once('error', (error) => {
-      finished();
-      job.failed(error);
       this.#start();
     });
     worker.postMessage(job.request);
