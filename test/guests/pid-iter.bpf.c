@@ -7,9 +7,9 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* As in bpftool's enum bpf_obj_type. */
-enum { PROG = 1, MAP, LINK, BTF };
-const volatile __u32 obj_type = 0;
+/* By these bpfns knows bpftool's program, too; the order is bpftool's. */
+enum bpf_obj_type { UNKNOWN, PROG, MAP, LINK, BTF };
+const volatile enum bpf_obj_type obj_type = UNKNOWN;
 
 struct pid_iter_entry {
 	__u32 id;
