@@ -1,7 +1,8 @@
 /** Two namespaces side by side, and the host above them. */
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { hostIds, kinds } from '../../src/sys/bpf.js';
+import { kinds } from '../../src/model/ids.js';
+import { hostIds } from '../../src/sys/bpf.js';
 import {
   asContainerUser,
   type Guest,

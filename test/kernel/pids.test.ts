@@ -1,7 +1,7 @@
 /** The `pids` of bpftool's listings: which process holds which object, by an iterator of bpftool's shape. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { kinds } from '../../src/sys/bpf.js';
+import { kinds } from '../../src/model/ids.js';
 import {
   bpfns,
   guestPath,
