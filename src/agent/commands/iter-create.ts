@@ -105,11 +105,12 @@ const layouts: ReadonlyArray<Omit<PidIterator, 'kind'>> = [
   { size: 40, fields: new Map(Object.entries({ id: 0, pid: 4, bpf_cookie: 8, has_bpf_cookie: 16, comm: 17 })) },
 ];
 
-const MOVE_TO_R3 = 0xb7 | (3 << 8); // the length is the third argument of bpf_seq_write()
+/** The length is the third argument of bpf_seq_write(): mov64 or mov32 of a constant to r3. */
+const movesToR3: readonly number[] = [0xb7 | (3 << 8), 0xb4 | (3 << 8)];
 
 function passesLength(code: Buffer, length: number): boolean {
   for (let at = 0; at + 8 <= code.length; at += 8) {
-    if (code.readUInt16LE(at) === MOVE_TO_R3 && code.readInt32LE(at + 4) === length) return true;
+    if (movesToR3.includes(code.readUInt16LE(at)) && code.readInt32LE(at + 4) === length) return true;
   }
   return false;
 }
