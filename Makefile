@@ -54,10 +54,15 @@ layouts: build/js/.done $(BPF_OBJECTS)
 clean:
 	rm -rf build
 
-build/guests/%: test/guests/%.c
+build/guests/%: test/guests/%.c $(wildcard test/guests/*.h)
 	mkdir -p $(@D)
 	$(CC) -O1 -g -Wall -Wextra -Werror -pthread -o $@ $< -lbpf
-GUESTS := $(patsubst test/guests/%.c,build/guests/%,$(wildcard test/guests/*.c))
+build/guests/%.bpf.o: test/guests/%.bpf.c $(wildcard bpf/*.h)
+	mkdir -p $(@D)
+	$(CLANG) $(BPF_CFLAGS) -Ibpf -c $< -o $@
+GUEST_SOURCES := $(wildcard test/guests/*.c)
+GUESTS := $(patsubst test/guests/%.c,build/guests/%,$(filter-out %.bpf.c,$(GUEST_SOURCES))) \
+	$(patsubst test/guests/%.bpf.c,build/guests/%.bpf.o,$(filter %.bpf.c,$(GUEST_SOURCES)))
 
 .PHONY: check
 check: build $(GUESTS)

@@ -26,6 +26,7 @@ interface Job {
   readonly namespace: NamespaceId;
   readonly request: OpenPinRequest;
   readonly done: (fd: number) => void;
+  readonly failed: (error: unknown) => void;
 }
 
 export class PathResolver {
@@ -33,10 +34,13 @@ export class PathResolver {
   readonly #busy = new Map<NamespaceId, number>();
   readonly #waiting: Job[] = [];
 
-  /** The fd (the caller's to close) or -errno of BPF_OBJ_GET, resolved as thread `request.tid` would. */
+  /**
+   * The fd (the caller's to close) or -errno of BPF_OBJ_GET, resolved as thread `request.tid`
+   * would. Rejects if the thread that looks it up fails.
+   */
   openPin(namespace: NamespaceId, request: OpenPinRequest): Promise<number> {
-    return new Promise((done) => {
-      this.#waiting.push({ namespace, request, done });
+    return new Promise((done, failed) => {
+      this.#waiting.push({ namespace, request, done, failed });
       this.#start();
     });
   }
@@ -54,10 +58,20 @@ export class PathResolver {
     this.#busy.set(job.namespace, (this.#busy.get(job.namespace) ?? 0) + 1);
     const worker = this.#idle.pop() ?? new Worker(new URL('./path-worker.js', import.meta.url));
     worker.unref();
-    worker.once('message', (fd: number) => {
+    const finished = (): void => {
       const busy = (this.#busy.get(job.namespace) ?? 1) - 1;
       if (busy > 0) this.#busy.set(job.namespace, busy);
       else this.#busy.delete(job.namespace);
+    };
+    const failed = (error: unknown): void => {
+      finished();
+      job.failed(error);
+      this.#start();
+    };
+    worker.once('error', failed);
+    worker.once('message', (fd: number) => {
+      worker.off('error', failed);
+      finished();
       // One thread stays for the next call; a burst's others end.
       if (this.#idle.length === 0) this.#idle.push(worker);
       else void worker.terminate();

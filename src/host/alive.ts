@@ -1,10 +1,10 @@
 /** What keeps an object alive, as far as the kernel lets one find out. */
-import { readdirSync } from 'node:fs';
+import { fstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Kind, kinds } from '../model/ids.js';
-import { bpf, getNextId, hostIds, mapLookup, withObject } from '../sys/bpf.js';
+import { bpf, getInfoByFd, getNextId, hostIds, mapLookup, withObject } from '../sys/bpf.js';
 import { check } from '../sys/errno.js';
-import { bpf_attach_type, bpf_attr, bpf_cmd } from '../sys/kernel.gen.js';
+import { bpf_attach_type, bpf_attr, bpf_cmd, bpf_link_info, bpf_link_type } from '../sys/kernel.gen.js';
 import { addressOf, close, O_DIRECTORY, O_RDONLY, open } from '../sys/libc.js';
 import { cgroup2Mount } from './cgroups.js';
 import { detailsOf } from './details.js';
@@ -86,11 +86,12 @@ export function cgroupAttachments(prog: number): CgroupAttachment[] {
   const root = cgroup2Mount();
   if (!root || getNextId('prog', prog - 1) !== prog) return [];
   const found: CgroupAttachment[] = [];
+  const linked = cgroupLinks(prog);
   const waiting = [root];
   for (let i = 0; i < MAX_CGROUPS; i++) {
     const directory = waiting.shift();
     if (directory === undefined) break;
-    for (const [name, type] of attachedTypes(directory, prog)) {
+    for (const [name, type] of attachedTypes(directory, prog, linked)) {
       const path = directory.slice(root.length) || '/';
       found.push({ path, type: name, detach: () => detachFrom(directory, type, prog) });
     }
@@ -101,12 +102,39 @@ export function cgroupAttachments(prog: number): CgroupAttachment[] {
   return found;
 }
 
-function attachedTypes(directory: string, prog: number): Array<readonly [name: string, type: number]> {
+type Places = ReadonlyMap<string, number>;
+
+function placeOf(cgroup: bigint, type: number): string {
+  return `${cgroup} ${type}`;
+}
+
+/** At which cgroups and as what links attach a program, and how often. */
+function cgroupLinks(prog: number): Places {
+  const places = new Map<string, number>();
+  const info = Buffer.alloc(bpf_link_info.sizeof);
+  for (const id of hostIds('link')) {
+    info.fill(0);
+    withObject('link', id, (fd) => getInfoByFd(fd, info, info.length));
+    if (info.readUInt32LE(bpf_link_info.type) !== bpf_link_type.BPF_LINK_TYPE_CGROUP) continue;
+    if (info.readUInt32LE(bpf_link_info.prog_id) !== prog) continue;
+    const type = info.readUInt32LE(bpf_link_info.cgroup_attach_type);
+    const place = placeOf(info.readBigUInt64LE(bpf_link_info.cgroup_cgroup_id), type);
+    places.set(place, (places.get(place) ?? 0) + 1);
+  }
+  return places;
+}
+
+/** Without those by links, which a query does not tell apart. */
+function attachedTypes(directory: string, prog: number, linked: Places): Array<readonly [name: string, type: number]> {
   const fd = open(directory, O_RDONLY | O_DIRECTORY);
   if (fd < 0) return [];
   try {
+    const { ino } = fstatSync(fd, { bigint: true }); // of a cgroup: its id
     return cgroupTypes
-      .filter(([, type]) => queryCgroup(fd, type).includes(prog))
+      .filter(([, type]) => {
+        const attached = queryCgroup(fd, type).filter((each) => each === prog).length;
+        return attached > (linked.get(placeOf(ino, type)) ?? 0);
+      })
       .map(([name, type]) => [name.slice('BPF_'.length).toLowerCase(), type] as const);
   } finally {
     close(fd);

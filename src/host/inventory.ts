@@ -11,7 +11,7 @@ import { paths } from '../recorder/paths.js';
 import { type Creator, forEachBtfNumber, forEachObject, readNamespaces } from '../recorder/records.js';
 import { hostIds, objGet } from '../sys/bpf.js';
 import { toDate } from '../sys/clock.js';
-import { check } from '../sys/errno.js';
+import { check, E } from '../sys/errno.js';
 import { close } from '../sys/libc.js';
 import { cgroupPath } from './cgroups.js';
 import { type Details, detailsOf } from './details.js';
@@ -76,7 +76,9 @@ export function readRecords(): Records {
 
 function withMap(name: string, use: (fd: number) => void): void {
   const path = `${paths.maps}/${name}`;
-  const fd = check(objGet(path), 'bpf', `cannot open the agent's state '${path}'`);
+  const found = objGet(path);
+  if (found === -E.ENOENT) return; // the agent is just leaving: nothing is recorded any more
+  const fd = check(found, 'bpf', `cannot open the agent's state '${path}'`);
   try {
     use(fd);
   } finally {

@@ -1,16 +1,25 @@
 /** CLOCK_BOOTTIME, which the recorder stamps objects with. */
 import { clockGettime } from './libc.js';
 
+const CLOCK_REALTIME = 0;
 const CLOCK_BOOTTIME = 7;
 const now = Buffer.alloc(16);
 
-/** Nanoseconds since boot, suspend included. */
-export function bootTimeNs(): bigint {
-  clockGettime(CLOCK_BOOTTIME, now);
+function read(clock: number): bigint {
+  clockGettime(clock, now);
   return now.readBigInt64LE(0) * 1_000_000_000n + now.readBigInt64LE(8);
 }
 
-/** The wall-clock time of a CLOCK_BOOTTIME stamp. */
+/** Nanoseconds since boot, suspend included. */
+export function bootTimeNs(): bigint {
+  return read(CLOCK_BOOTTIME);
+}
+
+/**
+ * The wall-clock time of a CLOCK_BOOTTIME stamp. Both clocks are read to the nanosecond: by
+ * milliseconds, the same stamp would come out one earlier or later from call to call.
+ */
 export function toDate(bootNs: bigint): Date {
-  return new Date(Date.now() - Number((bootTimeNs() - bootNs) / 1_000_000n));
+  const age = bootTimeNs() - bootNs;
+  return new Date(Number((read(CLOCK_REALTIME) - age) / 1_000_000n));
 }

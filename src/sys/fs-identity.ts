@@ -4,8 +4,39 @@
  * system calls are used, as libc's wrappers would change every thread.
  */
 import { check } from './errno.js';
-import { chroot, fchdir, O_CLOEXEC, O_DIRECTORY, O_PATH, open, SYS, syscall1, syscallGroups, unshare } from './libc.js';
+import {
+  chroot,
+  fchdir,
+  O_CLOEXEC,
+  O_DIRECTORY,
+  O_PATH,
+  open,
+  SYS,
+  syscall1,
+  syscallGroups,
+  syscallOpenat2,
+  unshare,
+} from './libc.js';
 import { type Capabilities, permittedCapabilities, setEffectiveCapabilities } from './task.js';
+
+const RESOLVE_NO_MAGICLINKS = 0x02;
+const RESOLVE_IN_ROOT = 0x10;
+
+/**
+ * openat2(2) with O_PATH: no link of procfs is followed (ELOOP), as those that lead to a
+ * process's own root, directory or fds would lead to the agent's.
+ */
+export function openPath(start: number, path: Buffer, resolve = 0): number {
+  const how = Buffer.alloc(24);
+  how.writeBigUInt64LE(BigInt(O_PATH | O_CLOEXEC), 0);
+  how.writeBigUInt64LE(BigInt(RESOLVE_NO_MAGICLINKS | resolve), 16);
+  return syscallOpenat2(SYS.openat2, start, Buffer.concat([path, Buffer.alloc(1)]), how, how.length);
+}
+
+/** As {@link openPath}, with `root` as the root directory. */
+export function openInRoot(root: number, path: string): number {
+  return openPath(root, Buffer.from(path), RESOLVE_IN_ROOT);
+}
 
 export interface FsIdentity {
   /** O_PATH fds. */

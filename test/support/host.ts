@@ -1,6 +1,6 @@
 /** Runs bpfns and guests against the real kernel, and proves that nothing is left behind. */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { after, before } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -62,6 +62,61 @@ export function bpfns(args: readonly string[], options: Parameters<typeof run>[1
   return run([bpfnsPath, ...args], options);
 }
 
+/** A process that runs beside the test. */
+export interface Guest {
+  readonly pid: number;
+  /** What it has printed so far, errors included. */
+  readonly output: () => string;
+  /** Writes a line to its stdin and resolves to the lines it prints before the line `end`. */
+  readonly ask: (line: string, end: string) => Promise<string[]>;
+  /** Ends its stdin, which is how a guest is told to leave, and waits for it. */
+  readonly stop: () => Promise<void>;
+}
+
+/**
+ * Starts a program and waits until it has printed a line `ready`; a shell script waits for
+ * its end with `read -r _ || true`. It is stopped after the tests at the latest. @throws Error if it ends before that
+ */
+export async function start(command: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Guest> {
+  const child = spawn('timeout', ['-k', '1', '60', ...command], { env: { ...process.env, ...env } });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (output += String(data)));
+  const ended = new Promise<void>((resolve) => child.on('close', () => resolve()));
+  const isReady = (): boolean => output.split('\n').includes('ready');
+  await until(() => isReady() || child.exitCode !== null, 'the guest is not ready', 30);
+  if (!isReady()) throw new Error(`the guest ended early: ${output}`);
+  const guest: Guest = {
+    pid: child.pid ?? 0,
+    output: () => output,
+    ask: async (line, end) => {
+      const from = output.length;
+      child.stdin.write(`${line}\n`);
+      const answer = (): string[] => output.slice(from).split('\n');
+      await until(() => answer().includes(end) || child.exitCode !== null, `no '${end}' after '${line}'`, 30);
+      return answer().slice(0, answer().indexOf(end));
+    },
+    stop: () => {
+      child.stdin.end();
+      return ended;
+    },
+  };
+  running.push(guest);
+  return guest;
+}
+
+/** Stopped at the latest by {@link leavesNothingBehind}. */
+const running: Guest[] = [];
+
+/** Starts a shell script as {@link inNamespace} runs one. */
+export function startInNamespace(
+  script: string,
+  args: readonly string[] = [],
+  env: NodeJS.ProcessEnv = {},
+): Promise<Guest> {
+  const command = [bpfnsPath, 'run', ...args, '--', ...asContainerUser, 'sh', '-ec', script];
+  return start(command, { P: pinDirectory(), ...env });
+}
+
 /** A user with CAP_BPF and company, and without CAP_SYS_ADMIN: whom bpfns is for. */
 export const asContainerUser: readonly string[] = [
   'setpriv',
@@ -97,6 +152,38 @@ export function pinDirectory(): string {
 
 export function removePins(): void {
   run(['rm', '-rf', `/sys/fs/bpf/bpfns-test-${process.pid}`]);
+}
+
+/** One object of `bpfns KIND list --json` or `bpfns who KIND HOSTID --json`. */
+export interface Listed {
+  readonly hostId: number;
+  readonly id: number;
+  readonly name: string;
+  readonly type: string;
+  readonly namespace: { readonly id: number; readonly name: string };
+  readonly creator: { readonly pid: number; readonly comm: string; readonly uid: number } | null;
+  readonly holders: ReadonlyArray<{ readonly pid: number; readonly comm: string }>;
+  readonly pins: readonly string[];
+}
+
+/** What the host sees of a namespace's objects of one kind. */
+export function listed(kind: string, namespace: string): Listed[] {
+  const { stdout, stderr } = bpfns([kind, 'list', '--ns', namespace, '--json']);
+  assert.equal(stderr, '');
+  return JSON.parse(stdout).objects;
+}
+
+/** The names of all namespaces, init's among them. */
+export function namespaceNames(): string[] {
+  const { namespaces } = JSON.parse(bpfns(['ls', '--json']).stdout);
+  return namespaces.map(({ name }: { name: string }) => name);
+}
+
+/** What `bpfns who` tells of an object. */
+export function who(kind: string, hostId: number): Listed & { readonly keptAliveBy: readonly string[] } {
+  const { stdout, stderr } = bpfns(['who', kind, String(hostId), '--json']);
+  assert.equal(stderr, '');
+  return JSON.parse(stdout);
 }
 
 /** What of ours or a guest's could stay behind on a host. */
@@ -142,13 +229,18 @@ export async function until(condition: () => boolean, otherwise: string, seconds
   }
 }
 
-/** For use in a `describe`: after its tests nothing of ours is on the host that was not before. */
-export function leavesNothingBehind(): void {
+/**
+ * For use in a `describe`, before any other hook: after its tests nothing of ours is on the
+ * host that was not before. `cleanUp` runs once the guests have ended.
+ */
+export function leavesNothingBehind(cleanUp: () => void = () => undefined): void {
   let earlier: HostState;
   before(() => {
     earlier = hostState();
   });
   after(async () => {
+    for (const guest of running.splice(0)) await guest.stop();
+    cleanUp();
     removePins();
     await agentGone();
     // The kernel frees objects a moment after their last reference (RCU).

@@ -1,6 +1,6 @@
 /**
  * BPF_ITER_CREATE: iterators run natively, except bpftool's "which process holds this
- * object" (a program whose BTF has struct pid_iter_entry). It would yield host ids, so the
+ * object" (its `pids`). It would yield host ids, so the
  * caller gets the same records with its own ids instead, as a file.
  */
 import { hostId, type Kind } from '../../model/ids.js';
@@ -21,6 +21,8 @@ const kindByObjType: readonly (Kind | undefined)[] = [undefined, 'prog', 'map', 
 /** The most that one answer may hold. */
 const MAX_RECORDS = 65536;
 const MAX_BTF = 1024 * 1024;
+/** bpftool's program is far below. */
+const MAX_CODE = 32768;
 
 /** CONTINUE is right for every other iterator: the kernel runs it with the caller's own rights. */
 export function iterCreate(call: Call, context: Context): Reply {
@@ -53,34 +55,64 @@ function pidIterator(link: number): PidIterator | undefined {
     const blob = progInfo && withObject('btf', progInfo.btf, btfBlob);
     if (!blob || blob.length > MAX_BTF) return undefined;
     try {
-      return describe(new Btf(blob), progInfo.maps);
+      return describe(new Btf(blob), progInfo);
     } catch {
       return undefined; // odd BTF: not bpftool's
     }
   });
 }
 
-function programInfo(prog: number): { btf: number; maps: number[] } | undefined {
+interface ProgramInfo {
+  readonly btf: number;
+  readonly maps: readonly number[];
+  /** The translated instructions. */
+  readonly code: Buffer;
+}
+
+function programInfo(prog: number): ProgramInfo | undefined {
   const info = Buffer.alloc(bpf_prog_info.sizeof);
   const maps = Buffer.alloc(64 * 4);
+  const code = Buffer.alloc(MAX_CODE);
   info.writeUInt32LE(64, bpf_prog_info.nr_map_ids);
   info.writeBigUInt64LE(addressOf(maps), bpf_prog_info.map_ids);
+  info.writeUInt32LE(MAX_CODE, bpf_prog_info.xlated_prog_len);
+  info.writeBigUInt64LE(addressOf(code), bpf_prog_info.xlated_prog_insns);
   if (getInfoByFd(prog, info, info.length) < 0) return undefined;
   const count = Math.min(info.readUInt32LE(bpf_prog_info.nr_map_ids), 64);
   return {
     btf: info.readUInt32LE(bpf_prog_info.btf_id),
     maps: Array.from({ length: count }, (_, i) => maps.readUInt32LE(i * 4)),
+    code,
   };
 }
 
-function describe(btf: Btf, maps: readonly number[]): PidIterator | undefined {
-  const entry = btf.find(BtfKind.struct, 'pid_iter_entry');
+/**
+ * bpftool's program is known by its constant `obj_type`, of an enum bpf_obj_type. The record
+ * itself is a local variable, which clang leaves out of the BTF: its layout follows from its size.
+ */
+function describe(btf: Btf, { maps, code }: ProgramInfo): PidIterator | undefined {
   const objType = btf.variables('.rodata').find(({ name }) => name === 'obj_type');
-  if (entry === 0 || !objType) return undefined;
+  if (!objType || btf.find(BtfKind.enum, 'bpf_obj_type') === 0) return undefined;
   const section = maps.map((map) => withObject('map', map, rodata)).find((bytes) => bytes !== undefined);
   const kind = section && kindByObjType[section.readUInt32LE(objType.offset)];
-  const fields = new Map(btf.members(entry).map(({ name, offset }) => [name, offset]));
-  return kind && fields.has('id') && fields.has('pid') ? { kind, size: btf.size(entry), fields } : undefined;
+  const layout = layouts.find(({ size }) => passesLength(code, size));
+  return kind && layout ? { kind, ...layout } : undefined;
+}
+
+/** bpftool's struct pid_iter_entry: with the cookie since 5.19. */
+const layouts: ReadonlyArray<Omit<PidIterator, 'kind'>> = [
+  { size: 24, fields: new Map(Object.entries({ id: 0, pid: 4, comm: 8 })) },
+  { size: 40, fields: new Map(Object.entries({ id: 0, pid: 4, bpf_cookie: 8, has_bpf_cookie: 16, comm: 17 })) },
+];
+
+/** The length is the third argument of bpf_seq_write(): mov64 or mov32 of a constant to r3. */
+const movesToR3: readonly number[] = [0xb7 | (3 << 8), 0xb4 | (3 << 8)];
+
+function passesLength(code: Buffer, length: number): boolean {
+  for (let at = 0; at + 8 <= code.length; at += 8) {
+    if (movesToR3.includes(code.readUInt16LE(at)) && code.readInt32LE(at + 4) === length) return true;
+  }
+  return false;
 }
 
 /** The contents of a program's .rodata map, or undefined if the map is another one. */

@@ -10,14 +10,22 @@ import type { Context } from './context.js';
 
 const PATH_MAX = 4096;
 const PAGE = 4096;
+const BPF_F_RDONLY = 1 << 3;
+const BPF_F_WRONLY = 1 << 4;
 const BPF_F_PATH_FD = 1 << 14;
 const END = bpf_attr.path_fd + 4;
 const info = Buffer.alloc(16);
 
-export function objGet(call: Call, { paths, mirror }: Context): Reply | Promise<Reply> {
+/** Order of checks as in bpf_obj_get() and bpf_obj_get_user() (kernel/bpf/syscall.c, inode.c). */
+export function objGet(call: Call, { paths, mirror, facts }: Context): Reply | Promise<Reply> {
   const flags = call.attr.readUInt32LE(bpf_attr.file_flags);
-  if (call.hasUnknownBits(END) || call.attr.readUInt32LE(bpf_attr.bpf_fd) !== 0) return -E.EINVAL;
+  const end = facts.hasPathFd ? END : bpf_attr.path_fd;
+  if (call.hasUnknownBits(end) || call.attr.readUInt32LE(bpf_attr.bpf_fd) !== 0) return -E.EINVAL;
+  const knownFlags = BPF_F_RDONLY | BPF_F_WRONLY | (facts.hasPathFd ? BPF_F_PATH_FD : 0);
+  if ((flags & ~knownFlags) !== 0) return -E.EINVAL;
   const usesPathFd = (flags & BPF_F_PATH_FD) !== 0;
+  if (!usesPathFd && call.attr.readInt32LE(bpf_attr.path_fd) !== 0) return -E.EINVAL;
+  if ((flags & BPF_F_RDONLY) !== 0 && (flags & BPF_F_WRONLY) !== 0) return -E.EINVAL;
   const path = readPath(call, readPointer(call.attr, bpf_attr.pathname));
   if (typeof path === 'number') return path;
   const { namespace } = call;

@@ -1,0 +1,109 @@
+/** The `pids` of bpftool's listings: which process holds which object, by an iterator of bpftool's shape. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { kinds } from '../../src/model/ids.js';
+import {
+  bpfns,
+  guestPath,
+  inNamespace,
+  leavesNothingBehind,
+  listed,
+  type Outcome,
+  run,
+  skipReason,
+  startInNamespace,
+} from '../support/host.js';
+
+/** Between them `objects` and its child know the holder's pid, and what the iterator says. */
+function asking(kind: string): string {
+  return `exec ${guestPath('objects')} sh -ec 'echo $PPID; ${guestPath('pid-iter')} ${kind}'`;
+}
+
+interface Answer {
+  /** The pid of the process that holds everything, as the guest knows it. */
+  readonly holder: number;
+  readonly records: ReadonlyArray<readonly [id: number, pid: number, comm: string]>;
+}
+
+function answerOf({ status, stdout, stderr }: Outcome): Answer {
+  assert.equal(stderr, '');
+  assert.equal(status, 0);
+  const [holder, ...lines] = stdout.trimEnd().split('\n');
+  const records = lines.map((line) => line.split(' ')).map(([id, pid, ...comm]) => [id, pid, comm.join(' ')] as const);
+  return { holder: Number(holder), records: records.map(([id, pid, comm]) => [Number(id), Number(pid), comm]) };
+}
+
+describe('which process holds which object', { skip: skipReason }, () => {
+  leavesNothingBehind();
+
+  for (const [kind, ids] of [
+    ['map', [1, 2]],
+    ['prog', [1]],
+    ['link', [1]],
+  ] as const) {
+    test(`${kind}s: the right process, under the namespace's ids`, () => {
+      const { holder, records } = answerOf(inNamespace(asking(kind)));
+      assert.deepEqual(
+        records.filter(([, pid]) => pid === holder),
+        ids.map((id) => [id, holder, 'objects']),
+      );
+    });
+  }
+
+  test('BTF: the right process, under an id that opens', () => {
+    const { holder, records } = answerOf(inNamespace(asking('btf')));
+    const held = records.filter(([, pid]) => pid === holder);
+    assert.equal(held.length, 1);
+    assert.ok((held[0]?.[0] ?? 0) > 0);
+  });
+
+  for (const kind of kinds) {
+    test(`${kind}s: no process but the namespace's own`, async () => {
+      const other = await startInNamespace(`exec ${guestPath('objects')} sh -c 'echo ready; read -r _ || true'`, [
+        '--name',
+        `other-${kind}`,
+      ]);
+      const foreign = new Set(listed(kind, `other-${kind}`).flatMap(({ holders }) => holders.map(({ pid }) => pid)));
+      assert.ok(foreign.size > 0);
+      const { holder, records } = answerOf(inNamespace(asking(kind)));
+      await other.stop();
+      for (const [, pid, comm] of records) {
+        assert.ok(!foreign.has(pid));
+        // The iterator's own process holds its own objects.
+        assert.ok(pid === holder || comm === 'pid-iter', `${pid} ${comm}`);
+      }
+    });
+  }
+
+  test('in a pid namespace: pids as they are there', () => {
+    const script = `exec unshare --pid --fork ${guestPath('objects')} ${guestPath('pid-iter')} map`;
+    const { stdout, stderr } = bpfns(['run', '--', 'sh', '-ec', script]);
+    assert.equal(stderr, '');
+    const objects = stdout.split('\n').filter((line) => line.endsWith(' objects'));
+    assert.deepEqual(objects, ['1 1 objects', '2 1 objects']);
+  });
+
+  test('in a pid namespace: no process from outside it, though of the same BPF namespace', () => {
+    const script = `exec ${guestPath('objects')} unshare --pid --fork ${guestPath('pid-iter')} map`;
+    const { stdout, stderr } = bpfns(['run', '--', 'sh', '-ec', script]);
+    assert.equal(stderr, '');
+    assert.deepEqual(
+      [
+        ...new Set(
+          stdout
+            .trimEnd()
+            .split('\n')
+            .map((line) => line.split(' ')[2]),
+        ),
+      ],
+      ['pid-iter'],
+    );
+  });
+
+  test("natively the same program yields the host's ids", () => {
+    const { holder, records } = answerOf(run(['sh', '-ec', asking('map')]));
+    const held = records.filter(([, pid]) => pid === holder);
+    assert.equal(held.length, 2);
+    assert.ok(held.every(([id]) => id > 2));
+  });
+});
