@@ -26,6 +26,7 @@ interface Job {
   readonly namespace: NamespaceId;
   readonly request: OpenPinRequest;
   readonly done: (fd: number) => void;
+  readonly failed: (error: unknown) => void;
 }
 
 export class PathResolver {
@@ -35,8 +36,8 @@ export class PathResolver {
 
   /** The fd (the caller's to close) or -errno of BPF_OBJ_GET, resolved as thread `request.tid` would. */
   openPin(namespace: NamespaceId, request: OpenPinRequest): Promise<number> {
-    return new Promise((done) => {
-      this.#waiting.push({ namespace, request, done });
+    return new Promise((done, failed) => {
+      this.#waiting.push({ namespace, request, done, failed });
       this.#start();
     });
   }
@@ -54,16 +55,21 @@ export class PathResolver {
     this.#busy.set(job.namespace, (this.#busy.get(job.namespace) ?? 0) + 1);
     const worker = this.#idle.pop() ?? new Worker(new URL('./path-worker.js', import.meta.url));
     worker.unref();
-    worker.once('message', (fd: number) => {
+    const finish = (answer: () => void, isReusable: boolean): void => {
+      // Not all events: Node keeps listeners of its own there.
+      for (const event of ['message', 'error']) worker.removeAllListeners(event);
       const busy = (this.#busy.get(job.namespace) ?? 1) - 1;
       if (busy > 0) this.#busy.set(job.namespace, busy);
       else this.#busy.delete(job.namespace);
       // One thread stays for the next call; a burst's others end.
-      if (this.#idle.length === 0) this.#idle.push(worker);
+      if (isReusable && this.#idle.length === 0) this.#idle.push(worker);
       else void worker.terminate();
-      job.done(fd);
+      answer();
       this.#start();
-    });
+    };
+    worker.once('message', (fd: number) => finish(() => job.done(fd), true));
+    // A fault over there costs one answer, not the agent.
+    worker.once('error', (error) => finish(() => job.failed(error), false));
     worker.postMessage(job.request);
   }
 }

@@ -154,6 +154,19 @@ export const O_CLOEXEC = 0o2000000;
 export const O_PATH = 0o10000000;
 export const O_DIRECTORY = 0o200000;
 
+const RESOLVE_NO_MAGICLINKS = 2;
+
+/**
+ * openat(2) that follows symbolic links but not /proc's magic ones (ELOOP): those lead
+ * where the opening process may go, whatever its root. `path` without a NUL.
+ */
+export function openWithoutMagicLinks(directory: number, path: Buffer, flags: number): number {
+  const how = Buffer.alloc(24);
+  how.writeBigUInt64LE(BigInt(flags), 0);
+  how.writeBigUInt64LE(BigInt(RESOLVE_NO_MAGICLINKS), 16);
+  return syscallOpenat2(SYS.openat2, directory, Buffer.concat([path, Buffer.alloc(1)]), how, how.length);
+}
+
 /** The address of a Buffer, for pointers inside structures. Keep the Buffer referenced meanwhile. */
 export function addressOf(buffer: Buffer): bigint {
   return koffi.address(buffer);
