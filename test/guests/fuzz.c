@@ -409,8 +409,8 @@ static void one(unsigned number)
 		}
 		break;
 	}
-	if (takes_id(command->cmd) && size < 4)
-		size = 0; /* half an id is some other id */
+	if ((takes_id(command->cmd) || command->cmd == BPF_TASK_FD_QUERY) && size < 4)
+		size = 0; /* half an id or pid is some other one */
 	enum place where = usual_place && any(2) ? any(PLACES) : PLAIN;
 	void *where_to = place(where, attr, size < sizeof(attr) ? size : sizeof(attr));
 

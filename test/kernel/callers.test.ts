@@ -21,15 +21,18 @@ const callers: ReadonlyArray<readonly [mode: string, behaviour: string]> = [
 
 describe('callers', { skip: skipReason }, () => {
   leavesNothingBehind();
-  const agent = keepsOneAgent();
 
-  for (const [mode, behaviour] of callers) {
-    test(`${behaviour}; no fd stays in the agent`, async () => {
-      const fds = await agent.fds();
-      const { stdout, stderr } = bpfns(['run', '--', guestPath('callers'), mode]);
-      assert.deepEqual([stdout, stderr], ['ok\n', '']);
-      assert.equal(await agent.fds(), fds);
-      assert.equal(agent.log(), '');
-    });
-  }
+  describe('of one agent', () => {
+    const agent = keepsOneAgent();
+
+    for (const [mode, behaviour] of callers) {
+      test(`${behaviour}; no fd stays in the agent`, async () => {
+        const fds = await agent.fds();
+        const { stdout, stderr } = bpfns(['run', '--', guestPath('callers'), mode]);
+        assert.deepEqual([stdout, stderr], ['ok\n', '']);
+        assert.equal(await agent.fds(), fds);
+        assert.equal(agent.log(), '');
+      });
+    }
+  });
 });

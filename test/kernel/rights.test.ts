@@ -68,4 +68,3 @@ describe('rights', { skip: skipReason }, () => {
     assert.match(stdout, /^loader [1-9]\d*, its map 1, first map listed 1$/m);
   });
 });
-

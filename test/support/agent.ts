@@ -15,7 +15,10 @@ export interface ObservedAgent {
   log(): string;
 }
 
-/** For use in a `describe`: keeps one agent running over all of its tests, by a namespace that sleeps. */
+/**
+ * For use in a `describe` inside the one that calls leavesNothingBehind(): keeps one agent
+ * running over all of its tests, by a namespace that sleeps.
+ */
 export function keepsOneAgent(): ObservedAgent {
   const pid = (): number => Number(agentsOf(runDir ?? '')[0] ?? 0);
   const countFds = (): number => readdirSync(`/proc/${pid()}/fd`).length;
