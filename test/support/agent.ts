@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { after, before } from 'node:test';
-import { agentsOf, bpfnsPath, runDir, until } from './host.js';
+import { agentsOf, bpfns, bpfnsPath, runDir, until } from './host.js';
 
 export interface ObservedAgent {
   /** Of the one agent that serves now; 0 if there is none. */
@@ -29,6 +29,8 @@ export function keepsOneAgent(): ObservedAgent {
       // Only once the namespace is there does the agent stay.
       return pid() > 0 && readFileSync(`/proc/${sleeper.pid}/cmdline`, 'latin1').startsWith('sleep');
     }, 'no agent has started');
+    // What it opens once and for all, it opens with its first calls.
+    bpfns(['run', '--', 'bpftool', 'map', 'list']);
   });
   after(() => {
     sleeper.kill('SIGKILL');
