@@ -78,6 +78,11 @@ export class Call {
 
   /** Copies guest memory; false for EFAULT. @throws CallerGone */
   read(address: number, into: Buffer, length: number): boolean {
+    return this.readSome(address, into, length) === length;
+  }
+
+  /** Copies guest memory up to where it cannot be read; returns how much that was. @throws CallerGone */
+  readSome(address: number, into: Buffer, length: number): number {
     const done = readMemory(this.tid, address, into, length);
     if (!isValid(this.listener, this.id)) throw new CallerGone();
     return done;

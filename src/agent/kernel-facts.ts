@@ -1,5 +1,5 @@
 /** What the running kernel's bpf(2) knows, found by behaviour. */
-import { bpf, MAX_STRUCT, objGetAt } from '../sys/bpf.js';
+import { bpf, MAX_STRUCT } from '../sys/bpf.js';
 import { E } from '../sys/errno.js';
 import { bpf_attr, bpf_cmd } from '../sys/kernel.gen.js';
 
@@ -13,12 +13,10 @@ export interface KernelFacts {
   readonly hasCommonAttrs: boolean;
   /** Whether BTF_GET_FD_BY_ID takes a token (6.15). */
   readonly hasBtfToken: boolean;
-  /** Whether BPF_OBJ_GET takes a directory fd (6.5). */
-  readonly hasPathFd: boolean;
 }
 
 export function probeKernel(): KernelFacts {
-  return { attrSize: attrSize(), hasCommonAttrs: hasCommonAttrs(), hasBtfToken: hasBtfToken(), hasPathFd: hasPathFd() };
+  return { attrSize: attrSize(), hasCommonAttrs: hasCommonAttrs(), hasBtfToken: hasBtfToken() };
 }
 
 /** A set byte behind the kernel's union gives E2BIG, one inside but behind the command's fields EINVAL. */
@@ -45,8 +43,4 @@ function hasBtfToken(): boolean {
   attr.writeUInt32LE(BPF_F_TOKEN_FD, bpf_attr.open_flags);
   attr.writeInt32LE(-1, bpf_attr.fd_by_id_token_fd);
   return bpf(bpf_cmd.BPF_BTF_GET_FD_BY_ID, attr, attr.length) === -E.EBADF;
-}
-
-function hasPathFd(): boolean {
-  return objGetAt(-1, Buffer.from('x'), 0) === -E.EBADF;
 }

@@ -70,10 +70,10 @@ function answer(source: Source, notification: Notification, context: Context): O
 function answerBpf(source: Source, notification: Notification, context: Context): Outcome {
   const command = notification.argument(0);
   const entry: Command | undefined = (commands as Readonly<Record<number, Command>>)[command & COMMAND_MASK];
-  if (!entry || (command > COMMAND_MASK && !context.facts.hasCommonAttrs)) return -E.EINVAL;
   const size = notification.argument(2);
   const status = readAttr(notification, size, context.facts.attrSize);
   if (status < 0) return status;
+  if (!entry || (command > COMMAND_MASK && !context.facts.hasCommonAttrs)) return -E.EINVAL;
   const known = Math.min(size, context.facts.attrSize);
   return withCall(source, notification, context, known, notification.pointer(1), entry.needs, (call) =>
     entry.handle(call, context),
@@ -85,7 +85,7 @@ function answerClone3(source: Source, notification: Notification, context: Conte
   // What struct clone_args is too short or too long for is the kernel's to refuse.
   if (size < 8 || size > MAX_STRUCT || notification.argumentHigh(1) !== 0) return 'continue';
   attr.fill(0);
-  if (!readMemory(notification.tid, notification.pointer(0), attr, size)) return 'continue';
+  if (readMemory(notification.tid, notification.pointer(0), attr, size) < size) return 'continue';
   const { needs, handle } = clone3Command;
   return withCall(source, notification, context, size, notification.pointer(0), needs, (call) => handle(call, context));
 }
@@ -122,9 +122,9 @@ function namespaceOf(tid: number, top: Namespace, { mirror }: Context): Namespac
 function readAttr(notification: Notification, size: number, kernelSize: number): number {
   if (size > MAX_STRUCT) return -E.E2BIG;
   attr.fill(0);
-  if (!readMemory(notification.tid, notification.pointer(1), attr, size)) return -E.EFAULT;
-  for (let i = kernelSize; i < size; i++) if (attr[i] !== 0) return -E.E2BIG;
-  return 0;
+  const done = readMemory(notification.tid, notification.pointer(1), attr, size);
+  for (let i = kernelSize; i < done; i++) if (attr[i] !== 0) return -E.E2BIG;
+  return done < size ? -E.EFAULT : 0;
 }
 
 function finish(listener: number, id: Buffer, outcome: Outcome, { journal }: Context, onFault: OnFault): void {

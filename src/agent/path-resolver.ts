@@ -58,26 +58,21 @@ export class PathResolver {
     this.#busy.set(job.namespace, (this.#busy.get(job.namespace) ?? 0) + 1);
     const worker = this.#idle.pop() ?? new Worker(new URL('./path-worker.js', import.meta.url));
     worker.unref();
-    const finished = (): void => {
+    const finish = (answer: () => void, isReusable: boolean): void => {
+      // Not all events: Node keeps listeners of its own there.
+      for (const event of ['message', 'error']) worker.removeAllListeners(event);
       const busy = (this.#busy.get(job.namespace) ?? 1) - 1;
       if (busy > 0) this.#busy.set(job.namespace, busy);
       else this.#busy.delete(job.namespace);
-    };
-    const failed = (error: unknown): void => {
-      finished();
-      job.failed(error);
-      this.#start();
-    };
-    worker.once('error', failed);
-    worker.once('message', (fd: number) => {
-      worker.off('error', failed);
-      finished();
       // One thread stays for the next call; a burst's others end.
-      if (this.#idle.length === 0) this.#idle.push(worker);
+      if (isReusable && this.#idle.length === 0) this.#idle.push(worker);
       else void worker.terminate();
-      job.done(fd);
+      answer();
       this.#start();
-    });
+    };
+    worker.once('message', (fd: number) => finish(() => job.done(fd), true));
+    // A fault over there costs one answer, not the agent.
+    worker.once('error', (error) => finish(() => job.failed(error), false));
     worker.postMessage(job.request);
   }
 }

@@ -56,20 +56,12 @@ export function getInfoByFd(fd: number, info: Buffer, length: number): number {
 
 /** Opens a pinned object. `path` as it is for this thread (root, cwd, credentials). */
 export function objGet(path: string, flags = 0): number {
-  return objGetAt(undefined, Buffer.from(path), flags);
-}
-
-/** As {@link objGet}, from a directory fd if one is given (BPF_F_PATH_FD, 6.5). */
-export function objGetAt(directory: number | undefined, path: Buffer, flags: number): number {
-  const name = Buffer.concat([path, Buffer.alloc(1)]);
-  const call = Buffer.alloc(directory === undefined ? 16 : bpf_attr.path_fd + 4);
+  const name = Buffer.from(`${path}\0`);
+  const call = Buffer.alloc(16);
   call.writeBigUInt64LE(addressOf(name), bpf_attr.pathname);
-  call.writeUInt32LE(directory === undefined ? flags : flags | BPF_F_PATH_FD, bpf_attr.file_flags);
-  if (directory !== undefined) call.writeInt32LE(directory, bpf_attr.path_fd);
+  call.writeUInt32LE(flags, bpf_attr.file_flags);
   return bpf(bpf_cmd.BPF_OBJ_GET, call, call.length);
 }
-
-const BPF_F_PATH_FD = 1 << 14;
 
 /** Runs a program of type SYSCALL on `context`, which it may change. Returns 0 or -errno. */
 export function runProgram(fd: number, context: Buffer): number {

@@ -9,15 +9,14 @@ import { addressOf, close, O_CLOEXEC, O_RDWR, open, processVmReadv, pwrite } fro
 const local = Buffer.alloc(16);
 const remote = Buffer.alloc(16);
 
-/** Copies `length` bytes at `address` of thread `tid` into `into`; false where the kernel would say EFAULT. */
-export function readMemory(tid: number, address: number, into: Buffer, length: number): boolean {
-  if (length === 0) return true;
-  if (address < 0) return false;
+/** Copies `length` bytes at `address` of thread `tid` into `into`. Returns how many could be read: fewer is EFAULT. */
+export function readMemory(tid: number, address: number, into: Buffer, length: number): number {
+  if (length === 0 || address < 0) return 0;
   local.writeBigUInt64LE(addressOf(into), 0);
   local.writeUInt32LE(length, 8);
   writeAddress(remote, address);
   remote.writeUInt32LE(length, 8);
-  return processVmReadv(tid, local, 1, remote, 1, 0) === length;
+  return Math.max(processVmReadv(tid, local, 1, remote, 1, 0), 0);
 }
 
 function writeAddress(buffer: Buffer, address: number): void {

@@ -22,10 +22,15 @@ export function getInfoByFd(call: Call, context: Context): Reply {
   try {
     const kind = kindOfFd(fd);
     const shape = kind && infoShapes[kind];
-    return shape ? answer(call, context, fd, shape) : -E.EINVAL;
+    return shape ? answer(call, context, fd, shape) : notAnObject(fd);
   } finally {
     close(fd);
   }
+}
+
+/** What the kernel says of another kind of file: EINVAL, or EBADFD if it is open as a path only. */
+function notAnObject(fd: number): number {
+  return Math.min(queryInfo(fd, nothing, 0), 0) || -E.EINVAL;
 }
 
 /** The caller's own info structure, then the real one; reused by every call. */
@@ -38,24 +43,21 @@ function answer(call: Call, context: Context, fd: number, shape: InfoShape): Rep
   const length = call.attr.readUInt32LE(bpf_attr.info_info_len);
   if (length > MAX_STRUCT) return -E.E2BIG;
   asked.fill(0);
-  if (!call.read(address, asked, length)) return -E.EFAULT;
+  const readable = call.readSome(address, asked, length);
 
   // First without arrays: what kind it is, how long the arrays are, what the kernel knows.
   given.fill(0);
-  shape.prepare?.(asked, given);
   const kernelLength = call.asCaller(() => queryInfo(fd, given, MAX_STRUCT));
   if (kernelLength < 0) return kernelLength;
-  if (
-    asked.compare(nothing, 0, length - Math.min(length, kernelLength), Math.min(length, kernelLength), length) !== 0
-  ) {
-    return -E.E2BIG;
-  }
+  if (hasSetByte(asked, kernelLength, readable)) return -E.E2BIG;
+  if (readable < length) return -E.EFAULT;
   const requests = requestedArrays(shape.arrays(given), asked, given);
   if (!requests) return -E.ENOMEM;
   let status = 0;
-  if (requests.length > 0) {
+  const inputs = shape.inputs.filter((field) => asked.readUInt32LE(field) !== 0);
+  if (requests.length > 0 || inputs.length > 0) {
     given.fill(0);
-    shape.prepare?.(asked, given);
+    for (const field of inputs) asked.copy(given, field, field, field + 4);
     for (const { array, buffer, count, hasPointer } of requests) {
       given.writeBigUInt64LE(hasPointer ? addressOf(buffer) : 0n, array.pointer);
       given.writeUInt32LE(count, array.count);
@@ -80,12 +82,17 @@ function answer(call: Call, context: Context, fd: number, shape: InfoShape): Rep
   return call.writeAttr(bpf_attr.info_info_len, known) ? status : -E.EFAULT;
 }
 
+function hasSetByte(buffer: Buffer, from: number, to: number): boolean {
+  for (let at = from; at < to; at++) if (buffer[at] !== 0) return true;
+  return false;
+}
+
 /** An array the caller asks for: how much of it, and our buffer for it. */
 export interface Request {
   readonly array: InfoArray;
   /** In the caller's memory. */
   readonly address: number;
-  /** Elements to ask the kernel for. */
+  /** Elements to ask the kernel for: at least one if any are, as it looks at other fields then. */
   readonly count: number;
   /** Bytes asked for. */
   readonly room: number;
@@ -115,7 +122,7 @@ function requestedArrays(arrays: readonly InfoArray[], from: Buffer, actual: Buf
     requests.push({
       array,
       address: readPointer(from, array.pointer),
-      count,
+      count: Math.max(count, Math.min(wanted, 1)),
       room: size,
       hasPointer,
       buffer: Buffer.alloc(Math.max(size, 8)),

@@ -21,8 +21,8 @@ export interface InfoShape {
   readonly sizeof: number;
   /** Whether an answer with a string cut short (ENOSPC) still fills the structure. */
   readonly answersWhenCut: boolean;
-  /** Copies the inputs that are neither pointers nor counts. */
-  readonly prepare?: (asked: Buffer, into: Buffer) => void;
+  /** Fields that the kernel reads and that are neither pointers nor counts. */
+  readonly inputs: readonly number[];
   /** The arrays of an answer without arrays (a link's depend on its type). */
   readonly arrays: (info: Buffer) => readonly InfoArray[];
   /** Rewrites every id in the structure and its arrays. */
@@ -52,11 +52,7 @@ const progArrays: readonly InfoArray[] = [
 const prog: InfoShape = {
   sizeof: p.sizeof,
   answersWhenCut: false,
-  prepare(asked, into) {
-    for (const field of [p.func_info_rec_size, p.line_info_rec_size, p.jited_line_info_rec_size]) {
-      asked.copy(into, field, field, field + 4);
-    }
-  },
+  inputs: [p.func_info_rec_size, p.line_info_rec_size, p.jited_line_info_rec_size],
   arrays: () => progArrays,
   translate(info, translate, requests) {
     rewrite(info, p.id, 'prog', translate);
@@ -75,6 +71,7 @@ const mapArrays: readonly InfoArray[] = [{ pointer: m.hash, count: m.hash_size, 
 const map: InfoShape = {
   sizeof: m.sizeof,
   answersWhenCut: false,
+  inputs: [],
   // Since 6.18; before it the fields do not exist and read as 0.
   arrays: () => mapArrays,
   translate(info, translate) {
@@ -93,6 +90,7 @@ const btfArrays: readonly InfoArray[] = [
 const btf: InfoShape = {
   sizeof: b.sizeof,
   answersWhenCut: true,
+  inputs: [],
   arrays: () => btfArrays,
   translate(info, translate) {
     rewrite(info, b.id, 'btf', translate);
@@ -158,6 +156,7 @@ const PERF_EVENT_EVENT = 6;
 const link: InfoShape = {
   sizeof: l.sizeof,
   answersWhenCut: false,
+  inputs: [],
   arrays(info) {
     const type = info.readUInt32LE(l.type);
     const isPlainEvent =
@@ -182,6 +181,7 @@ const token: InfoShape = {
   // struct bpf_token_info (6.17): four u64 masks, no ids.
   sizeof: 32,
   answersWhenCut: false,
+  inputs: [],
   arrays: () => [],
   translate() {},
 };

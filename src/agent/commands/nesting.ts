@@ -27,7 +27,7 @@ const marked = new Set<number>();
  * something else (7.1), where this trap is not in place.
  */
 export function isPlainClone(tid: number, address: number): boolean {
-  if (!readMemory(tid, address, flags, flags.length)) return true; // the kernel says EFAULT itself
+  if (readMemory(tid, address, flags, flags.length) < flags.length) return true; // the kernel says EFAULT itself
   return (flags.readUInt32LE(FLAGS_HIGH) & CLONE_NEWBPF_HIGH) === 0 && !marked.has(tid);
 }
 

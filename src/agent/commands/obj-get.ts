@@ -1,8 +1,8 @@
 /** BPF_OBJ_GET: opens a pin as the caller would, unless the object belongs elsewhere. */
 import { hostId, type Kind } from '../../model/ids.js';
-import { getInfoByFd, kindOfFd } from '../../sys/bpf.js';
+import { bpf, getInfoByFd, kindOfFd } from '../../sys/bpf.js';
 import { E } from '../../sys/errno.js';
-import { bpf_attr } from '../../sys/kernel.gen.js';
+import { bpf_attr, bpf_cmd } from '../../sys/kernel.gen.js';
 import { close } from '../../sys/libc.js';
 import { readPointer } from '../../sys/seccomp.js';
 import type { Call, Reply } from '../call.js';
@@ -10,29 +10,21 @@ import type { Context } from './context.js';
 
 const PATH_MAX = 4096;
 const PAGE = 4096;
-const BPF_F_RDONLY = 1 << 3;
-const BPF_F_WRONLY = 1 << 4;
 const BPF_F_PATH_FD = 1 << 14;
-const END = bpf_attr.path_fd + 4;
 const info = Buffer.alloc(16);
 
-/** Order of checks as in bpf_obj_get() and bpf_obj_get_user() (kernel/bpf/syscall.c, inode.c). */
-export function objGet(call: Call, { paths, mirror, facts }: Context): Reply | Promise<Reply> {
+export function objGet(call: Call, { paths, mirror }: Context): Reply | Promise<Reply> {
   const flags = call.attr.readUInt32LE(bpf_attr.file_flags);
-  const end = facts.hasPathFd ? END : bpf_attr.path_fd;
-  if (call.hasUnknownBits(end) || call.attr.readUInt32LE(bpf_attr.bpf_fd) !== 0) return -E.EINVAL;
-  const knownFlags = BPF_F_RDONLY | BPF_F_WRONLY | (facts.hasPathFd ? BPF_F_PATH_FD : 0);
-  if ((flags & ~knownFlags) !== 0) return -E.EINVAL;
+  const refusal = refusedForm(call);
+  if (refusal !== 0) return refusal;
   const usesPathFd = (flags & BPF_F_PATH_FD) !== 0;
-  if (!usesPathFd && call.attr.readInt32LE(bpf_attr.path_fd) !== 0) return -E.EINVAL;
-  if ((flags & BPF_F_RDONLY) !== 0 && (flags & BPF_F_WRONLY) !== 0) return -E.EINVAL;
   const path = readPath(call, readPointer(call.attr, bpf_attr.pathname));
   if (typeof path === 'number') return path;
   const { namespace } = call;
   const request = {
     tid: call.tid,
     path,
-    flags: flags & ~BPF_F_PATH_FD,
+    flags: (flags & ~BPF_F_PATH_FD) >>> 0,
     pathFd: usesPathFd ? call.attr.readInt32LE(bpf_attr.path_fd) : undefined,
     capabilities: call.initCapabilities,
   };
@@ -47,6 +39,17 @@ export function objGet(call: Call, { paths, mirror, facts }: Context): Reply | P
     close(fd);
     return -E.EPERM;
   });
+}
+
+/**
+ * What the kernel says of fields and flags, which it checks before the path: asked
+ * without one, it gets as far as EFAULT only if there is nothing else to refuse.
+ */
+function refusedForm(call: Call): number {
+  const form = Buffer.from(call.attr);
+  form.writeBigUInt64LE(0n, bpf_attr.pathname);
+  const result = bpf(bpf_cmd.BPF_OBJ_GET, form, call.size);
+  return result === -E.EFAULT ? 0 : result;
 }
 
 /** The host id behind one of our own fds. All four info structures are read alike up to here. */

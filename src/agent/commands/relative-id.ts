@@ -10,6 +10,8 @@ import type { Context } from './context.js';
 
 const BPF_F_ID = 1 << 5;
 const BPF_F_LINK = 1 << 13;
+/** The kernel's ids end below INT_MAX. */
+const NO_OBJECT = 0x7fffffff;
 
 /** Where a command keeps its flags and the id. */
 export interface RelativeIdPlace {
@@ -38,6 +40,7 @@ export function translateRelativeId(call: Call, { mirror }: Context, place: Rela
   if (id === 0) return 'continue';
   const kind = (flags & BPF_F_LINK) !== 0 ? 'link' : 'prog';
   const host = call.namespace.numbers[kind].hostOf(nsId(id));
-  if (host === undefined || !mirror.isAlive(kind, host)) return -E.ENOENT;
-  return call.writeAttr(place.id, host) ? 'continue' : -E.EFAULT;
+  // The kernel itself says that there is none, after what it checks first.
+  const target = host !== undefined && mirror.isAlive(kind, host) ? host : NO_OBJECT;
+  return call.writeAttr(place.id, target) ? 'continue' : -E.EFAULT;
 }

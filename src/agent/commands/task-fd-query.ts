@@ -24,8 +24,11 @@ export function taskFdQuery(guest: Call, { mirror }: Context): Reply {
   const pid = hostPid(guest.tid, guest.attr.readUInt32LE(a.task_fd_query_pid));
   // A task outside is as good as none: the answer must not tell them apart.
   if (pid === 0) return -E.ENOENT;
-  const owner = mirror.model.get(mirror.namespaceOfTask(pid));
-  if (!owner || !isSameOrAncestor(guest.namespace, owner)) return -E.ENOENT;
+  const isInside = (): boolean => {
+    const owner = mirror.model.get(mirror.namespaceOfTask(pid));
+    return owner !== undefined && isSameOrAncestor(guest.namespace, owner);
+  };
+  if (!isInside()) return -E.ENOENT;
 
   const room = Math.min(guest.attr.readUInt32LE(a.task_fd_query_buf_len), MAX_NAME);
   const bufferAddress = readPointer(guest.attr, a.task_fd_query_buf);
@@ -35,6 +38,8 @@ export function taskFdQuery(guest: Call, { mirror }: Context): Reply {
   call.writeUInt32LE(room, a.task_fd_query_buf_len);
   if (bufferAddress !== 0) call.writeBigUInt64LE(addressOf(name), a.task_fd_query_buf);
   const result = guest.asAgent(() => bpf(bpf_cmd.BPF_TASK_FD_QUERY, call, END));
+  // The pid may have become another task's meanwhile.
+  if (!isInside()) return -E.ENOENT;
   if (result < 0 && result !== -E.ENOSPC) return result;
 
   const prog = call.readUInt32LE(a.task_fd_query_prog_id);

@@ -1,0 +1,38 @@
+/** Who may call: threads, short-lived processes, callers that are killed, stopped or interrupted. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { keepsOneAgent } from '../support/agent.js';
+import { bpfns, guestPath, leavesNothingBehind, skipReason } from '../support/host.js';
+
+const callers: ReadonlyArray<readonly [mode: string, behaviour: string]> = [
+  ['non-leader', 'a thread that is not the leader is answered'],
+  ['orphan', 'a thread that outlives its leader is answered'],
+  ['files', 'an fd number means what it means in the fd table of the calling thread'],
+  ['vfork', 'a vfork child and then its parent are answered'],
+  ['exec', 'a program is in the same namespace after exec'],
+  ['storm', '1,000 short processes, 50 at a time, are answered'],
+  ['crowd', '200 threads that call at once are answered'],
+  ['killed', 'callers killed in mid-call harm nobody'],
+  ['pid-reuse', 'a process with the pid of a caller killed in mid-call keeps its memory'],
+  ['stopped', 'a caller stopped and continued around calls is answered'],
+  ['restarting-signals', 'signals with SA_RESTART do not interrupt a call'],
+  ['signals', 'a call interrupted by a signal without SA_RESTART gives EINTR and no wrong answer'],
+];
+
+describe('callers', { skip: skipReason }, () => {
+  leavesNothingBehind();
+
+  describe('of one agent', () => {
+    const agent = keepsOneAgent();
+
+    for (const [mode, behaviour] of callers) {
+      test(`${behaviour}; no fd stays in the agent`, async () => {
+        const fds = await agent.fds();
+        const { stdout, stderr } = bpfns(['run', '--', guestPath('callers'), mode]);
+        assert.deepEqual([stdout, stderr], ['ok\n', '']);
+        assert.equal(await agent.fds(), fds);
+        assert.equal(agent.log(), '');
+      });
+    }
+  });
+});
