@@ -10,11 +10,15 @@ import {
   statSync,
   writeSync,
 } from 'node:fs';
+import { AgentClient } from '../control/client.js';
 import { paths, runDir } from '../recorder/paths.js';
+import { check, E } from '../sys/errno.js';
 import { flock } from '../sys/libc.js';
 import { Agent, defaultMaxNamespaces } from './agent.js';
 
 const LOCK_EX = 2;
+const LOCK_NB = 4;
+const LOCK_RETRY_MS = 10;
 const DEFAULT_LINGER_MS = 1000;
 
 /**
@@ -28,7 +32,11 @@ export async function agentMain(ready: number | undefined): Promise<void> {
     closeSync(ready);
   };
   try {
-    const lock = takeLock();
+    const lock = await takeLock();
+    if (lock === undefined) {
+      tell('ready');
+      process.exit(0);
+    }
     const agent = new Agent({
       lingerMs: Number(process.env.BPFNS_LINGER_MS ?? DEFAULT_LINGER_MS),
       maxNamespacesPerUser: Number(process.env.BPFNS_MAX_NAMESPACES ?? defaultMaxNamespaces()),
@@ -44,23 +52,35 @@ export async function agentMain(ready: number | undefined): Promise<void> {
   }
 }
 
-/** One agent a machine: waits for an earlier one to finish leaving. The lock ends with the process. */
-function takeLock(): number {
+/**
+ * One agent a machine: the one that holds the lock, which ends with the process. While another
+ * starts up or finishes leaving this waits; undefined once another serves.
+ */
+async function takeLock(): Promise<number | undefined> {
   for (;;) {
     mkdirSync(runDir, { recursive: true, mode: 0o700 });
-    let fd: number;
-    try {
-      fd = openSync(paths.lock, 'w', 0o600);
-    } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') continue; // it just left
-      throw error;
-    }
-    flock(fd, LOCK_EX);
+    const fd = openLock();
+    if (fd === undefined) continue; // the earlier one just left
+    const result = flock(fd, LOCK_EX | LOCK_NB);
+    if (result < 0 && result !== -E.EAGAIN) check(result, 'flock', `cannot lock '${paths.lock}'`);
     // The earlier one removes the file as it leaves: a lock on a removed file is no lock.
-    const own = fstatSync(fd).ino;
-    const there = statSync(paths.lock, { throwIfNoEntry: false })?.ino;
-    if (own === there) return fd;
+    if (result >= 0 && fstatSync(fd).ino === statSync(paths.lock, { throwIfNoEntry: false })?.ino) return fd;
     closeSync(fd);
+    const other = await AgentClient.connect();
+    if (other) {
+      other.close();
+      return undefined;
+    }
+    await new Promise((resolve) => setTimeout(resolve, LOCK_RETRY_MS));
+  }
+}
+
+function openLock(): number | undefined {
+  try {
+    return openSync(paths.lock, 'w', 0o600);
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw error;
   }
 }
 

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { paths } from '../recorder/paths.js';
-import { type ErrorReply, formatRequest, MAX_LINE, type Request } from './protocol.js';
+import { type ErrorReply, formatRequest, MAX_LINE, type Request, type StatusReply } from './protocol.js';
 
 /** The agent refused, or cannot be reached. */
 export class AgentError extends Error {
@@ -14,6 +14,9 @@ export class AgentError extends Error {
     this.code = code;
   }
 }
+
+/** What an agent takes from the environment of the command that starts it. */
+const settings = /^BPFNS_(RUN_DIR|LINGER_MS|RECORDER|MAX_NAMESPACES)$/;
 
 /** A connection to the agent; closing it is the caller's. */
 export class AgentClient {
@@ -36,11 +39,10 @@ export class AgentClient {
 
   /** Connects, starting the agent first if there is none. @throws AgentError with the agent's reason */
   static async connectOrStart(): Promise<AgentClient> {
-    // An agent may be leaving just as we connect: then another round starts a new one.
     for (let attempt = 0; attempt < 5; attempt++) {
       const client = await AgentClient.connect();
-      if (client) return client;
-      await startAgent();
+      if (!client) await startAgent();
+      else if (await client.isServed()) return client;
     }
     throw new AgentError('EAGAIN', 'the agent starts but cannot be reached');
   }
@@ -69,6 +71,17 @@ export class AgentClient {
     });
   }
 
+  /** Whether the agent has taken the connection: from then on it stays. One that is leaving may not. */
+  async isServed(): Promise<boolean> {
+    try {
+      await this.ask<StatusReply>({ op: 'status' });
+      return true;
+    } catch (error) {
+      if (error instanceof AgentError && error.code === 'ECONNRESET') return false;
+      throw error;
+    }
+  }
+
   close(): void {
     this.#socket.destroy();
   }
@@ -79,9 +92,7 @@ export class AgentClient {
  * will be somebody else's program in a moment), nothing of our environment but settings.
  */
 function startAgent(): Promise<void> {
-  const env = Object.fromEntries(
-    Object.entries(process.env).filter(([key]) => key === 'PATH' || key.startsWith('BPFNS_')),
-  );
+  const env = Object.fromEntries(Object.entries(process.env).filter(([key]) => key === 'PATH' || settings.test(key)));
   const main = process.argv[1] ?? '';
   const nothing = openSync('/dev/null', 'r+');
   const shell = spawn('/bin/sh', ['-c', '"$@" 3>&3 &', 'sh', process.execPath, main, 'agent', '--ready-fd', '3'], {
