@@ -144,12 +144,6 @@ describe('bpfns run answers', { skip: skipReason }, () => {
         /^bpfns: outside a namespace this needs root: .*EPERM\n$/,
       ],
       [
-        '125: in a namespace already',
-        125,
-        [...bpfnsRun, ...bpfnsRun, 'true'],
-        /^bpfns: cannot put the seccomp filter in place .*EBUSY\n$/,
-      ],
-      [
         '125: no CAP_SYS_ADMIN',
         125,
         ['setpriv', '--bounding-set=-sys_admin', ...bpfnsRun, 'true'],
