@@ -54,10 +54,14 @@ layouts: build/js/.done $(BPF_OBJECTS)
 clean:
 	rm -rf build
 
-build/guests/%: test/guests/%.c
+build/guests/%: test/guests/%.c $(wildcard test/guests/*.h)
 	mkdir -p $(@D)
 	$(CC) -O1 -g -Wall -Wextra -Werror -pthread -o $@ $< -lbpf
-GUESTS := $(patsubst test/guests/%.c,build/guests/%,$(wildcard test/guests/*.c))
+build/guests/%.bpf.o: test/guests/%.bpf.c $(wildcard test/guests/*.h)
+	mkdir -p $(@D)
+	$(CLANG) $(BPF_CFLAGS) -c $< -o $@
+GUESTS := $(patsubst test/guests/%.bpf.c,build/guests/%.bpf.o,$(wildcard test/guests/*.bpf.c)) \
+	$(patsubst test/guests/%.c,build/guests/%,$(filter-out %.bpf.c,$(wildcard test/guests/*.c)))
 
 .PHONY: check
 check: build $(GUESTS)

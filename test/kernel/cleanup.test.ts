@@ -55,10 +55,7 @@ describe('when the last namespace is gone nothing is left', { skip: skipReason }
 
   const guests: ReadonlyArray<readonly [what: string, script: string]> = [
     ['of a command that did nothing', 'true'],
-    [
-      'of a command that listed everything',
-      'bpftool map list; bpftool prog list; bpftool link list; bpftool btf list',
-    ],
+    ['of a command that listed everything', 'bpftool map list; bpftool prog list; bpftool link list; bpftool btf list'],
     ['of a loader killed while attached', `timeout -s KILL 0.5 ${guestPath('attach')} || true`],
     ['of pins that were removed', 'bpftool map create $P/m type array key 4 value 4 entries 1 name m; rm $P/m'],
     ['of background processes', '(sleep 0.3; bpftool map list) >/dev/null & exit 0'],
