@@ -83,7 +83,8 @@ describe('objects of a namespace beside those of the host', { skip: skipReason }
       // Kernel BTF, numbered in order in every namespace.
       if (kind !== 'btf') continue;
       const kernels = objects.filter(({ type }) => type === 'kernel').map(({ hostId }) => hostId);
-      kernels.sort((a, b) => a - b).forEach((hostId, i) => hostIdOf.btf.set(i + 1, hostId));
+      kernels.sort((a, b) => a - b);
+      for (const [i, hostId] of kernels.entries()) hostIdOf.btf.set(i + 1, hostId);
     }
   });
   after(async () => {

@@ -49,7 +49,11 @@ describe('bpftrace, as root', { skip: skipReason }, () => {
   leavesNothingBehind();
 
   const oneLiners: ReadonlyArray<readonly [what: string, args: readonly string[], output: RegExp]> = [
-    ['BEGIN and maps', ['BEGIN { @a["x"] = 5; @b = hist(7); printf("%d\\n", 6 * 7); exit(); }'], /42\n[^]*@a\[x\]: 5/],
+    [
+      'BEGIN and maps',
+      ['BEGIN { @a["x"] = 5; @b = hist(7); printf("%d\\n", 6 * 7); exit(); }'],
+      /42\n[\s\S]*@a\[x\]: 5/,
+    ],
     [
       'a tracepoint with its arguments',
       ['tracepoint:sched:sched_process_exec { printf("%s\\n", str(args->filename)); exit(); }', '-c', '/bin/true'],
