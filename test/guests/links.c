@@ -47,12 +47,12 @@ static int make(int cgroup)
 	int map = bpf_map_create(BPF_MAP_TYPE_HASH, "walked", 4, 4, 1, NULL);
 	union bpf_iter_link_info iterated = { .map.map_fd = map };
 	LIBBPF_OPTS(bpf_link_create_opts, opts, .iter_info = &iterated, .iter_info_len = sizeof(iterated));
-	unsigned int netfilter[16] = { load(NETFILTER_PROG, NETFILTER_ATTACH, NULL, 1), 0, NETFILTER_ATTACH, 0, 2, 0, 100 };
+	unsigned int netfilter[16] = { load(NETFILTER_PROG, NETFILTER_ATTACH, NULL, 1), 0, NETFILTER_ATTACH, 0, 2, 0, getpid() };
 	struct perf_event_attr event = { .type = PERF_TYPE_SOFTWARE, .size = sizeof(event), .sample_period = 1 << 30 };
 	int raw = bpf_raw_tracepoint_open("sched_process_exit", load(BPF_PROG_TYPE_RAW_TRACEPOINT, 0, NULL, 0));
 
 	report("raw_tracepoint", raw);
-	report("tracing", bpf_raw_tracepoint_open(NULL, load(BPF_PROG_TYPE_TRACING, BPF_TRACE_RAW_TP, "sched_process_exit", 0)));
+	report("tp_btf", bpf_raw_tracepoint_open(NULL, load(BPF_PROG_TYPE_TRACING, BPF_TRACE_RAW_TP, "sched_process_exit", 0)));
 	link_simple("iter", load(BPF_PROG_TYPE_TRACING, BPF_TRACE_ITER, "task", 0), 0, BPF_TRACE_ITER);
 	report("iter_map", bpf_link_create(load(BPF_PROG_TYPE_TRACING, BPF_TRACE_ITER, "bpf_map_elem", 0), 0, BPF_TRACE_ITER, &opts));
 	link_simple("cgroup", load(BPF_PROG_TYPE_CGROUP_SKB, BPF_CGROUP_INET_EGRESS, NULL, 1), cgroup, BPF_CGROUP_INET_EGRESS);

@@ -24,12 +24,11 @@ const idPlaces: Readonly<Record<Kind, ReadonlyArray<readonly [offset: number, ki
   ],
   btf: [[bpf_btf_info.id, 'btf']],
 };
-const TRACING = 2;
 const ITER = 4;
 /** Each link the guest makes, in order, with its type and further id place. */
 const links: ReadonlyArray<readonly [what: string, type: number, place?: readonly [offset: number, kind: Kind]]> = [
   ['raw_tracepoint', 1],
-  ['tracing', TRACING, [bpf_link_info.tracing_target_obj_id, 'btf']],
+  ['tp_btf', 1],
   ['iter', ITER],
   ['iter_map', ITER, [bpf_link_info.iter_map_map_id, 'map']],
   ['cgroup', 3],
@@ -52,8 +51,16 @@ async function begin(command: readonly string[]): Promise<{ guest: ChildProcess;
 }
 
 describe('objects of a namespace beside those of the host', { skip: skipReason }, () => {
-  leavesNothingBehind();
   const guests: ChildProcess[] = [];
+  after(async () => {
+    for (const guest of guests) {
+      const gone = new Promise((resolve) => guest.once('exit', resolve));
+      guest.stdin?.end();
+      await gone;
+    }
+  });
+  leavesNothingBehind();
+
   let hostLines: string[];
   let inside: string[];
   let native: string[];
@@ -85,13 +92,6 @@ describe('objects of a namespace beside those of the host', { skip: skipReason }
       const kernels = objects.filter(({ type }) => type === 'kernel').map(({ hostId }) => hostId);
       kernels.sort((a, b) => a - b);
       for (const [i, hostId] of kernels.entries()) hostIdOf.btf.set(i + 1, hostId);
-    }
-  });
-  after(async () => {
-    for (const guest of guests) {
-      const gone = new Promise((resolve) => guest.once('exit', resolve));
-      guest.stdin?.end();
-      await gone;
     }
   });
 
