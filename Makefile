@@ -57,7 +57,7 @@ clean:
 build/guests/%: test/guests/%.c $(wildcard test/guests/*.h)
 	mkdir -p $(@D)
 	$(CC) -O1 -g -Wall -Wextra -Werror -pthread -o $@ $< -lbpf
-build/guests/%.bpf.o: test/guests/%.bpf.c $(wildcard bpf/*.h)
+build/guests/%.bpf.o: test/guests/%.bpf.c $(wildcard bpf/*.h test/guests/*.h)
 	mkdir -p $(@D)
 	$(CLANG) $(BPF_CFLAGS) -Ibpf -c $< -o $@
 GUEST_SOURCES := $(wildcard test/guests/*.c)

@@ -3,6 +3,7 @@ import { writeSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { type Kind, kinds } from '../model/ids.js';
 import { CliError } from './cli-error.js';
+import { useBlockingStreams } from './standard-streams.js';
 
 const VERSION = '0.1.0';
 const EXIT_FAILED = 125;
@@ -239,6 +240,7 @@ function addKind(main: Command, kind: Kind): void {
     });
 }
 
+useBlockingStreams();
 /** `run` and `exec` owe their caller 125 for any failure of their own, as env(1) does. */
 const failure = process.argv[2] === 'run' || process.argv[2] === 'exec' ? EXIT_FAILED : 1;
 try {

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { paths } from '../recorder/paths.js';
-import { type ErrorReply, formatRequest, MAX_LINE, type Request } from './protocol.js';
+import { type ErrorReply, formatRequest, MAX_LINE, type Request, type StatusReply } from './protocol.js';
 
 const ATTEMPTS = 50;
 const PAUSE = 100;
@@ -17,6 +17,9 @@ export class AgentError extends Error {
     this.code = code;
   }
 }
+
+/** What an agent takes from the environment of the command that starts it. */
+const settings = /^BPFNS_(RUN_DIR|LINGER_MS|RECORDER|MAX_NAMESPACES)$/;
 
 /** A connection to the agent; closing it is the caller's. */
 export class AgentClient {
@@ -41,10 +44,10 @@ export class AgentClient {
   static async connectOrStart(): Promise<AgentClient> {
     // One may be leaving or restarting just now: then it takes another round.
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      if (attempt > 1) await new Promise((resolve) => setTimeout(resolve, PAUSE));
       const client = await AgentClient.connect();
-      if (client) return client;
-      if (attempt > 0) await new Promise((resolve) => setTimeout(resolve, PAUSE));
-      await startAgent();
+      if (!client) await startAgent();
+      else if (await client.isServed()) return client;
     }
     throw new AgentError('EAGAIN', 'the agent starts but cannot be reached');
   }
@@ -73,6 +76,17 @@ export class AgentClient {
     });
   }
 
+  /** Whether the agent has taken the connection: from then on it stays. One that is leaving may not. */
+  async isServed(): Promise<boolean> {
+    try {
+      await this.ask<StatusReply>({ op: 'status' });
+      return true;
+    } catch (error) {
+      if (error instanceof AgentError && error.code === 'ECONNRESET') return false;
+      throw error;
+    }
+  }
+
   close(): void {
     this.#socket.destroy();
   }
@@ -83,9 +97,7 @@ export class AgentClient {
  * will be somebody else's program in a moment), nothing of our environment but settings.
  */
 function startAgent(): Promise<void> {
-  const env = Object.fromEntries(
-    Object.entries(process.env).filter(([key]) => key === 'PATH' || key.startsWith('BPFNS_')),
-  );
+  const env = Object.fromEntries(Object.entries(process.env).filter(([key]) => key === 'PATH' || settings.test(key)));
   const main = process.argv[1] ?? '';
   const nothing = openSync('/dev/null', 'r+');
   const shell = spawn(

@@ -1,25 +1,25 @@
 /**
- * What bin/bpfns noted of the process before Node changed it, and how to put it back:
- * Node ignores SIGPIPE and resets other ignored signals, raises the fd limit, and marks
+ * What bin/bpfns noted of the process before it and Node changed it, and how to put it back:
+ * Node ignores SIGPIPE, resets other signals and the mask, raises the fd limit, and marks
  * inherited fds close-on-exec.
  */
-import { fcntl, prlimit, setenv, signal, unsetenv } from '../sys/libc.js';
+import { fcntl, prlimit, rtSigprocmask, SYS, signal } from '../sys/libc.js';
 
 const F_SETFD = 2;
 const RLIMIT_NOFILE = 7;
 const SIG_DFL = 0;
 const SIG_IGN = 1;
+const SIG_SETMASK = 2;
 const SIGKILL = 9;
 const SIGSTOP = 19;
 const LAST_SIGNAL = 64;
 
-/** Set by bin/bpfns, never seen by the command. */
-const NOTED = 'BPFNS_INHERITED';
-const NODE_OPTIONS = 'BPFNS_NODE_OPTIONS';
+/** Set by bin/bpfns, never seen by the command; NOTED_1, NOTED_2 ... hold the environment in base64. */
+const NOTED = 'BPFNS_NOTED';
 
 /** Undoes Node's changes just before exec; there is no way back. */
 export function restoreInherited(): void {
-  const [ignored = '0', softLimit = '', fds = '0 1 2'] = (process.env[NOTED] ?? '').split(';');
+  const [ignored = '', blocked = '', softLimit = '', fds = '0 1 2'] = noted();
   const mask = BigInt(`0x${ignored || '0'}`);
   for (let number = 1; number <= LAST_SIGNAL; number++) {
     if (number === SIGKILL || number === SIGSTOP) continue;
@@ -27,10 +27,10 @@ export function restoreInherited(): void {
   }
   restoreFdLimit(softLimit);
   for (const fd of fds.split(' ').filter((text) => text !== '')) fcntl(Number(fd), F_SETFD, 0);
-  const nodeOptions = process.env[NODE_OPTIONS];
-  if (nodeOptions !== undefined) setenv('NODE_OPTIONS', nodeOptions, 1);
-  unsetenv(NOTED);
-  unsetenv(NODE_OPTIONS);
+  // Last: from here on a signal that was blocked all along stays pending.
+  const set = Buffer.alloc(8);
+  set.writeBigUInt64LE(BigInt(`0x${blocked || '0'}`));
+  rtSigprocmask(SYS.rt_sigprocmask, SIG_SETMASK, set, null, set.length);
 }
 
 function restoreFdLimit(soft: string): void {
@@ -39,4 +39,26 @@ function restoreFdLimit(soft: string): void {
   if (prlimit(0, RLIMIT_NOFILE, null, limits) < 0) return;
   limits.writeBigUInt64LE(BigInt(soft), 0);
   prlimit(0, RLIMIT_NOFILE, limits, null);
+}
+
+/** The environment as bin/bpfns was given it, byte for byte. */
+export function inheritedEnvironment(): Buffer[] {
+  const parts = Number(noted()[4] ?? 0);
+  const base64 = Array.from({ length: parts }, (_, i) => process.env[`${NOTED}_${i + 1}`] ?? '').join('');
+  return splitStrings(Buffer.from(base64, 'base64'));
+}
+
+function noted(): string[] {
+  return (process.env[NOTED] ?? '').split(';');
+}
+
+/** What /proc/PID/cmdline and environ hold: strings, each ended by a NUL. */
+export function splitStrings(bytes: Buffer): Buffer[] {
+  const strings: Buffer[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const end = bytes.indexOf(0, at);
+    strings.push(bytes.subarray(at, end < 0 ? bytes.length : end));
+    at = end < 0 ? bytes.length : end + 1;
+  }
+  return strings;
 }

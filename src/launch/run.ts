@@ -10,9 +10,9 @@ import {
   type RunRequest,
 } from '../control/protocol.js';
 import { check, E, errnoName, SyscallError } from '../sys/errno.js';
-import { close, cStrings, execvp } from '../sys/libc.js';
+import { close, cStrings, execvpe } from '../sys/libc.js';
 import { buildFilter, installFilter } from '../sys/seccomp.js';
-import { restoreInherited } from './inherited.js';
+import { inheritedEnvironment, restoreInherited, splitStrings } from './inherited.js';
 import { enterChild, kernelUsesBit34 } from './nesting.js';
 
 /** Exit statuses of bpfns itself, as of env(1) and timeout(1). */
@@ -83,21 +83,11 @@ const installProblem =
   'EACCES: CAP_SYS_ADMIN is missing)';
 
 function become(command: readonly string[], warn: Warn): number {
-  const { array, keep } = cStrings(argumentBytes(command.length));
+  // process.argv and process.env have lost what is not UTF-8.
+  const argv = cStrings(splitStrings(readFileSync('/proc/self/cmdline')).slice(-command.length));
+  const environment = cStrings(inheritedEnvironment());
   restoreInherited();
-  const errno = -execvp(keep[0] ?? Buffer.alloc(1), array);
+  const errno = -execvpe(argv.keep[0] ?? Buffer.alloc(1), argv.array, environment.array);
   warn(`cannot run '${command[0]}': ${errnoName(errno)}`);
   return errno === E.ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
-}
-
-/** The last `count` arguments as bytes: process.argv has lost what is not UTF-8. */
-function argumentBytes(count: number): Buffer[] {
-  const all: Buffer[] = [];
-  const line = readFileSync('/proc/self/cmdline');
-  for (let at = 0; at < line.length; ) {
-    const end = line.indexOf(0, at);
-    all.push(line.subarray(at, end));
-    at = end + 1;
-  }
-  return all.slice(-count);
 }

@@ -117,19 +117,29 @@ export const getsockopt = wrap<[number, number, number, Buffer, Buffer]>('getsoc
   'void *',
 ]);
 export const openByHandleAt = wrap<[number, Buffer, number]>('open_by_handle_at', 'int', ['int', 'void *', 'int']);
-export const setenv = wrap<[string, string, number]>('setenv', 'int', ['str', 'str', 'int']);
-export const unsetenv = wrap<[string]>('unsetenv', 'int', ['str']);
 export const socket = wrap<[number, number, number]>('socket', 'int', ['int', 'int', 'int']);
 export const bind = wrap<[number, Buffer, number]>('bind', 'int', ['int', 'void *', 'uint']);
 export const listen = wrap<[number, number]>('listen', 'int', ['int', 'int']);
 export const accept4 = wrap<[number, null, null, number]>('accept4', 'int', ['int', 'void *', 'void *', 'int']);
 export const recvmsg = wrap<[number, Buffer, number]>('recvmsg', long, ['int', 'void *', 'int']);
 export const ftruncate = wrap<[number, number]>('ftruncate', 'int', ['int', long]);
-/** Searches PATH as a shell does. `argv` is an array of C strings, see {@link cStrings}. Returns only on failure. */
-export const execvp = wrap<[Buffer, Buffer]>('execvp', 'int', ['void *', 'void *']);
+/**
+ * Searches this process's PATH as a shell does. `argv` and `envp` are arrays of C strings,
+ * see {@link cStrings}. Returns only on failure.
+ */
+export const execvpe = wrap<[Buffer, Buffer, Buffer]>('execvpe', 'int', ['void *', 'void *', 'void *']);
+/** The raw call, as libc's keeps two signals back. */
+export const rtSigprocmask = wrap<[number, number, Buffer, null, number]>('syscall', long, [
+  long,
+  'int',
+  'void *',
+  'void *',
+  'size_t',
+]);
 
 /** x86-64 system call numbers (arch/x86/entry/syscalls/syscall_64.tbl). */
 export const SYS = {
+  rt_sigprocmask: 14,
   capget: 125,
   capset: 126,
   gettid: 186,

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { constants } from 'node:os';
 import { after, before } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { isDeepStrictEqual } from 'node:util';
@@ -47,14 +48,14 @@ export function run(
   options: { timeoutSeconds?: number; env?: NodeJS.ProcessEnv; input?: string } = {},
 ): Outcome {
   const limit = options.timeoutSeconds ?? 60;
-  const { status, stdout, stderr, error } = spawnSync('timeout', ['-k', '1', String(limit), ...command], {
+  const { status, signal, stdout, stderr, error } = spawnSync('timeout', ['-k', '1', String(limit), ...command], {
     encoding: 'utf8',
     env: { ...process.env, ...options.env },
     input: options.input ?? '',
     maxBuffer: 256 * 1024 * 1024,
   });
   if (error) throw error;
-  return { status: status ?? 137, stdout, stderr };
+  return { status: status ?? 128 + constants.signals[signal ?? 'SIGKILL'], stdout, stderr };
 }
 
 /** Runs `bpfns ARGS`. */

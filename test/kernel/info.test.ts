@@ -1,0 +1,158 @@
+/** What bpf(2) tells inside of an object: the namespace's ids, everything else as the host's root is told. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { after, before, describe, test } from 'node:test';
+import { type Kind, kinds } from '../../src/model/ids.js';
+import { bpf_btf_info, bpf_link_info, bpf_map_info, bpf_prog_info } from '../../src/sys/kernel.gen.js';
+import { asContainerUser, bpfns, bpfnsPath, guestPath, leavesNothingBehind, run, skipReason } from '../support/host.js';
+
+/** The id places of each info structure; a link's further ones depend on its type. */
+const idPlaces: Readonly<Record<Kind, ReadonlyArray<readonly [offset: number, kind: Kind]>>> = {
+  map: [
+    [bpf_map_info.id, 'map'],
+    [bpf_map_info.btf_id, 'btf'],
+    [bpf_map_info.btf_vmlinux_id, 'btf'],
+  ],
+  prog: [
+    [bpf_prog_info.id, 'prog'],
+    [bpf_prog_info.btf_id, 'btf'],
+    [bpf_prog_info.attach_btf_obj_id, 'btf'],
+  ],
+  link: [
+    [bpf_link_info.id, 'link'],
+    [bpf_link_info.prog_id, 'prog'],
+  ],
+  btf: [[bpf_btf_info.id, 'btf']],
+};
+const ITER = 4;
+/** Each link the guest makes, in order, with its type and further id place. */
+const links: ReadonlyArray<readonly [what: string, type: number, place?: readonly [offset: number, kind: Kind]]> = [
+  ['raw_tracepoint', 1],
+  ['tp_btf', 1],
+  ['iter', ITER],
+  ['iter_map', ITER, [bpf_link_info.iter_map_map_id, 'map']],
+  ['cgroup', 3],
+  ['netns', 5],
+  ['tcx', 11],
+  ['netfilter', 10],
+  ['perf_event', 7],
+];
+
+async function begin(command: readonly string[]): Promise<{ guest: ChildProcess; lines: string[] }> {
+  const guest = spawn('timeout', ['-k', '1', '60', ...command], { stdio: ['pipe', 'pipe', 'inherit'] });
+  let text = '';
+  await new Promise((resolve) =>
+    guest.stdout?.on('data', (part: Buffer) => {
+      text += part.toString();
+      if (/^done /m.test(text)) resolve(undefined);
+    }),
+  );
+  return { guest, lines: text.trimEnd().split('\n') };
+}
+
+describe('objects of a namespace beside those of the host', { skip: skipReason }, () => {
+  const guests: ChildProcess[] = [];
+  after(async () => {
+    for (const guest of guests) {
+      const gone = new Promise((resolve) => guest.once('exit', resolve));
+      guest.stdin?.end();
+      await gone;
+    }
+  });
+  leavesNothingBehind();
+
+  let hostLines: string[];
+  let inside: string[];
+  let native: string[];
+  /** Host id by id inside. */
+  const hostIdOf: Record<Kind, Map<number, number>> = {
+    map: new Map(),
+    prog: new Map(),
+    link: new Map(),
+    btf: new Map(),
+  };
+
+  before(async () => {
+    const host = await begin([guestPath('links'), '1']);
+    guests.push(host.guest);
+    hostLines = host.lines;
+    const [, pid = ''] = /^done (\d+)/m.exec(hostLines.join('\n')) ?? [];
+    const ours = await begin([bpfnsPath, 'run', '--name', 'info', '--', ...asContainerUser, guestPath('links'), pid]);
+    guests.push(ours.guest);
+    inside = ours.lines;
+    native = run([guestPath('links')]).stdout.split('\n');
+    for (const kind of kinds) {
+      const { objects } = JSON.parse(bpfns([kind, 'list', '--json']).stdout) as {
+        objects: { hostId: number; id: number; type: string; namespace: { name: string } }[];
+      };
+      const owned = objects.filter(({ namespace }) => namespace.name === 'info');
+      for (const { id, hostId } of owned) hostIdOf[kind].set(id, hostId);
+      // Kernel BTF, numbered in order in every namespace.
+      if (kind !== 'btf') continue;
+      const kernels = objects.filter(({ type }) => type === 'kernel').map(({ hostId }) => hostId);
+      kernels.sort((a, b) => a - b);
+      for (const [i, hostId] of kernels.entries()) hostIdOf.btf.set(i + 1, hostId);
+    }
+  });
+
+  const infoIn = (lines: readonly string[], kind: Kind, id: number): Buffer => {
+    const [, hex] = new RegExp(`^${kind} ${id} ([0-9a-f]+)$`, 'm').exec(lines.join('\n')) ?? [];
+    assert.ok(hex, `no info of ${kind} ${id}`);
+    return Buffer.from(hex, 'hex');
+  };
+  const idsIn = (lines: readonly string[], kind: Kind): number[] =>
+    lines.flatMap((line) => (line.startsWith(`${kind} `) ? [Number(line.split(' ')[1])] : []));
+
+  for (const kind of kinds) {
+    test(`every ${kind}: info equals the host's, but for the ids`, () => {
+      const ids = idsIn(inside, kind);
+      assert.deepEqual(
+        ids,
+        [...hostIdOf[kind].keys()].sort((a, b) => a - b),
+      );
+      assert.ok(ids.length > 0);
+      for (const id of ids) {
+        const info = infoIn(inside, kind, id);
+        const type = kind === 'link' ? links[id - 1] : undefined;
+        const extra = type?.[2] ? [type[2]] : [];
+        for (const [offset, idKind] of [...idPlaces[kind], ...extra]) {
+          const own = info.readUInt32LE(offset);
+          if (own === 0) continue;
+          const host = hostIdOf[idKind].get(own);
+          assert.ok(host, `${kind} ${id}: ${idKind} ${own} at ${offset} is not of the namespace`);
+          info.writeUInt32LE(host, offset);
+        }
+        const expected = infoIn(native, kind, hostIdOf[kind].get(id) ?? 0);
+        assert.equal(info.toString('hex'), expected.toString('hex'), `${kind} ${id}`);
+      }
+    });
+  }
+
+  for (const [i, [what, type, place]] of links.entries()) {
+    test(`a ${what} link is made and has its type${place ? `, and the id of a ${place[1]}` : ''}`, () => {
+      assert.ok(
+        inside.includes(`made ${what} ok`),
+        inside.find((line) => line.startsWith(`made ${what} `)),
+      );
+      const info = infoIn(inside, 'link', i + 1);
+      assert.equal(info.readUInt32LE(bpf_link_info.type), type);
+      if (place) assert.equal(info.readUInt32LE(place[0]), 1);
+    });
+  }
+
+  test("PROG_QUERY leaves the host's program on the same cgroup out", () => {
+    const query = (lines: readonly string[]): string[] => lines.filter((line) => line.startsWith('query '));
+    const own = idsIn(inside, 'prog').find((id) => infoIn(inside, 'prog', id).readUInt32LE(bpf_prog_info.type) === 8);
+    assert.deepEqual(query(inside), [`query cgroup room 64: ok, 1: ${own}`, `query effective room 64: ok, 1: ${own}`]);
+    assert.match(query(native).join('\n'), /^query cgroup room 64: ok, 2:.*\nquery effective room 64: ok, 2:/);
+  });
+
+  test("TASK_FD_QUERY tells of a task of the namespace; the host's is not there", () => {
+    const tasks = inside.filter((line) => line.startsWith('task '));
+    const raw = infoIn(inside, 'link', 1).readUInt32LE(bpf_link_info.prog_id);
+    assert.deepEqual(tasks, [
+      `task own: ok, program ${raw}, sched_process_exit`,
+      'task other: No such file or directory, program 0, ',
+    ]);
+  });
+});
