@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
-import { kinds, mapForEach, objGet } from '../../src/sys/bpf.js';
+import { kinds } from '../../src/model/ids.js';
+import { mapForEach, objGet } from '../../src/sys/bpf.js';
 import { bpfns_counter, bpfns_id_key, bpfns_namespace, bpfns_object } from '../../src/sys/contract.gen.js';
 import { close } from '../../src/sys/libc.js';
 import {
