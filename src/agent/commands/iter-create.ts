@@ -1,7 +1,7 @@
 /**
  * BPF_ITER_CREATE: iterators run natively, except bpftool's "which process holds this
- * object" (its `pids`). It would yield host ids, so the
- * caller gets the same records with its own ids instead, as a file.
+ * object" (its `pids`). It would yield host ids, so the caller gets the same records with
+ * its own ids instead, as a file.
  */
 import { hostId, type Kind } from '../../model/ids.js';
 import { getInfoByFd, kindOfFd, mapLookup, withObject } from '../../sys/bpf.js';
@@ -119,8 +119,9 @@ function passesLength(code: Buffer, length: number): boolean {
 function rodata(map: number): Buffer | undefined {
   const info = Buffer.alloc(bpf_map_info.sizeof);
   if (getInfoByFd(map, info, info.length) < 0) return undefined;
-  const name = info.toString('latin1', bpf_map_info.name, bpf_map_info.name + 16);
-  if (!name.includes('.rodata')) return undefined;
+  const [name = ''] = info.toString('latin1', bpf_map_info.name, bpf_map_info.name + 16).split('\0');
+  // "pid_iter.rodata"; strings are in a map of their own, ".rodata.str1.1".
+  if (!name.endsWith('.rodata')) return undefined;
   const size = info.readUInt32LE(bpf_map_info.value_size);
   if (size > MAX_BTF) return undefined;
   const value = Buffer.alloc(size);
