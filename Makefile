@@ -50,6 +50,39 @@ build/lib/bpfns.js: node_modules/.package-lock.json $(SOURCES) $(BPF_OBJECTS)
 layouts: build/js/.done $(BPF_OBJECTS)
 	node build/js/tools/gen-layouts.js
 
+PAGES := build/man/bpfns.8 build/man/bpf_namespaces.7
+.PHONY: man
+man: $(PAGES)
+
+# The commands' section comes from the table that --help comes from.
+build/man/%.md: man/%.md build/js/.done
+	mkdir -p $(@D)
+	node build/js/tools/gen-cli.js man $< >$@
+
+build/man/%: build/man/%.md
+	go-md2man -in $< -out $@
+
+.PHONY: completions
+completions: build/js/.done
+	mkdir -p $@
+	node build/js/tools/gen-cli.js completion >completions/bpfns.bash
+
+# Into DESTDIR: everything below PREFIX. koffi is the one package that is needed at run time.
+PREFIX ?= /usr/local
+.PHONY: install
+install: build man
+	install -d $(DESTDIR)$(PREFIX)/lib/bpfns/bin $(DESTDIR)$(PREFIX)/lib/bpfns/build/lib $(DESTDIR)$(PREFIX)/lib/bpfns/node_modules
+	install -m 755 bin/bpfns $(DESTDIR)$(PREFIX)/lib/bpfns/bin
+	install -m 644 build/lib/* $(DESTDIR)$(PREFIX)/lib/bpfns/build/lib
+	install -m 644 package.json $(DESTDIR)$(PREFIX)/lib/bpfns
+	rm -rf $(DESTDIR)$(PREFIX)/lib/bpfns/node_modules/koffi $(DESTDIR)$(PREFIX)/lib/bpfns/node_modules/@koromix
+	cp -r --no-preserve=ownership $(wildcard node_modules/koffi node_modules/@koromix) $(DESTDIR)$(PREFIX)/lib/bpfns/node_modules
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man7 $(DESTDIR)$(PREFIX)/share/man/man8
+	ln -sf ../lib/bpfns/bin/bpfns $(DESTDIR)$(PREFIX)/bin/bpfns
+	install -m 644 build/man/*.7 $(DESTDIR)$(PREFIX)/share/man/man7
+	install -m 644 build/man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8
+	install -D -m 644 completions/bpfns.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/bpfns
+
 .PHONY: clean
 clean:
 	rm -rf build
@@ -65,7 +98,7 @@ GUESTS := $(patsubst test/guests/%.c,build/guests/%,$(filter-out %.bpf.c,$(GUEST
 	$(patsubst test/guests/%.bpf.c,build/guests/%.bpf.o,$(filter %.bpf.c,$(GUEST_SOURCES)))
 
 .PHONY: check
-check: build $(GUESTS)
+check: build man $(GUESTS)
 	node --enable-source-maps build/js/tools/run-tests.js $(TESTS)
 TESTS ?= $(patsubst %.ts,build/js/%.js,$(shell find src test -name '*.test.ts'))
 

@@ -41,6 +41,9 @@ struct bpfns_namespace {
 #define BPFNS_PINS_ANY 1 /* BPF_OBJ_GET may open pins of objects that are not visible */
 #define BPFNS_KEEP 2     /* created by name: lives without tasks and objects until removed */
 
+/* As a kind of counter: the tasks that have started in the namespace, by fork. */
+#define BPFNS_TASKS BPFNS_KINDS
+
 /* Map "counters", by namespace and kind. Written by the recorder only. */
 struct bpfns_counter_key {
 	__u32 ns;

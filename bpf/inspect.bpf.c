@@ -55,6 +55,18 @@ int holders(struct bpf_iter__task_file *ctx)
 	return 0;
 }
 
+/*
+ * The namespace of the child that a clone3() under way makes. A mark that is left by one
+ * that failed stays until the thread's next fork, but it holds no namespace.
+ */
+static __always_inline __u32 next_of(struct task_struct *task, struct bpfns_task *state)
+{
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+
+	return state->next && BPF_CORE_READ(regs, orig_ax) == NR_CLONE3 ? state->next : BPFNS_INIT;
+}
+
+/* Tasks that end, and zombies, make no more objects or children: they are in no namespace. */
 SEC("iter/task")
 int members(struct bpf_iter__task *ctx)
 {
@@ -62,12 +74,12 @@ int members(struct bpf_iter__task *ctx)
 	struct bpfns_member member = {};
 	struct bpfns_task *state;
 
-	if (!task)
+	if (!task || (task->flags & PF_EXITING))
 		return 0;
 	state = bpf_task_storage_get(&tasks, task, 0, 0);
 	if (state) {
 		member.ns = state->ns;
-		member.next = state->next;
+		member.next = next_of(task, state);
 	}
 	if (member.ns == BPFNS_INIT) {
 		__u64 filter = filter_of_task(task);

@@ -72,7 +72,11 @@ struct seccomp {
 	struct seccomp_filter *filter;
 };
 
+#define NR_CLONE3 435
+#define PF_EXITING 4
+
 struct task_struct {
+	unsigned int flags;
 	int pid;
 	int tgid;
 	struct files_struct *files;

@@ -17,9 +17,8 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 /* How far a light skeleton's fd table is searched. */
 #define MAX_FDS 65536
 #define MAX_USED_MAPS 64
-/* After the wrap: how many numbers in use are skipped before giving up. */
-#define MAX_TRIES 64
-#define NR_CLONE3 435
+/* After the wrap: the most numbers in use that are skipped, more than the map "ids" holds. */
+#define MAX_TRIES (1 << 20)
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -32,7 +31,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 65536);
+	__uint(max_entries, 16384 * (BPFNS_KINDS + 1));
 	__type(key, struct bpfns_counter_key);
 	__type(value, struct bpfns_counter);
 } counters SEC(".maps");
@@ -96,6 +95,20 @@ static __always_inline bool is_newer(__u32 id, __u32 than)
 	return (__s32)((id - than) << 1) > 0;
 }
 
+struct search {
+	struct bpfns_counter *counter;
+	struct bpfns_id_key key;
+	__u32 host_id;
+	long err;
+};
+
+static long try_next_id(__u64 unused, struct search *search)
+{
+	search->key.id = __sync_fetch_and_add(&search->counter->allocated, 1) % BPFNS_MAX_ID + 1;
+	search->err = bpf_map_update_elem(&ids, &search->key, &search->host_id, BPF_NOEXIST);
+	return search->err != -17 /* EEXIST */;
+}
+
 /*
  * The functions below that are not static are verified once, on their own, instead of
  * along every path that leads to them: with the loops in them that would be too many.
@@ -105,20 +118,15 @@ static __always_inline bool is_newer(__u32 id, __u32 than)
 __noinline int allocate_id(__u32 ns, __u32 kind, __u32 host_id)
 {
 	struct bpfns_counter_key counter_key = { .ns = ns, .kind = kind };
-	struct bpfns_counter *counter = bpf_map_lookup_elem(&counters, &counter_key);
-	struct bpfns_id_key key = { .ns = ns, .kind = kind };
+	struct search search = { .key = { .ns = ns, .kind = kind }, .host_id = host_id };
 
-	if (!counter)
+	search.counter = bpf_map_lookup_elem(&counters, &counter_key);
+	if (!search.counter)
 		return 0;
-	for (int i = 0; i < MAX_TRIES; i++) {
-		key.id = __sync_fetch_and_add(&counter->allocated, 1) % BPFNS_MAX_ID + 1;
-		long err = bpf_map_update_elem(&ids, &key, &host_id, BPF_NOEXIST);
-		if (!err)
-			return key.id;
-		if (err != -17 /* EEXIST */)
-			return 0;
-	}
-	return 0;
+	/* Before the wrap the first is free: only then is a loop of helpers worth its call. */
+	if (!try_next_id(0, &search))
+		bpf_loop(MAX_TRIES, try_next_id, &search, 0);
+	return search.err ? 0 : search.key.id;
 }
 
 /* Numbers an object from its owner up to just below init, or gives all numbers back. */
@@ -402,6 +410,15 @@ static __always_inline __u32 namespace_of_child(struct task_struct *parent, stru
 	return BPF_CORE_READ(regs, orig_ax) == NR_CLONE3 ? next : state->ns;
 }
 
+static __always_inline void count_task(__u32 ns)
+{
+	struct bpfns_counter_key key = { .ns = ns, .kind = BPFNS_TASKS };
+	struct bpfns_counter *counter = bpf_map_lookup_elem(&counters, &key);
+
+	if (counter)
+		__sync_fetch_and_add(&counter->allocated, 1);
+}
+
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(task_forked, struct task_struct *parent, struct task_struct *child)
 {
@@ -417,6 +434,7 @@ int BPF_PROG(task_forked, struct task_struct *parent, struct task_struct *child)
 	its = bpf_task_storage_get(&tasks, child, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (its) {
 		its->ns = ns;
+		count_task(ns);
 	} else {
 		struct bpfns_status *stat = get_status();
 

@@ -3,7 +3,7 @@
 # Usage: tools/setup.sh build|test
 set -euo pipefail
 
-build_packages=(clang gcc libc6-dev libbpf-dev linux-libc-dev)
+build_packages=(clang gcc go-md2man libc6-dev libbpf-dev linux-libc-dev)
 test_packages=("${build_packages[@]}" bpftool bpftrace iproute2 util-linux)
 
 case ${1:-} in

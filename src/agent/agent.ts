@@ -19,7 +19,7 @@ import { Listeners } from './listeners.js';
 import type { OnFault } from './loop.js';
 import { OwnRights } from './own-rights.js';
 import { PathResolver } from './path-resolver.js';
-import { handleRequest } from './requests.js';
+import { handleRequest, refusal } from './requests.js';
 
 /** How often dead objects and unused namespaces are looked for, in ms. */
 const TICK = 500;
@@ -82,6 +82,7 @@ export class Agent {
       options.onRefused,
     );
     this.#control = new ControlServer(
+      (pid) => refusal(pid, this.#context),
       (request, pid) => this.#handle(request, pid),
       () => {
         this.#idleSince = Date.now();

@@ -117,9 +117,13 @@ export class Call {
     return this.#userNs;
   }
 
-  /** The same capability makes a child namespace, from the owner's user namespace or one below it. */
+  /** The same capability, in the caller's own user namespace, makes a child namespace. */
   get mayMakeNamespace(): boolean {
-    if ((this.#capabilities & (CAP_BPF | CAP_SYS_ADMIN)) === 0n) return false;
+    return (this.#capabilities & (CAP_BPF | CAP_SYS_ADMIN)) !== 0n;
+  }
+
+  /** Whether the caller's user namespace is the one that owns its BPF namespace, or below that. */
+  get isWithinOwner(): boolean {
     const owner = this.namespace.spec.userNs;
     return this.#userNs === owner || isUserNsWithin(this.tid, owner);
   }

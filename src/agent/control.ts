@@ -7,13 +7,15 @@ import { peerCredentials } from '../sys/socket.js';
 
 /** Handles one request of process `pid`; what it throws becomes an error reply. */
 export type OnRequest = (request: Request, pid: number) => Promise<object>;
+/** Why process `pid`, which has just connected, is not served; undefined if it is. */
+export type Admit = (pid: number) => string | undefined;
 
 export class ControlServer {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
 
   /** @param onIdle called when the last connection has ended */
-  constructor(onRequest: OnRequest, onIdle: () => void) {
+  constructor(admit: Admit, onRequest: OnRequest, onIdle: () => void) {
     this.#server = createServer((socket) => {
       this.#sockets.add(socket);
       socket.on('error', () => socket.destroy());
@@ -21,7 +23,7 @@ export class ControlServer {
         this.#sockets.delete(socket);
         if (this.#sockets.size === 0) onIdle();
       });
-      serve(socket, onRequest);
+      serve(socket, admit, onRequest);
     });
   }
 
@@ -47,10 +49,12 @@ export class ControlServer {
   }
 }
 
-function serve(socket: Socket, onRequest: OnRequest): void {
+function serve(socket: Socket, admit: Admit, onRequest: OnRequest): void {
   const peer = peerCredentials(socket);
-  if (peer?.uid !== 0) {
-    socket.end(`${JSON.stringify(errorReply('EACCES', 'only root may use the agent'))}\n`);
+  const refused = peer?.uid === 0 ? refusalOf(peer.pid, admit) : errorReply('EACCES', 'only root may use the agent');
+  if (!peer || refused) {
+    socket.end(`${JSON.stringify(refused)}\n`);
+    socket.resume(); // what is not read would keep it from closing
     return;
   }
   let pending = '';
@@ -68,6 +72,11 @@ function serve(socket: Socket, onRequest: OnRequest): void {
         .then((reply) => void socket.write(`${JSON.stringify(reply)}\n`));
     }
   });
+}
+
+function refusalOf(pid: number, admit: Admit): ErrorReply | undefined {
+  const reason = admit(pid);
+  return reason === undefined ? undefined : errorReply('EPERM', reason);
 }
 
 async function answer(line: string, pid: number, onRequest: OnRequest): Promise<object> {

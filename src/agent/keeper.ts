@@ -24,8 +24,6 @@ export class Keeper {
   readonly #onRemoved: (namespace: Namespace) => void;
   /** Filters in use, by the namespace they were installed for. */
   readonly #filters = new Map<Namespace, number>();
-  /** Namespaces that a task was found in, or about to fork into, at the last look. */
-  #populated: ReadonlySet<number> = new Set();
 
   constructor(mirror: Mirror, holders: HolderReader, perUser: number, onRemoved: (namespace: Namespace) => void) {
     this.#onRemoved = onRemoved;
@@ -37,15 +35,21 @@ export class Keeper {
   /** @returns -ENOSPC beyond the depth or a limit, -EEXIST if the parent has a child of that name */
   create(parent: Namespace, spec: ChildSpec): Namespace | number {
     if (parent.level >= MAX_LEVEL) return -E.ENOSPC;
-    const all = this.#mirror.model.all();
-    if (all.filter(({ id, spec: { ownerUid } }) => id !== INIT && ownerUid === spec.ownerUid).length >= this.#perUser) {
-      return -E.ENOSPC;
-    }
-    for (let at: Namespace | undefined = parent; at; at = at.parent) {
-      if (at.spec.maxNamespaces > 0 && at.descendants >= at.spec.maxNamespaces) return -E.ENOSPC;
-    }
-    if (spec.name !== '' && [...parent.children].some((child) => child.spec.name === spec.name)) return -E.EEXIST;
+    const isRefused = (): boolean => this.#isFull(parent, spec.ownerUid) || hasChildCalled(parent, spec.name);
+    // What has ended but was not found yet does not count.
+    if (isRefused()) this.collect();
+    if (this.#isFull(parent, spec.ownerUid)) return -E.ENOSPC;
+    if (hasChildCalled(parent, spec.name)) return -E.EEXIST;
     return this.#mirror.create({ ...spec, parent: parent.id, createdNs: bootTimeNs() });
+  }
+
+  #isFull(parent: Namespace, uid: number): boolean {
+    const owned = this.#mirror.model.all().filter(({ id, spec: { ownerUid } }) => id !== INIT && ownerUid === uid);
+    if (owned.length >= this.#perUser) return true;
+    for (let at: Namespace | undefined = parent; at; at = at.parent) {
+      if (at.spec.maxNamespaces > 0 && at.descendants >= at.spec.maxNamespaces) return true;
+    }
+    return false;
   }
 
   /** A filter of this namespace came into use: as long as it is, the namespace has tasks. */
@@ -65,11 +69,14 @@ export class Keeper {
   collect(): void {
     const candidates = this.#mirror.model.all().filter((namespace) => !this.#isHeld(namespace));
     if (candidates.length === 0) return;
-    this.#populated = new Set(this.#holders.members().flatMap(({ ns, next }) => [ns, next]));
+    // The look takes a while: a task that forks and ends meanwhile may be missed with its child.
+    const startedBefore = new Map(candidates.map((namespace) => [namespace, this.#mirror.tasksStarted(namespace)]));
+    const populated = new Set(this.#holders.members().flatMap(({ ns, next }) => [ns, next]));
     this.#mirror.update();
     // Children before parents: the end of one may be the end of the other.
     for (const namespace of candidates.reverse()) {
-      if (namespace.children.size > 0 || this.#populated.has(namespace.id) || this.#ownsLiveObject(namespace)) continue;
+      if (namespace.children.size > 0 || populated.has(namespace.id) || this.#ownsLiveObject(namespace)) continue;
+      if (startedBefore.get(namespace) !== this.#mirror.tasksStarted(namespace)) continue;
       this.#mirror.remove(namespace);
       this.#onRemoved(namespace);
     }
@@ -89,4 +96,8 @@ export class Keeper {
     const owned = (kind: Kind): HostId[] => [...namespace.owned[kind]];
     return kinds.some((kind) => owned(kind).some((host) => this.#mirror.isAlive(kind, host)));
   }
+}
+
+function hasChildCalled(parent: Namespace, name: string): boolean {
+  return name !== '' && [...parent.children].some((child) => child.spec.name === name);
 }

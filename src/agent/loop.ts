@@ -12,6 +12,8 @@ import { type Command, clone3Command, commands, unshareNeeds } from './commands/
 import { isPlainClone, unshare } from './commands/nesting.js';
 
 const COMMAND_MASK = 0xffff;
+/** Less than that the kernel refuses (EINVAL). */
+const CLONE_ARGS_SIZE_VER0 = 64;
 const attr = Buffer.alloc(MAX_STRUCT);
 
 /** Called with what went wrong inside a handler: the caller got an error, the agent goes on. */
@@ -83,7 +85,7 @@ function answerBpf(source: Source, notification: Notification, context: Context)
 function answerClone3(source: Source, notification: Notification, context: Context): Outcome {
   const size = notification.argument(1);
   // What struct clone_args is too short or too long for is the kernel's to refuse.
-  if (size < 8 || size > MAX_STRUCT || notification.argumentHigh(1) !== 0) return 'continue';
+  if (size < CLONE_ARGS_SIZE_VER0 || size > MAX_STRUCT || notification.argumentHigh(1) !== 0) return 'continue';
   attr.fill(0);
   if (readMemory(notification.tid, notification.pointer(0), attr, size) < size) return 'continue';
   const { needs, handle } = clone3Command;

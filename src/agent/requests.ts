@@ -13,6 +13,7 @@ import { INIT } from '../model/ids.js';
 import type { Namespace } from '../model/namespaces.js';
 import { check, E, SyscallError } from '../sys/errno.js';
 import { close } from '../sys/libc.js';
+import { isListener } from '../sys/seccomp.js';
 import { getFd, namespaceInode, openProcess, userIdOf } from '../sys/task.js';
 import type { Context } from './commands/context.js';
 import type { ChildSpec } from './keeper.js';
@@ -41,6 +42,18 @@ export async function handleRequest(
     case 'find':
       return describe(find(request.namespace, pid, context), context);
   }
+}
+
+/**
+ * Requests are the host's: through them a process inside, root or not, could leave its
+ * namespace. Asked when a process connects, as the socket may be handed on later.
+ */
+export function refusal(pid: number, { mirror }: Context): string | undefined {
+  const pidfd = openProcess(pid);
+  if (pidfd < 0) return 'the process that connected is gone';
+  close(pidfd);
+  const namespace = mirror.namespaceOfTask(pid);
+  return namespace === INIT ? undefined : `process ${pid} is in BPF namespace ${namespace}: this is for the host`;
 }
 
 function describe(namespace: Namespace, { mirror }: Context): NamespaceReply {
@@ -98,13 +111,17 @@ async function enterWithFilter(
   choose: () => Namespace,
 ): Promise<NamespaceReply> {
   const pidfd = check(openProcess(pid), 'pidfd_open', `cannot find the caller, process ${pid}`);
+  let listener = -1;
   try {
+    listener = check(getFd(pidfd, request.listener), 'pidfd_getfd', `cannot take the listener of process ${pid}`);
+    if (!isListener(listener)) throw new SyscallError(E.EINVAL, request.op, `fd ${request.listener} is no listener`);
     const namespace = choose();
-    const listener = getFd(pidfd, request.listener);
-    check(listener, 'pidfd_getfd', `cannot take the listener of process ${pid}`);
     check(context.mirror.enter(pidfd, namespace), 'bpf', `cannot put process ${pid} into namespace ${namespace.id}`);
     await listeners.add(listener, namespace);
     return describe(namespace, context);
+  } catch (error) {
+    if (listener >= 0) close(listener);
+    throw error;
   } finally {
     close(pidfd);
   }

@@ -1,6 +1,6 @@
 /** The bpf(2) commands that the filter hands to the agent. Everything else runs natively. */
 import { bpf_cmd } from '../sys/kernel.gen.js';
-import { ENTER_CHILD } from '../sys/task.js';
+import { OWN_NAMESPACE } from '../sys/task.js';
 
 export const trappedCommands = [
   bpf_cmd.BPF_PROG_GET_NEXT_ID,
@@ -19,7 +19,7 @@ export const trappedCommands = [
   bpf_cmd.BPF_LINK_CREATE,
   bpf_cmd.BPF_PROG_ATTACH,
   bpf_cmd.BPF_PROG_DETACH,
-  ENTER_CHILD.command,
+  OWN_NAMESPACE.command,
 ] as const;
 
 export type TrappedCommand = (typeof trappedCommands)[number];

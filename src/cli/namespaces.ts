@@ -5,8 +5,9 @@ import type { CreateRequest, NamespaceReply } from '../control/protocol.js';
 import { reasonsAlive } from '../host/alive.js';
 import { evict } from '../host/evict.js';
 import { type HostObject, inventory, readRecords } from '../host/inventory.js';
-import { type NamespaceSummary, namespaceSummaries, readMembers } from '../host/namespaces.js';
-import { hostId, inodeOf, kinds, namespaceId } from '../model/ids.js';
+import { type NamespaceSummary, namespaceOfTask, namespaceSummaries, readMembers } from '../host/namespaces.js';
+import { ownNamespace } from '../launch/nesting.js';
+import { hostId, INIT, inodeOf, kinds, namespaceId } from '../model/ids.js';
 import type { Namespace, Namespaces } from '../model/namespaces.js';
 import { CliError } from './cli-error.js';
 import { type Column, json, printable, table } from './output.js';
@@ -100,25 +101,47 @@ function remaining(namespace: Namespace): string[] {
   return [`namespace '${namespace.path}' goes once these are gone:`, ...reasons];
 }
 
-/** @param pid a process id, or 'self' for the caller of bpfns */
-export async function of(pid: string, asJson: boolean): Promise<string> {
-  const agent = await AgentClient.connect();
-  const reference = pid === 'self' ? 'self' : `pid:${pid}`;
-  const found = await agent?.ask<NamespaceReply>({ op: 'find', namespace: reference });
-  agent?.close();
-  // Without an agent there is no namespace but init.
-  const { id, path, level } = found ?? { id: 0, path: 'init', level: 0 };
+/** @param pid a process or thread id, or 'self' for the caller of bpfns */
+export function of(pid: string, asJson: boolean): string {
+  const { id, path, level } = pid === 'self' ? ofSelf() : ofTask(Number(pid));
   const inode = inodeOf(namespaceId(id));
   return asJson ? json({ id, inode, path, level }) : `bpf:[${inode}]  ${path}  level ${level}`;
+}
+
+interface Membership {
+  readonly id: number;
+  readonly path: string;
+  readonly level: number;
+}
+
+/** From inside, names of the namespaces above are not to be had. */
+function ofSelf(): Membership {
+  const own = ownNamespace();
+  return own ? { ...own, path: own.name || String(own.id) } : { id: INIT, path: 'init', level: 0 };
+}
+
+/** Read from the recorder's own map: membership does not end with the agent. */
+function ofTask(tid: number): Membership {
+  const { model } = readRecords();
+  const namespace = model.get(namespaceOfTask(tid));
+  if (!namespace) throw new CliError(`process ${tid} has been put into its namespace just now: try again`);
+  return namespace;
 }
 
 /** Tasks, a line a process. */
 export function ps(wanted: string | undefined, asJson: boolean): string {
   const { model } = readRecords();
   const only = wanted === undefined ? undefined : findNamespace(model, wanted);
-  const processes = readMembers()
-    .filter(({ ns, pid, tid }) => pid === tid && (!only || ns === only.id))
-    .map(({ ns, pid, comm }) => ({ namespace: ns, path: model.get(namespaceId(ns))?.path ?? String(ns), pid, comm }));
+  // A process is listed once in each namespace that a thread of it is in; its leader may have ended.
+  const rows = new Map(
+    readMembers()
+      .filter(({ ns }) => !only || ns === only.id)
+      .map(({ ns, pid, comm }) => [`${ns} ${pid}`, { namespace: ns, pid, comm }]),
+  );
+  const processes = [...rows.values()].map((row) => ({
+    ...row,
+    path: model.get(namespaceId(row.namespace))?.path ?? String(row.namespace),
+  }));
   if (asJson) return json({ processes });
   return table(
     [

@@ -1,8 +1,14 @@
 /** The namespaces and their tasks, as the host sees them. */
-import { type HostId, hostId, inodeOf, type Kind, kinds } from '../model/ids.js';
+import { existsSync } from 'node:fs';
+import { type HostId, hostId, INIT, inodeOf, type Kind, kinds, type NamespaceId } from '../model/ids.js';
 import type { Namespace } from '../model/namespaces.js';
 import { HolderReader, type Member } from '../recorder/holders.js';
-import { hostIds } from '../sys/bpf.js';
+import { paths } from '../recorder/paths.js';
+import { readNamespaceOf } from '../recorder/records.js';
+import { hostIds, objGet } from '../sys/bpf.js';
+import { check } from '../sys/errno.js';
+import { close } from '../sys/libc.js';
+import { openThread } from '../sys/task.js';
 import type { Records } from './inventory.js';
 
 /** One namespace; this is also the JSON of `bpfns ls`. */
@@ -31,6 +37,22 @@ export function readMembers(): Member[] {
     return reader.members().filter(({ ns }) => ns !== 0);
   } finally {
     reader.close();
+  }
+}
+
+/** The namespace of a thread. @throws SyscallError if there is no such thread */
+export function namespaceOfTask(tid: number): NamespaceId {
+  const pidfd = check(
+    openThread(tid, () => tid),
+    'pidfd_open',
+    `cannot find process ${tid}`,
+  );
+  const tasks = existsSync(`${paths.maps}/tasks`) ? objGet(`${paths.maps}/tasks`) : -1;
+  try {
+    return tasks < 0 ? INIT : readNamespaceOf(tasks, pidfd);
+  } finally {
+    if (tasks >= 0) close(tasks);
+    close(pidfd);
   }
 }
 

@@ -2,7 +2,7 @@
 import { bpf } from '../sys/bpf.js';
 import { E } from '../sys/errno.js';
 import { addressOf, SYS, syscallClone3 } from '../sys/libc.js';
-import { CLONE_NEWBPF_HIGH, ENTER_CHILD } from '../sys/task.js';
+import { CLONE_NEWBPF_HIGH, OWN_NAMESPACE, type OwnNamespace } from '../sys/task.js';
 
 /**
  * Moves the calling process into a new child of its namespace. 0, or -errno: EINVAL where
@@ -10,12 +10,22 @@ import { CLONE_NEWBPF_HIGH, ENTER_CHILD } from '../sys/task.js';
  * EPERM without CAP_BPF, ENOSPC at a limit, EEXIST if a sibling has the name.
  */
 export function enterChild(name: string, pins: 'own' | 'any'): number {
-  const text = Buffer.from(name);
-  const attr = Buffer.alloc(ENTER_CHILD.sizeof);
-  attr.writeUInt32LE(pins === 'any' ? 1 : 0, ENTER_CHILD.flags);
-  attr.writeUInt32LE(text.length, ENTER_CHILD.nameLength);
-  if (text.length > 0) attr.writeBigUInt64LE(addressOf(text), ENTER_CHILD.name);
-  return bpf(ENTER_CHILD.command, attr, attr.length);
+  return askOwn(pins === 'any' ? OWN_NAMESPACE.pinsAny : 0, Buffer.from(name));
+}
+
+/** The namespace this process is in; undefined on the host. */
+export function ownNamespace(): OwnNamespace | undefined {
+  const text = Buffer.alloc(256);
+  const length = askOwn(OWN_NAMESPACE.tell, text);
+  return length > 0 ? (JSON.parse(text.toString('utf8', 0, length)) as OwnNamespace) : undefined;
+}
+
+function askOwn(flags: number, name: Buffer): number {
+  const attr = Buffer.alloc(OWN_NAMESPACE.sizeof);
+  attr.writeUInt32LE(flags, OWN_NAMESPACE.flags);
+  attr.writeUInt32LE(name.length, OWN_NAMESPACE.nameLength);
+  if (name.length > 0) attr.writeBigUInt64LE(addressOf(name), OWN_NAMESPACE.name);
+  return bpf(OWN_NAMESPACE.command, attr, attr.length);
 }
 
 /**

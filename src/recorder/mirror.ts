@@ -7,13 +7,14 @@ import { type HostId, hostId, INIT, type Kind, kinds, type NamespaceId, namespac
 import { type Namespace, type NamespaceSpec, Namespaces } from '../model/namespaces.js';
 import { getNextId, mapDelete, mapLookup, mapUpdate, withObject } from '../sys/bpf.js';
 import { btfInfo } from '../sys/btf-info.js';
-import { bpfns_event, bpfns_task } from '../sys/contract.gen.js';
+import { bpfns_counter, bpfns_event, bpfns_task } from '../sys/contract.gen.js';
 import { E } from '../sys/errno.js';
 import { Ring } from '../sys/libbpf.js';
 import { close } from '../sys/libc.js';
 import { openThread } from '../sys/task.js';
 import type { Recorder } from './recorder.js';
 import {
+  counted,
   counterKey,
   decodeObject,
   encodeNamespace,
@@ -21,6 +22,7 @@ import {
   forEachObject,
   newCounter,
   type ObjectRecord,
+  readNamespaceOf,
   readNamespaces,
   readStatus,
 } from './records.js';
@@ -71,7 +73,7 @@ export class Mirror {
     if (!namespace) return -E.ENOENT;
     const value = encodeNamespace(namespace.spec, namespace.level);
     const written = [
-      ...kinds.map((kind) => mapUpdate(this.#recorder.mapFd('counters'), counterKey(id, kind), newCounter())),
+      ...counted.map((what) => mapUpdate(this.#recorder.mapFd('counters'), counterKey(id, what), newCounter())),
       mapUpdate(this.#recorder.mapFd('namespaces'), idKey(id), value),
     ];
     if (written.some((result) => result < 0)) {
@@ -96,8 +98,15 @@ export class Mirror {
     for (let next = namespace.numbers.btf.next(0); next; next = namespace.numbers.btf.next(next.id)) {
       this.#deleteNumber(namespace, next.id);
     }
-    for (const kind of kinds) mapDelete(this.#recorder.mapFd('counters'), counterKey(namespace.id, kind));
+    for (const what of counted) mapDelete(this.#recorder.mapFd('counters'), counterKey(namespace.id, what));
     mapDelete(this.#recorder.mapFd('namespaces'), idKey(namespace.id));
+  }
+
+  /** How many tasks have started in it so far, by fork. */
+  tasksStarted(namespace: Namespace): bigint {
+    const value = newCounter();
+    mapLookup(this.#recorder.mapFd('counters'), counterKey(namespace.id, 'task'), value);
+    return value.readBigUInt64LE(bpfns_counter.allocated);
   }
 
   /** Whether the object still exists; if not it is forgotten everywhere. */
@@ -140,10 +149,9 @@ export class Mirror {
   namespaceOfTask(tid: number): NamespaceId {
     const pidfd = openThread(tid, () => tid);
     if (pidfd < 0) return INIT;
-    const value = Buffer.alloc(bpfns_task.sizeof);
-    const found = mapLookup(this.#recorder.mapFd('tasks'), idKey(pidfd), value);
+    const found = readNamespaceOf(this.#recorder.mapFd('tasks'), pidfd);
     close(pidfd);
-    return found < 0 ? INIT : namespaceId(value.readUInt32LE(bpfns_task.ns));
+    return found;
   }
 
   /** Puts the thread behind a pidfd, and what it forks from now on, into a namespace. @returns -errno */

@@ -1,6 +1,16 @@
 /** Reads and writes the recorder's maps: the records as typed values. */
 
-import { type HostId, hostId, type Kind, kinds, type NamespaceId, type NsId, namespaceId, nsId } from '../model/ids.js';
+import {
+  type HostId,
+  hostId,
+  INIT,
+  type Kind,
+  kinds,
+  type NamespaceId,
+  type NsId,
+  namespaceId,
+  nsId,
+} from '../model/ids.js';
 import type { NamespaceSpec } from '../model/namespaces.js';
 import { mapForEach, mapLookup } from '../sys/bpf.js';
 import {
@@ -14,6 +24,7 @@ import {
   bpfns_object,
   bpfns_object_key,
   bpfns_status,
+  bpfns_task,
 } from '../sys/contract.gen.js';
 import { check } from '../sys/errno.js';
 
@@ -119,16 +130,27 @@ export function encodeNamespace(spec: NamespaceSpec, level: number): Buffer {
   return value;
 }
 
-export function counterKey(ns: NamespaceId, kind: Kind): Buffer {
+/** What there is a counter of in every namespace, in the order of `enum bpfns_kind`; then BPFNS_TASKS. */
+export const counted = [...kinds, 'task'] as const;
+
+export function counterKey(ns: NamespaceId, what: (typeof counted)[number]): Buffer {
   const key = Buffer.alloc(bpfns_counter_key.sizeof);
   key.writeUInt32LE(ns, bpfns_counter_key.ns);
-  key.writeUInt32LE(kinds.indexOf(kind), bpfns_counter_key.kind);
+  key.writeUInt32LE(counted.indexOf(what), bpfns_counter_key.kind);
   return key;
 }
 
 /** A fresh `struct bpfns_counter`. */
 export function newCounter(): Buffer {
   return Buffer.alloc(bpfns_counter.sizeof);
+}
+
+/** The namespace of the thread behind a pidfd, from the map "tasks"; init if nothing is known of it. */
+export function readNamespaceOf(fd: number, pidfd: number): NamespaceId {
+  const key = Buffer.alloc(4);
+  key.writeInt32LE(pidfd);
+  const value = Buffer.alloc(bpfns_task.sizeof);
+  return mapLookup(fd, key, value) < 0 ? INIT : namespaceId(value.readUInt32LE(bpfns_task.ns));
 }
 
 export interface RecorderStatus {

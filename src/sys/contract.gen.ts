@@ -8,6 +8,7 @@ export const BPFNS_NAME_LEN = 128;
 export const BPFNS_MAX_OBJECTS_PER_NS = 131072;
 export const BPFNS_PINS_ANY = 1;
 export const BPFNS_KEEP = 2;
+export const BPFNS_TASKS = BPFNS_KINDS;
 
 export const bpfns_bind = {
   sizeof: 16,

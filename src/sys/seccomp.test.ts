@@ -6,7 +6,7 @@ import { trappedCommands } from '../agent/trapped.js';
 import { E } from './errno.js';
 import { bpf_cmd } from './kernel.gen.js';
 import { buildFilter, readPointer } from './seccomp.js';
-import { ENTER_CHILD } from './task.js';
+import { OWN_NAMESPACE } from './task.js';
 
 /** What the kernel shows a filter of a system call (struct seccomp_data). */
 interface SyscallData {
@@ -75,7 +75,7 @@ const upperBits = fc.bigInt({ min: 0n, max: 0xffffffffffffn }).map((bits) => bit
 const rest = fc.array(fc.bigInt({ min: 0n, max: 0xffffffffffffffffn }), { minLength: 5, maxLength: 5 });
 
 describe('the filter', () => {
-  for (const [name, command] of Object.entries({ ...bpf_cmd, ENTER_CHILD: ENTER_CHILD.command })) {
+  for (const [name, command] of Object.entries({ ...bpf_cmd, OWN_NAMESPACE: OWN_NAMESPACE.command })) {
     const expected = trapped.has(command) ? 'notify' : 'allow';
     test(`${expected === 'notify' ? 'hands over' : 'lets through'} ${name}, whatever the upper bits and the other arguments`, () => {
       fc.assert(

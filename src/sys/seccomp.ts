@@ -2,7 +2,7 @@
 
 import { E } from './errno.js';
 import { seccomp_notif, seccomp_notif_addfd, seccomp_notif_resp } from './kernel.gen.js';
-import { addressOf, ioctl, ioctlValue, SYS, syscallSeccomp } from './libc.js';
+import { addressOf, ioctl, ioctlValue, readlink, SYS, syscallSeccomp } from './libc.js';
 import { CLONE_NEWBPF_HIGH } from './task.js';
 
 const SECCOMP_SET_MODE_FILTER = 1;
@@ -170,6 +170,14 @@ export function receive(listener: number, into: Notification): number {
 /** Whether the caller still waits: then its tid, memory and credentials read so far were its own. */
 export function isValid(listener: number, id: Buffer): boolean {
   return ioctl(listener, NOTIF_ID_VALID, id) === 0;
+}
+
+const target = Buffer.alloc(64);
+
+/** Whether one of our own fds is a listener. */
+export function isListener(fd: number): boolean {
+  const length = readlink(`/proc/self/fd/${fd}`, target, target.length);
+  return length >= 0 && target.toString('latin1', 0, length) === 'anon_inode:seccomp notify';
 }
 
 const response = Buffer.alloc(seccomp_notif_resp.sizeof);

@@ -1,6 +1,6 @@
 /** THE TABLE: trapped command -> handler. Start reading here. */
 import { bpf_cmd } from '../../sys/kernel.gen.js';
-import { ENTER_CHILD } from '../../sys/task.js';
+import { OWN_NAMESPACE } from '../../sys/task.js';
 import type { Call, Needs, Reply } from '../call.js';
 import type { TrappedCommand } from '../trapped.js';
 import type { Context } from './context.js';
@@ -8,7 +8,7 @@ import { getFdById } from './get-fd-by-id.js';
 import { getInfoByFd } from './get-info-by-fd.js';
 import { getNextId } from './get-next-id.js';
 import { iterCreate } from './iter-create.js';
-import { clone3, enterChild } from './nesting.js';
+import { clone3, ownNamespace } from './nesting.js';
 import { objGet } from './obj-get.js';
 import { progQuery } from './prog-query.js';
 import { linkCreatePlace, progAttachPlace, translateRelativeId } from './relative-id.js';
@@ -70,7 +70,7 @@ export const commands: Readonly<Record<TrappedCommand, Command>> = {
     needs: translates,
     handle: (c, x) => translateRelativeId(c, x, progAttachPlace),
   },
-  [ENTER_CHILD.command]: { name: 'ENTER_CHILD', needs: reads, handle: enterChild },
+  [OWN_NAMESPACE.command]: { name: 'OWN_NAMESPACE', needs: writes, handle: ownNamespace },
 };
 
 /** The two other system calls that are trapped where nesting is on. */

@@ -11,7 +11,14 @@ import { E } from '../../sys/errno.js';
 import { close } from '../../sys/libc.js';
 import { readMemory } from '../../sys/memory.js';
 import { readPointer } from '../../sys/seccomp.js';
-import { CLONE_NEWBPF_HIGH, CLONE_NEWUSER, ENTER_CHILD, openThread, userIdOf } from '../../sys/task.js';
+import {
+  CLONE_NEWBPF_HIGH,
+  CLONE_NEWUSER,
+  OWN_NAMESPACE,
+  type OwnNamespace,
+  openThread,
+  userIdOf,
+} from '../../sys/task.js';
 import type { Call, Reply } from '../call.js';
 import type { Context } from './context.js';
 
@@ -59,23 +66,35 @@ export function unshare(call: Call, context: Context, flagsLow: number, flagsHig
   return typeof child === 'number' ? child : enter(call, context, child);
 }
 
-/** struct { u32 flags; u32 name_length; u64 name }: enter a new child, perhaps with a name. */
-export function enterChild(call: Call, context: Context): Reply {
-  const length = call.attr.readUInt32LE(ENTER_CHILD.nameLength);
-  if (call.hasUnknownBits(ENTER_CHILD.sizeof) || length >= BPFNS_NAME_LEN) return -E.EINVAL;
-  const pinsAny = call.attr.readUInt32LE(ENTER_CHILD.flags) === 1;
+/** struct { u32 flags; u32 name_length; u64 name }: enter a new child, perhaps with a name, or tell of one's own. */
+export function ownNamespace(call: Call, context: Context): Reply {
+  const requested = call.attr.readUInt32LE(OWN_NAMESPACE.flags);
+  const length = call.attr.readUInt32LE(OWN_NAMESPACE.nameLength);
+  if (call.hasUnknownBits(OWN_NAMESPACE.sizeof)) return -E.EINVAL;
+  if (requested === OWN_NAMESPACE.tell) return tell(call, length);
+  if ((requested & ~OWN_NAMESPACE.pinsAny) !== 0 || length >= BPFNS_NAME_LEN) return -E.EINVAL;
   // What a namespace may not open, its child may not either.
-  if (pinsAny && !call.namespace.spec.pinsAny) return -E.EPERM;
+  if (requested !== 0 && !call.namespace.spec.pinsAny) return -E.EPERM;
   const name = Buffer.alloc(length);
-  if (!call.read(readPointer(call.attr, ENTER_CHILD.name), name, length)) return -E.EFAULT;
+  if (length > 0 && !call.read(readPointer(call.attr, OWN_NAMESPACE.name), name, length)) return -E.EFAULT;
   const text = name.toString('latin1');
   if (text !== '' && nameProblem(text)) return -E.EINVAL;
-  const child = createChild(call, context, text, pinsAny);
+  const child = createChild(call, context, text, requested !== 0);
   return typeof child === 'number' ? child : enter(call, context, child);
+}
+
+/** The length of the answer; names of ancestors are not the caller's business. */
+function tell(call: Call, room: number): Reply {
+  const { id, level, spec } = call.namespace;
+  const text = Buffer.from(JSON.stringify({ id, name: spec.name, level } satisfies OwnNamespace));
+  if (text.length > room) return -E.ENOSPC;
+  return call.write(readPointer(call.attr, OWN_NAMESPACE.name), text, text.length) ? text.length : -E.EFAULT;
 }
 
 function createChild(call: Call, { keeper }: Context, name: string, pinsAny: boolean): Namespace | number {
   if (!call.mayMakeNamespace) return -E.EPERM;
+  // As create_pid_namespace(): from elsewhere in the tree of user namespaces it makes no sense.
+  if (!call.isWithinOwner) return -E.EINVAL;
   return keeper.create(call.namespace, {
     name,
     pinsAny,

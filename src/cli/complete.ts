@@ -1,0 +1,18 @@
+/** What the shell completion asks for while a command line is typed; silence where there is nothing to tell. */
+import { readRecords } from '../host/inventory.js';
+import { kinds } from '../model/ids.js';
+import { hostIds } from '../sys/bpf.js';
+
+/** @param what 'namespaces', or a kind of object: its host ids */
+export function complete(what: string): string[] {
+  try {
+    if (what === 'namespaces')
+      return readRecords()
+        .model.all()
+        .map(({ path }) => path);
+    const kind = kinds.find((each) => each === what);
+    return kind ? [...hostIds(kind)].map(String) : [];
+  } catch {
+    return []; // not root, or inside a namespace
+  }
+}

@@ -1,0 +1,252 @@
+/** The command line: every command with its options, and the one function that each calls. */
+import { writeSync } from 'node:fs';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { type Kind, kinds } from '../model/ids.js';
+import { CliError } from './cli-error.js';
+
+const VERSION = '0.1.0';
+
+const out = (text: string): void => {
+  // Straight to the descriptor: complete even into a pipe when the process exits right after.
+  for (let rest = Buffer.from(`${text}\n`); rest.length > 0; ) rest = rest.subarray(writeOnce(rest));
+};
+
+function writeOnce(data: Buffer): number {
+  try {
+    return writeSync(1, data);
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    if (code === 'EAGAIN') return 0;
+    if (code === 'EPIPE') process.exit(0);
+    throw error;
+  }
+}
+
+export function warn(line: string): void {
+  writeSync(2, `bpfns: ${line}\n`);
+}
+
+function hostIdArgument(text: string): number {
+  if (!/^\d+$/.test(text) || Number(text) < 1 || Number(text) > 0x7fffffff) {
+    throw new InvalidArgumentError('A host id is a number above 0.');
+  }
+  return Number(text);
+}
+
+function count(text: string): number {
+  if (!/^\d+$/.test(text) || Number(text) > 0xffffffff) throw new InvalidArgumentError('Not a number.');
+  return Number(text);
+}
+
+function pidArgument(text: string): string {
+  if (!/^([1-9]\d*|self)$/.test(text)) throw new InvalidArgumentError('Not a process id.');
+  return text;
+}
+
+/** Inside a namespace the id commands are trapped: the listings would show a mixture, or fail half-way. */
+async function requireHost(what: string): Promise<void> {
+  const { ownNamespace } = await import('../launch/nesting.js');
+  const own = ownNamespace();
+  if (own) throw new CliError(`${what} is for the host: this process is in BPF namespace ${own.name || own.id}`);
+  if (process.geteuid?.() !== 0) throw new CliError(`${what} needs root`);
+}
+
+/** Also what the manual and the shell completion are generated from. */
+export function program(): Command {
+  const main = new Command('bpfns')
+    .description('BPF namespaces on stock Linux kernels: a command sees, lists and opens only its own BPF objects.')
+    .version(VERSION, '-V, --version', 'show the version')
+    .helpOption('-h, --help', 'show this help')
+    .enablePositionalOptions()
+    .showHelpAfterError("Try 'bpfns --help' for more information.")
+    .exitOverride()
+    .configureOutput({ writeErr: (text) => void writeSync(2, text), writeOut: (text) => out(text.trimEnd()) });
+
+  addRun(main);
+  addNamespaces(main);
+  for (const kind of kinds) addKind(main, kind);
+
+  main
+    .command('who')
+    .description('tell of one object who made it, where it is visible, what keeps it alive')
+    .addArgument(main.createArgument('<kind>', 'map, prog, link or btf').choices(kinds))
+    .argument('<hostid>', "the object's id on the host", hostIdArgument)
+    .option('-j, --json', 'print JSON', false)
+    .action(async (kind: Kind, id: number, { json }: { json: boolean }) => {
+      await requireHost('who');
+      out((await import('./list.js')).who(kind, id, json));
+    });
+
+  main
+    .command('doctor')
+    .description('tell what this kernel allows and what is missing; exit status 0 if `run` would work')
+    .option('-j, --json', 'print JSON', false)
+    .action(async ({ json }: { json: boolean }) => {
+      const { doctor } = await import('./doctor.js');
+      const { text, isReady } = await doctor(json);
+      out(text);
+      process.exitCode = isReady ? 0 : 1;
+    });
+
+  main
+    .command('daemon')
+    .description('serve namespaces and containers in the foreground, until stopped')
+    .action(async () => {
+      await requireHost('daemon');
+      (await import('../agent/holder.js')).holderMain(undefined, ['--daemon']);
+    });
+
+  main
+    .command('hold', { hidden: true })
+    .description('keep listeners and run agents, until no namespace is left (started by `run`)')
+    .option('--ready-fd <fd>', 'tell the outcome of the start there', Number)
+    .action(async ({ readyFd }: { readyFd?: number }) => {
+      (await import('../agent/holder.js')).holderMain(readyFd, []);
+    });
+
+  main
+    .command('agent', { hidden: true })
+    .description('answer trapped calls (started by a holder)')
+    .option('--ready-fd <fd>', 'tell the outcome of the start there', Number)
+    .option('--daemon', 'stay when there is nothing to do', false)
+    .action(async ({ readyFd, daemon }: { readyFd?: number; daemon: boolean }) => {
+      await (await import('../agent/main.js')).agentMain({ ready: readyFd, isDaemon: daemon });
+    });
+
+  main
+    .command('__complete', { hidden: true })
+    .argument('<what>')
+    .action(async (what: string) => {
+      const { complete } = await import('./complete.js');
+      out(complete(what).join('\n'));
+    });
+
+  return main;
+}
+
+const EXIT_STATUS = `
+Exit status: that of the command; 125 if bpfns fails, 126 if the command cannot be run, 127 if it is not found.`;
+const pinsOption = (): Option =>
+  new Option('--pins <which>', "which pins may be opened: the namespace's own, or any")
+    .choices(['own', 'any'])
+    .default('own');
+
+function addRun(main: Command): void {
+  main
+    .command('run')
+    .description("run a command in a new BPF namespace below the caller's; it replaces this process")
+    .option('--name <name>', 'what the namespace is called while it lives', '')
+    .option('--parent <namespace>', 'the namespace to be below (id, name, pid:N); needs root')
+    .addOption(pinsOption())
+    .option('--no-nesting', 'do not trap clone3 and unshare: programs inside cannot make namespaces by them')
+    .argument('<command...>', 'the command and its arguments')
+    .passThroughOptions()
+    .addHelpText('after', EXIT_STATUS)
+    .action(async (command: string[], options: RunFlags) => {
+      if (options.parent !== undefined) await requireHost('run --parent');
+      const { run } = await import('../launch/run.js');
+      const { name, pins, parent } = options;
+      process.exit(await run({ name, pins, parent, nesting: options.nesting ? 'auto' : false, command }, warn));
+    });
+
+  main
+    .command('exec')
+    .description('run a command in a namespace that exists; it replaces this process')
+    .argument('<namespace>', 'id, name or pid:N')
+    .argument('<command...>', 'the command and its arguments')
+    .passThroughOptions()
+    .addHelpText('after', EXIT_STATUS)
+    .action(async (namespace: string, operands: string[]) => {
+      await requireHost('exec');
+      // Behind the namespace's name a '--' is an operand to the parser.
+      const command = operands[0] === '--' ? operands.slice(1) : operands;
+      if (command.length === 0) throw new CliError("exec needs a command: try 'bpfns exec --help'");
+      const { exec } = await import('../launch/run.js');
+      process.exit(await exec(namespace, command, warn));
+    });
+}
+
+interface RunFlags {
+  readonly name: string;
+  readonly pins: 'own' | 'any';
+  readonly parent?: string;
+  readonly nesting: boolean;
+}
+
+interface CreateFlags {
+  readonly parent: string;
+  readonly pins: 'own' | 'any';
+  readonly ownerUid: number;
+  readonly maxNamespaces: number;
+}
+
+function addNamespaces(main: Command): void {
+  main
+    .command('create')
+    .description('make a namespace that lives until it is removed, with or without tasks')
+    .argument('<name>', 'what it is called')
+    .option('--parent <namespace>', 'the namespace to be below', 'init')
+    .addOption(pinsOption())
+    .option('--owner-uid <uid>', 'the user it counts for', count, 0)
+    .option('--max-namespaces <n>', 'how many there may be below it; 0: no limit of its own', count, 0)
+    .action(async (name: string, options: CreateFlags) => {
+      await requireHost('create');
+      await (await import('./namespaces.js')).create({ name, ...options });
+    });
+
+  main
+    .command('rm')
+    .description('remove a namespace; what still uses it keeps it until that ends')
+    .argument('<namespace>', 'id or name')
+    .option('--objects', 'also detach and unpin the objects that keep it', false)
+    .option('-y, --yes', 'do not ask', false)
+    .action(async (namespace: string, options: { objects: boolean; yes: boolean }) => {
+      await requireHost('rm');
+      const text = await (await import('./namespaces.js')).remove(namespace, options);
+      if (text !== '') out(text);
+    });
+
+  main
+    .command('of')
+    .description("tell a process's namespace: bpf:[inode], name, level")
+    .argument('<pid>', 'a process or thread, or self', pidArgument)
+    .option('-j, --json', 'print JSON', false)
+    .action(async (pid: string, { json }: { json: boolean }) => {
+      if (pid !== 'self') await requireHost('of');
+      out((await import('./namespaces.js')).of(pid, json));
+    });
+
+  main
+    .command('ps')
+    .description('list the tasks in namespaces other than init')
+    .argument('[namespace]', 'only this one: id or name')
+    .option('-j, --json', 'print JSON', false)
+    .action(async (namespace: string | undefined, { json }: { json: boolean }) => {
+      await requireHost('ps');
+      out((await import('./namespaces.js')).ps(namespace, json));
+    });
+
+  main
+    .command('ls')
+    .description('list the namespaces')
+    .option('-j, --json', 'print JSON', false)
+    .option('-T, --tree', 'indent each below its parent', false)
+    .action(async ({ json, tree }: { json: boolean; tree: boolean }) => {
+      await requireHost('ls');
+      out((await import('./namespaces.js')).list(json, tree));
+    });
+}
+
+function addKind(main: Command, kind: Kind): void {
+  main
+    .command(kind)
+    .description(`look at ${kind} objects as the host sees them`)
+    .command('list')
+    .description(`list every ${kind}: owner, creator, holders, pins`)
+    .option('--ns <namespace>', 'only what this namespace (name or id) and those below it own')
+    .option('-j, --json', 'print JSON', false)
+    .action(async ({ ns, json }: { ns?: string; json: boolean }) => {
+      await requireHost(`${kind} list`);
+      out((await import('./list.js')).listObjects(kind, ns, json));
+    });
+}

@@ -1,0 +1,147 @@
+/** The manual, the completion and the installation agree with the commands there are. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { program } from '../src/cli/program.js';
+import { commandsOf, completion, fillIn, nameOf } from '../tools/gen-cli.js';
+
+const root = fileURLToPath(new URL('../../..', import.meta.url));
+const read = (path: string): string => readFileSync(join(root, path), 'utf8');
+const page = fillIn(read('man/bpfns.8.md'));
+const commands = commandsOf(program());
+
+/** The part of the page that is about one command. */
+function sectionOf(name: string): string {
+  return new RegExp(`^## ${name} (?:.|\n)*?(?=^##? )`, 'm').exec(page)?.[0] ?? '';
+}
+
+describe('bpfns(8)', () => {
+  for (const command of commands) {
+    test(`'${nameOf(command)}' has a section with its operands, options and their defaults`, () => {
+      const section = sectionOf(nameOf(command));
+      for (const argument of command.registeredArguments) assert.match(section, new RegExp(`\\*${argument.name()}\\*`));
+      for (const { long, short } of command.options) {
+        assert.ok(section.includes(`**${long}**`), `${long} is missing`);
+        if (short) assert.ok(section.includes(`**${short}**`), `${short} is missing`);
+      }
+      const options = [...section.matchAll(/^(?:\*\*-\w\*\*, )?\*\*(--[\w-]+)\*\*/gm)].map(([, long]) => long);
+      assert.deepEqual(
+        options,
+        command.options.map(({ long }) => long),
+        'none but these',
+      );
+    });
+  }
+
+  test('every command of the synopsis exists, and every command is in it', () => {
+    const synopsis = /# SYNOPSIS\n([^#]*)/.exec(page)?.[1] ?? '';
+    const words = new Set([...synopsis.matchAll(/[a-z]+/g)].map(([word]) => word));
+    for (const command of commands) assert.ok(words.has(nameOf(command).split(' ')[1] ?? ''), nameOf(command));
+  });
+
+  test('every setting of the environment that is read is described, and no other', () => {
+    const described = new Set([...page.matchAll(/^\*\*(BPFNS_\w+)\*\*$/gm)].map(([, name]) => name));
+    const internal = ['BPFNS_INHERITED', 'BPFNS_NODE_OPTIONS'];
+    const sources = spawnSync('grep', ['-rhoE', 'process\\.env\\.BPFNS_\\w+', join(root, 'src')], { encoding: 'utf8' });
+    const used = new Set(
+      sources.stdout
+        .trim()
+        .split('\n')
+        .map((line) => line.replace('process.env.', '')),
+    );
+    for (const name of internal) used.delete(name);
+    assert.deepEqual([...described].sort(), [...used].sort());
+  });
+});
+
+describe('bpf_namespaces(7)', () => {
+  const text = read('man/bpf_namespaces.7.md');
+
+  for (const heading of [
+    '# NAME',
+    '# DESCRIPTION',
+    '## What is isolated',
+    '## What is not isolated',
+    '## Capabilities',
+    '## Nesting',
+    '## Pins',
+    '## Lifetime',
+    '## Limits',
+    '# ERRORS',
+    '# EXAMPLES',
+  ]) {
+    test(`has '${heading}'`, () => assert.ok(text.includes(`${heading}\n`)));
+  }
+
+  test('its example compiles without a warning', () => {
+    const start = text.indexOf('    #define');
+    const indented = text.slice(start, text.indexOf('    # bpfns run', start));
+    const source = indented.replace(/^ {4}/gm, '');
+    assert.match(source, /int main/);
+    const { status, stderr } = spawnSync('cc', ['-Wall', '-Wextra', '-Werror', '-x', 'c', '-fsyntax-only', '-'], {
+      input: source,
+      encoding: 'utf8',
+    });
+    assert.equal(status, 0, stderr);
+  });
+});
+
+/** What bash offers for a command line; the last word is being typed. */
+function offered(...words: string[]): string[] {
+  const script = `
+    source "$1"; shift
+    COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+    _bpfns; printf '%s\\n' "\${COMPREPLY[@]}"`;
+  const { stdout } = spawnSync(
+    'bash',
+    ['-c', script, 'bash', join(root, 'completions/bpfns.bash'), 'bpfns', ...words],
+    {
+      encoding: 'utf8',
+      env: { ...process.env, PATH: `${root}bin:${process.env.PATH}`, BPFNS_RUN_DIR: '/nonexistent' },
+    },
+  );
+  return stdout.trim().split('\n');
+}
+
+describe('the completion for bash', () => {
+  test('is what the commands give now', () => {
+    assert.equal(read('completions/bpfns.bash'), completion(), "run 'make completions'");
+  });
+
+  test('offers commands, their options, and the values of these', () => {
+    assert.deepEqual(offered('cr'), ['create']);
+    assert.deepEqual(offered('ls', '--'), ['--json', '--tree', '--help']);
+    assert.deepEqual(offered('run', '--pins', ''), ['own', 'any']);
+    assert.deepEqual(offered('map', ''), ['list']);
+    assert.deepEqual(offered('who', 'p'), ['prog']);
+  });
+
+  test('offers the namespaces there are', () => {
+    assert.deepEqual(offered('exec', 'in'), ['init']);
+    assert.deepEqual(offered('create', '--parent', ''), ['init']);
+  });
+});
+
+describe('make install', () => {
+  test('puts a program that works, the pages and the completion below DESTDIR', (t) => {
+    const destination = mkdtempSync(join(tmpdir(), 'bpfns-install-'));
+    t.after(() => rmSync(destination, { recursive: true }));
+    const { status, stderr } = spawnSync('make', ['-C', root, 'install', `DESTDIR=${destination}`, 'PREFIX=/usr'], {
+      encoding: 'utf8',
+    });
+    assert.equal(status, 0, stderr);
+    const { stdout } = spawnSync(`${destination}/usr/bin/bpfns`, ['of', 'self'], { encoding: 'utf8' });
+    assert.match(stdout, /init {2}level 0/, 'it finds its library, and the C library through it');
+    for (const file of [
+      'share/man/man8/bpfns.8',
+      'share/man/man7/bpf_namespaces.7',
+      'share/bash-completion/completions/bpfns',
+    ]) {
+      assert.ok(readFileSync(`${destination}/usr/${file}`).length > 0);
+    }
+  });
+});

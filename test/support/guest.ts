@@ -1,0 +1,53 @@
+/** A program that runs while the test looks at it from outside. */
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import type { Readable, Writable } from 'node:stream';
+import { bpfnsPath, until } from './host.js';
+
+export class Guest {
+  readonly #child: ChildProcessByStdio<Writable, Readable, null>;
+  readonly #exited: Promise<unknown>;
+  #output = '';
+
+  /** Starts a program under a time limit of a minute; stderr is the test's own. */
+  constructor(command: readonly string[], env: NodeJS.ProcessEnv = {}) {
+    this.#child = spawn('timeout', ['-k', '1', '60', ...command], {
+      env: { ...process.env, ...env },
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    this.#exited = once(this.#child, 'exit');
+    this.#child.stdin.on('error', () => undefined); // it has ended already
+    this.#child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      this.#output += text;
+    });
+  }
+
+  /** Starts `bpfns ARGS`. */
+  static bpfns(args: readonly string[], env: NodeJS.ProcessEnv = {}): Guest {
+    return new Guest([bpfnsPath, ...args], env);
+  }
+
+  /** What it has printed so far, by lines. */
+  get lines(): string[] {
+    return this.#output.split('\n').slice(0, -1);
+  }
+
+  /** Waits for a line with that text. @throws Error if it does not come within 20 s */
+  async printed(text: string): Promise<void> {
+    await until(() => this.#output.includes(`${text}\n`), `the guest has not printed '${text}'`, 20);
+  }
+
+  /** Gives it a line and waits until it prints the line 'done'. */
+  async tell(line: string): Promise<void> {
+    const earlier = this.lines.length;
+    this.#child.stdin.write(`${line}\n`);
+    await until(() => this.lines.slice(earlier).includes('done'), `the guest has not done '${line}'`, 20);
+  }
+
+  /** Closes its input and waits for its end: the exit status. */
+  async end(): Promise<number | null> {
+    this.#child.stdin.end();
+    await this.#exited;
+    return this.#child.exitCode;
+  }
+}
