@@ -402,12 +402,17 @@ refused:;
 static __always_inline __u32 namespace_of_child(struct task_struct *parent, struct bpfns_task *state)
 {
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(parent);
+	struct bpfns_namespace *namespace;
 	__u32 next = state->next;
 
 	if (!next)
 		return state->ns;
 	state->next = 0;
-	return BPF_CORE_READ(regs, orig_ax) == NR_CLONE3 ? next : state->ns;
+	/* A mark that is left may name a namespace that was collected since. */
+	namespace = bpf_map_lookup_elem(&namespaces, &next);
+	if (!namespace || BPF_CORE_READ(regs, orig_ax) != NR_CLONE3)
+		return state->ns;
+	return next;
 }
 
 static __always_inline void count_task(__u32 ns)

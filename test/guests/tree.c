@@ -147,6 +147,15 @@ static void example(void)
 	status_of(child);
 }
 
+/* A program and a link in this very process. */
+static void example_here(void)
+{
+	int link = attach(load(create_map(), "here"));
+
+	dprintf(1, "%d\n%s\n", getpid(), link < 0 ? "failed" : "ready");
+	getchar();
+}
+
 /* Eight processes in namespaces one below the other make maps at once: "level: ids". */
 static void race_at(int level)
 {
@@ -198,6 +207,8 @@ int main(int argc, char **argv)
 		siblings();
 	else if (!strcmp(way, "example"))
 		example();
+	else if (!strcmp(way, "example-here"))
+		example_here();
 	else if (!strcmp(way, "race"))
 		race();
 	else

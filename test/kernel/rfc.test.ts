@@ -1,0 +1,162 @@
+/**
+ * The mistakes of the RFC's kernel patches that somebody in user space could see, and that
+ * this implementation does not make: one test each, named after the mistake.
+ */
+import assert from 'node:assert/strict';
+import { mkdirSync, rmdirSync } from 'node:fs';
+import { describe, test } from 'node:test';
+import { cgroup2Mount } from '../../src/host/cgroups.js';
+import { Guest } from '../support/guest.js';
+import {
+  asContainerUser,
+  bpfns,
+  guestPath,
+  inNamespace,
+  leavesNothingBehind,
+  pinDirectory,
+  run,
+  runDir,
+  skipReason,
+  until,
+} from '../support/host.js';
+
+interface Summary {
+  readonly id: number;
+  readonly parent: number | null;
+  readonly path: string;
+}
+
+const summaries = (): Summary[] => JSON.parse(bpfns(['ls', '--json']).stdout).namespaces;
+const has = (path: string): boolean => summaries().some((each) => each.path === path);
+const newMap = (name: string): string => `bpftool map create $P/${name} type hash key 4 value 4 entries 1 name ${name}`;
+
+describe('the RFC', { skip: skipReason }, () => {
+  leavesNothingBehind();
+
+  test("took a sibling's object for one of its own, comparing depth instead of ancestry", () => {
+    const { stdout } = bpfns(['run', '--', guestPath('tree'), 'siblings']);
+    assert.match(stdout, /^sibling 1 sees 1 0 0 0 0 0$/m);
+  });
+
+  test('freed a namespace under its objects: here a pin alone keeps it, and its end is the end of both', async () => {
+    inNamespace(newMap('pinned'), { args: ['--name', 'freed'] });
+    assert.ok(has('freed'));
+    const { stdout } = bpfns(['exec', 'freed', '--', 'bpftool', '-j', 'map', 'list']);
+    assert.equal(JSON.parse(stdout)[0].id, 1);
+    run(['rm', `${pinDirectory()}/pinned`]);
+    await until(() => !has('freed'), 'the namespace outlives its last object');
+  });
+
+  test('returned fd 0 for an object that was gone, when no number could be given', async () => {
+    bpfns(['create', 'full']);
+    const id = summaries().find(({ path }) => path === 'full')?.id ?? 0;
+    // As if it owned as many maps as one namespace may.
+    const counter = ['pinned', `${runDir}/bpf/maps/counters`, 'key', 'hex', ...hex(id, 4), ...hex(0, 4)];
+    assert.equal(
+      run(['bpftool', 'map', 'update', ...counter, 'value', 'hex', ...hex(0, 8), ...hex(131072, 8)]).status,
+      0,
+    );
+    const guest = Guest.bpfns(['exec', 'full', '--', guestPath('observe'), 'lost']);
+    await until(() => guest.lines.length > 0, 'nothing printed');
+    assert.deepEqual(guest.lines, ['fd given, id 0, works'], 'it is there; without a number it belongs to init');
+    await guest.end();
+    bpfns(['rm', 'full']);
+  });
+
+  test('showed an object before its numbers were there', () => {
+    const { stdout } = bpfns(['run', '--', ...asContainerUser, guestPath('observe'), 'publish']);
+    assert.deepEqual(stdout.trimEnd().split('\n').sort(), ['namespace: found, 0 wrong', 'parent: found, 0 wrong']);
+  });
+
+  test('fell over processes that end while they hold the last fd of a program', async () => {
+    const before = JSON.parse(run(['bpftool', '-j', 'prog', 'list']).stdout).length;
+    const guest = Guest.bpfns(['run', '--name', 'ends', '--', guestPath('tree'), 'example']);
+    await guest.printed('ready');
+    await guest.end();
+    await until(() => !has('ends'), 'the namespace is still there');
+    assert.ok(JSON.parse(run(['bpftool', '-j', 'prog', 'list']).stdout).length <= before + 8);
+  });
+
+  test('gave user space no way to walk the tree', async () => {
+    const guest = Guest.bpfns(['run', '--name', 'top', '--', 'sh', '-c', `${guestPath('nest')} leave-a-child`]);
+    await guest.printed('left');
+    const all = summaries();
+    for (let at = all.at(-1); at?.parent !== null; at = all.find(({ id }) => id === at?.parent)) assert.ok(at);
+    await guest.end();
+  });
+
+  test('could not tell the namespace of a task that ends: here it says that there is no such process', () => {
+    const { status, stderr } = bpfns(['of', '4194304']);
+    assert.equal(status, 1);
+    assert.match(stderr, /cannot find process 4194304/);
+  });
+
+  test('had no setns: here a second shell in a running namespace sees what the first made', async () => {
+    const guest = Guest.bpfns(
+      [
+        'run',
+        '--name',
+        'shell',
+        '--',
+        'sh',
+        '-c',
+        `${newMap('first')}; rm $P/first; exec 3<&0; echo $$; echo ready; read -r _`,
+      ],
+      { P: pinDirectory() },
+    );
+    await guest.printed('ready');
+    const [pid = ''] = guest.lines;
+    const holder = Guest.bpfns(['exec', `pid:${pid}`, '--', guestPath('nest'), 'failing-and-wait']);
+    await holder.printed('EINVAL 1');
+    const { stdout } = bpfns(['exec', 'shell', '--', 'bpftool', '-j', 'map', 'list']);
+    assert.equal(JSON.parse(stdout).length, 1);
+    await holder.end();
+    await guest.end();
+  });
+
+  test('left the ids of PROG_QUERY untranslated', (t) => {
+    const cgroup = `${cgroup2Mount()}/bpfns-test-${process.pid}`;
+    mkdirSync(cgroup);
+    t.after(() => rmdirSync(cgroup));
+    const script = `${guestPath('leave-behind')}; bpftool -j cgroup show ${cgroup}; echo; bpftool -j prog list; rm $P/*`;
+    const { stdout } = bpfns(['run', '--', 'sh', '-c', script], { env: { P: pinDirectory(), CGROUP: cgroup } });
+    const [shown = '', list = ''] = stdout.split('\n');
+    assert.deepEqual(
+      JSON.parse(shown).map(({ id }: { id: number }) => id),
+      [2],
+    );
+    assert.deepEqual(
+      JSON.parse(list).map(({ id }: { id: number }) => id),
+      [1, 2],
+    );
+  });
+
+  test('listed BTF that it did not let one open', () => {
+    const { stdout } = inNamespace(`
+      for id in $(bpftool btf list | sed -n 's/^\\([0-9]*\\):.*/\\1/p'); do
+        bpftool btf show id $id >/dev/null && echo opened || echo refused
+      done`);
+    assert.deepEqual(new Set(stdout.trim().split('\n')), new Set(['opened']));
+  });
+
+  test('let TASK_FD_QUERY look into any process', async () => {
+    const host = new Guest([guestPath('tree'), 'example-here']);
+    await host.printed('ready');
+    const [pid = ''] = host.lines;
+    const outside = run([guestPath('observe'), 'query', pid]);
+    assert.match(outside.stdout, /prog \d+/, 'the host may');
+    const inside = bpfns(['run', '--', guestPath('observe'), 'query', pid]);
+    assert.doesNotMatch(inside.stdout, /prog/);
+    await host.end();
+  });
+
+  test('took what was made before it was ready for its own, or broke: here that belongs to init', () => {
+    const { stdout } = inNamespace('bpftool -j map list');
+    assert.deepEqual(JSON.parse(stdout || '[]'), []);
+  });
+});
+
+/** A little-endian number as bpftool takes it. */
+function hex(value: number, bytes: number): string[] {
+  return Array.from({ length: bytes }, (_, i) => (((value >>> 0) / 256 ** i) & 255).toString(16));
+}
