@@ -1,7 +1,6 @@
 /** What the shell completion asks for while a command line is typed; silence where there is nothing to tell. */
-import { readRecords } from '../host/inventory.js';
+import { idsOf, readRecords } from '../host/inventory.js';
 import { kinds } from '../model/ids.js';
-import { hostIds } from '../sys/bpf.js';
 
 /** @param what 'namespaces', or a kind of object: its host ids */
 export function complete(what: string): string[] {
@@ -11,7 +10,7 @@ export function complete(what: string): string[] {
         .model.all()
         .map(({ path }) => path);
     const kind = kinds.find((each) => each === what);
-    return kind ? [...hostIds(kind)].map(String) : [];
+    return kind ? idsOf(kind).map(String) : [];
   } catch {
     return []; // not root, or inside a namespace
   }

@@ -86,6 +86,11 @@ function withMap(name: string, use: (fd: number) => void): void {
   }
 }
 
+/** The host ids of a kind, and nothing more about them. */
+export function idsOf(kind: Kind): number[] {
+  return [...hostIds(kind)];
+}
+
 /** Every object of the given kinds, in the order of their host ids. @throws SyscallError */
 export function inventory(wanted: readonly Kind[], records: Records): HostObject[] {
   // The iterators create objects of their own: list before, so that they do not show.
