@@ -8,6 +8,7 @@ import {
   agentsOf,
   asContainerUser,
   bpfns,
+  bpfnsPath,
   guestPath,
   leavesNothingBehind,
   pinDirectory,
@@ -213,7 +214,9 @@ describe('a namespace whose tasks are all gone', { skip: skipReason }, () => {
   });
 
   test('with a child that has tasks it stays, and is not orphaned', async () => {
-    const guest = Guest.bpfns(['run', '--name', 'top', '--', guestPath('nest'), 'leave-a-child']);
+    // The input outlives the parent, whose child ends with it.
+    const start = `${bpfnsPath} run --name top -- ${guestPath('nest')} leave-a-child; exec cat`;
+    const guest = new Guest(['sh', '-c', start]);
     await guest.printed('left');
     await until(() => summary('top')?.tasks === 0, 'the parent has not ended');
     assert.equal(summary('top')?.orphaned, false);
