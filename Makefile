@@ -69,6 +69,16 @@ check: build $(GUESTS)
 	node --enable-source-maps build/js/tools/run-tests.js $(TESTS)
 TESTS ?= $(patsubst %.ts,build/js/%.js,$(shell find src test -name '*.test.ts'))
 
+# The kernel tests on Debian's other kernels, with either backend of the recorder, in virtual
+# machines. KERNELS="6.1-cloud 6.12-rt", BACKENDS=tracepoint and TESTS=... run less.
+.PHONY: test-vm
+test-vm:
+	tools/setup.sh vm
+	$(MAKE) --no-print-directory build $(GUESTS)
+	node --enable-source-maps build/js/tools/vm/main.js $(VM_TESTS)
+VM_TESTS = $(if $(filter command line environment,$(origin TESTS)),$(TESTS),$(KERNEL_TESTS))
+KERNEL_TESTS := $(patsubst %.ts,build/js/%.js,$(wildcard test/kernel/*.test.ts))
+
 .PHONY: lint
 lint: node_modules/.package-lock.json
 	npx biome check --error-on-warnings

@@ -1,15 +1,17 @@
 #!/bin/bash
 # Installs what the build and the tests need (Debian packages), and mounts what they look at.
-# Usage: tools/setup.sh build|test
+# Usage: tools/setup.sh build|test|vm
 set -euo pipefail
 
 build_packages=(clang gcc libc6-dev libbpf-dev linux-libc-dev)
 test_packages=("${build_packages[@]}" bpftool bpftrace iproute2 util-linux)
+vm_packages=("${test_packages[@]}" qemu-system-x86 busybox-static cpio libcap2-bin procps)
 
 case ${1:-} in
 build) packages=("${build_packages[@]}") ;;
 test) packages=("${test_packages[@]}") ;;
-*) echo "usage: $0 build|test" >&2 && exit 2 ;;
+vm) packages=("${vm_packages[@]}") ;;
+*) echo "usage: $0 build|test|vm" >&2 && exit 2 ;;
 esac
 
 if [ "$(id -u)" != 0 ]; then
