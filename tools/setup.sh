@@ -30,11 +30,11 @@ if [ ${#missing[@]} -gt 0 ]; then
 	apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
 
-mount_if_absent() { # TYPE DIRECTORY
+mount_if_absent() { # TYPE DIRECTORY MODE
 	if ! findmnt -n -t "$1" "$2" >/dev/null; then
 		echo "mounting $1 at $2"
-		mount -t "$1" "$1" "$2"
+		mount -t "$1" -o "mode=$3" "$1" "$2"
 	fi
 }
-mount_if_absent bpf /sys/fs/bpf
-mount_if_absent tracefs /sys/kernel/tracing
+mount_if_absent bpf /sys/fs/bpf 0755
+mount_if_absent tracefs /sys/kernel/tracing 0700

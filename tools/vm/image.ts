@@ -1,5 +1,16 @@
 /** Builds the guest's root file system: an initramfs of installed packages, Node and the built project. */
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import type { FetchedKernel } from './fetch.js';
 import { modules } from './kernels.js';
 import { bash, output } from './shell.js';

@@ -22,7 +22,7 @@ mount -t tmpfs -o mode=0755 run /run
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t securityfs securityfs /sys/kernel/security
-mount -t bpf bpf /sys/fs/bpf
+mount -t bpf -o mode=0755 bpf /sys/fs/bpf
 mount -t tracefs tracefs /sys/kernel/tracing
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 for controller in $(cat /sys/fs/cgroup/cgroup.controllers); do

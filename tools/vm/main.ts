@@ -1,7 +1,7 @@
 /**
  * Runs tests on other kernels, in virtual machines: `make test-vm`. Arguments: the
  * compiled test files. Environment: KERNELS (names from kernels.ts) and BACKENDS narrow
- * the runs, VM_TIMEOUT is the time limit of one in seconds.
+ * the runs, VM_RUN is a shell command to run instead of the tests, VM_TIMEOUT is the time limit of one in seconds.
  */
 import { boot, type Result } from './boot.js';
 import { fetchKernel } from './fetch.js';
@@ -32,7 +32,7 @@ for (const kernel of kernels.filter(({ name }) => names.includes(name))) {
     const title = `${kernel.name}, ${backend} (${fetched.release})`;
     console.log(`\n== ${title}\n`);
     const command = `export CI=1 BPFNS_RECORDER=${backend} BPFNS_EXPECT_RELEASE=${fetched.release}
-node --enable-source-maps build/js/tools/run-tests.js ${tests.join(' ')}\n`;
+${process.env.VM_RUN ?? `node --enable-source-maps build/js/tools/run-tests.js ${tests.join(' ')}`}\n`;
     const start = Date.now();
     const result = await boot({
       image: fetched.image,

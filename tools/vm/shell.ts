@@ -2,7 +2,11 @@
 import { execFileSync } from 'node:child_process';
 
 /** Runs a program and returns what it prints. @throws Error if it fails */
-export function output(command: string, args: readonly string[], options: { cwd?: string; input?: string } = {}): string {
+export function output(
+  command: string,
+  args: readonly string[],
+  options: { cwd?: string; input?: string } = {},
+): string {
   return execFileSync(command, args, {
     ...options,
     encoding: 'utf8',
