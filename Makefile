@@ -5,7 +5,7 @@ SHELL := /bin/bash
 
 CLANG ?= clang
 BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -Wall -Werror -I/usr/include/x86_64-linux-gnu
-BPF_OBJECTS := build/bpf/recorder.bpf.o build/bpf/inspect.bpf.o
+BPF_OBJECTS := build/bpf/recorder.bpf.o build/bpf/inspect.bpf.o build/bpf/probe.bpf.o
 SOURCES := $(shell find src test tools -name '*.ts')
 
 .PHONY: demo
@@ -39,8 +39,9 @@ build/js/.done: node_modules/.package-lock.json tsconfig.json $(SOURCES)
 # What bin/bpfns starts: one small file to load for `run`, the rest in chunks on demand.
 build/lib/bpfns.js: node_modules/.package-lock.json $(SOURCES) $(BPF_OBJECTS)
 	rm -rf build/lib
-	npx esbuild bpfns=src/cli/main.ts path-worker=src/agent/path-worker.ts --bundle --splitting \
-		--platform=node --target=node20 --format=esm --external:koffi --log-level=warning \
+	npx esbuild bpfns=src/cli/main.ts path-worker=src/agent/path-worker.ts \
+		listener-worker=src/kernel/listener-worker.ts --bundle --splitting --platform=node \
+		--target=node20 --format=esm --external:koffi --log-level=warning \
 		--banner:js="import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" \
 		--outdir=build/lib --chunk-names=chunk-[hash]
 	cp $(BPF_OBJECTS) build/lib

@@ -29,7 +29,7 @@ export interface Watch {
  * Calls `onReadable` while `fd` is readable, `onEnd` once it has hung up or failed. They
  * are told apart, for reading from a listener that has hung up blocks before Linux 6.11.
  */
-export function watch(fd: number, onReadable: () => void, onEnd: () => void): Watch {
+export function watch(fd: number, onReadable: () => void, onEnd: () => void = onReadable): Watch {
   const poll = koffi.node.poll as unknown as PollFunction;
   // libuv reports a hang-up as everything that was asked for.
   return poll(fd, { readable: true, disconnect: true }, (_status, { disconnect }) =>
