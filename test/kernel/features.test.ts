@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { release } from 'node:os';
 import { describe, test } from 'node:test';
 import { features } from '../../src/kernel/features.js';
-import { leavesNothingBehind, skipReason } from '../support/host.js';
+import { leavesNothingBehind, root, run, skipReason } from '../support/host.js';
 
 /** "6.1.0-56-cloud-amd64" and "5.14" as numbers that compare. */
 function version(text: string): number {
@@ -28,8 +28,7 @@ describe(`features of Linux ${release()}`, { skip: skipReason }, () => {
 describe('probes as a user without capabilities', { skip: skipReason }, () => {
   leavesNothingBehind();
 
-  test('what cannot be told is unknown or refused, and never taken for missing', async () => {
-    const { run, root } = await import('../support/host.js');
+  test('what cannot be told is unknown or refused, and never taken for missing', () => {
     const script = `import('${root}build/js/src/kernel/features.js').then(({ features }) => console.log(
       JSON.stringify(features.map(({ name, since, probe }) => ({ name, since, ...probe() })))))`;
     const asNobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--bounding-set=-all'];
