@@ -51,7 +51,7 @@ export class Listeners {
   }
 
   #watch(source: Source): void {
-    const { listener, namespace, token } = source;
+    const { listener, token } = source;
     this.#sources.set(token, source);
     const watching: Watch = watch(
       listener,

@@ -10,7 +10,7 @@ import {
   probeTaskStorage,
   probeVmlinuxBtf,
 } from './bpf-probes.js';
-import { probeAddfdSend, probeListener, probeSyncWakeUp, probeWaitKillable } from './seccomp-probes.js';
+import { probeAddFd, probeListener, probeSyncWakeUp, probeWaitKillable } from './seccomp-probes.js';
 import {
   probeBpffs,
   probeCgroup2,
@@ -47,12 +47,12 @@ const table: readonly Feature[] = [
     probe: probeListener,
   },
   {
-    name: 'seccomp ADDFD_FLAG_SEND',
-    since: '5.14',
+    name: 'seccomp ADDFD',
+    since: '5.9',
     usedFor: 'answering with an fd',
     without: NOTHING,
     required: true,
-    probe: probeAddfdSend,
+    probe: probeAddFd,
   },
   {
     name: 'seccomp WAIT_KILLABLE_RECV',
@@ -89,8 +89,9 @@ const table: readonly Feature[] = [
   {
     name: 'PIDFD_THREAD',
     since: '6.9',
-    usedFor: 'fds of threads that do not share them with their process',
-    without: 'calls about an fd from such threads fail with EBADF',
+    usedFor: 'the namespace of threads, and fds that a thread does not share with its process',
+    without:
+      'in nested namespaces all tasks are searched for a thread; calls about an fd that a thread does not share fail as if it were not open',
     required: false,
     probe: probeThreadPidfd,
   },
@@ -98,7 +99,7 @@ const table: readonly Feature[] = [
     name: 'kcmp',
     since: '3.5',
     usedFor: 'before 6.9: whether a thread shares the fds of its process',
-    without: 'before 6.9, calls about an fd from any thread but the first fail with EBADF',
+    without: 'before 6.9, calls about an fd from any thread but the first fail as if it were not open',
     required: false,
     probe: probeKcmp,
   },

@@ -4,4 +4,4 @@ export interface ListenerAnswers {
 }
 
 /** Places in the shared array: 1 when done, then results of system calls (>= 0 or -errno). */
-export const LISTENER_SLOT = { done: 0, install: 1, addfdSend: 2, syncWakeUp: 3, count: 4 } as const;
+export const LISTENER_SLOT = { done: 0, install: 1, addFd: 2, syncWakeUp: 3, count: 4 } as const;

@@ -4,7 +4,7 @@
  */
 import { workerData } from 'node:worker_threads';
 import { close, prctl } from '../sys/libc.js';
-import { hasAddfdSend, installIdleListener, setSyncWakeUp } from '../sys/seccomp.js';
+import { hasAddFd, installIdleListener, setSyncWakeUp } from '../sys/seccomp.js';
 import { LISTENER_SLOT, type ListenerAnswers } from './listener-slots.js';
 
 const PR_SET_NO_NEW_PRIVS = 38;
@@ -14,7 +14,7 @@ prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); // this thread only
 const listener = installIdleListener();
 answers[LISTENER_SLOT.install] = listener < 0 ? listener : 1;
 if (listener >= 0) {
-  answers[LISTENER_SLOT.addfdSend] = hasAddfdSend(listener);
+  answers[LISTENER_SLOT.addFd] = hasAddFd(listener);
   answers[LISTENER_SLOT.syncWakeUp] = setSyncWakeUp(listener);
   close(listener);
 }

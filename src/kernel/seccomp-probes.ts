@@ -32,8 +32,8 @@ export function probeListener(): Answer {
   return withListener(() => yes);
 }
 
-export function probeAddfdSend(): Answer {
-  return withListener((all) => fromVerdict(all[LISTENER_SLOT.addfdSend] ?? 0));
+export function probeAddFd(): Answer {
+  return withListener((all) => fromVerdict(all[LISTENER_SLOT.addFd] ?? 0));
 }
 
 export function probeSyncWakeUp(): Answer {

@@ -76,6 +76,16 @@ export class Recorder {
     return this.#object.mapFd(name);
   }
 
+  /** Attaches the program `one_task`, where the kernel has no pidfds of threads: the caller's to close. */
+  attachTaskIterator(): Attached {
+    return this.#object.attach('one_task');
+  }
+
+  /** The map with the request to `one_task`. */
+  get requestFd(): number {
+    return this.#object.mapFd('one_task_request');
+  }
+
   /** Gives a dead object's numbers back. */
   forget(kind: number, host: number): void {
     const context = Buffer.alloc(bpfns_forget.sizeof);

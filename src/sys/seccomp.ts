@@ -138,11 +138,11 @@ export function installIdleListener(): number {
   return installFilter(allow);
 }
 
-/** Whether a listener knows ADDFD_FLAG_SEND (5.14): 1, 0 or -errno. */
-export function hasAddfdSend(listener: number): number {
-  // Flags are looked at first, then the fd: there is none of that number.
-  const result = replyFd(listener, Buffer.alloc(8), 0xffffffff);
-  return result === -E.EBADF ? 1 : result === -E.EINVAL || result === -E.ENOTTY ? 0 : result;
+/** Whether a listener knows ADDFD (5.9): 1, 0 or -errno. */
+export function hasAddFd(listener: number): number {
+  // There is no fd of that number.
+  const result = addFd(listener, Buffer.alloc(8), 0xffffffff);
+  return result === -E.EBADF ? 1 : result === -E.EINVAL ? 0 : result;
 }
 
 /** A struct seccomp_notif in somebody's memory. */

@@ -1,6 +1,8 @@
 /*
  * Makes trapped calls on a thread that is not the first of its process:
  *   thread list     prints the ids of the visible maps
+ *   thread info     creates a map and prints its id
+ *   thread own-fds  the same, with an fd table of its own
  *   thread unshare  enters a new BPF namespace, then creates a map and lists
  *   thread clone3   the same in a child made by clone3()
  */
@@ -8,6 +10,7 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -19,7 +22,7 @@
 #define CLONE_NEWBPF 0x400000000ULL
 
 static const char *mode;
-static int status;
+static int status, thread_errno;
 
 static int list(void)
 {
@@ -34,6 +37,19 @@ static int list(void)
 static int create_and_list(void)
 {
 	return bpf_map_create(BPF_MAP_TYPE_ARRAY, "of_thread", 4, 4, 1, NULL) < 0 || list();
+}
+
+static int info(void)
+{
+	struct bpf_map_info info = {};
+	__u32 length = sizeof(info);
+	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "of_thread", 4, 4, 1, NULL);
+
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &length))
+		return 1;
+	printf("%u\n", info.id);
+	fflush(stdout);
+	return 0;
 }
 
 static int in_child(void)
@@ -51,10 +67,15 @@ static void *thread(void *unused)
 {
 	if (!strcmp(mode, "list"))
 		status = list();
+	else if (!strcmp(mode, "info"))
+		status = info();
+	else if (!strcmp(mode, "own-fds"))
+		status = unshare(CLONE_FILES) || info();
 	else if (!strcmp(mode, "unshare"))
 		status = syscall(SYS_unshare, CLONE_NEWBPF) || create_and_list();
 	else
 		status = in_child();
+	thread_errno = errno;
 	return unused;
 }
 
@@ -66,6 +87,6 @@ int main(int argc, char **argv)
 	if (pthread_create(&id, NULL, thread, NULL) || pthread_join(id, NULL))
 		return 1;
 	if (status)
-		perror(mode);
+		fprintf(stderr, "%s: %s\n", mode, strerror(thread_errno));
 	return status;
 }
