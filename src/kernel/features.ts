@@ -90,8 +90,7 @@ const table: readonly Feature[] = [
     name: 'PIDFD_THREAD',
     since: '6.9',
     usedFor: 'the namespace of threads, and fds that a thread does not share with its process',
-    without:
-      'in nested namespaces all tasks are searched for a thread; calls about an fd that a thread does not share fail as if it were not open',
+    without: 'nested namespaces: all tasks are searched; fds that a thread does not share count as not open',
     required: false,
     probe: probeThreadPidfd,
   },
