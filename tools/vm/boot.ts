@@ -9,6 +9,8 @@ export interface Boot {
   /** The kernel's messages are kept in this file. */
   readonly log: string;
   readonly timeoutSeconds: number;
+  /** Called with what the guest prints, as it comes. */
+  readonly show: (text: string) => void;
 }
 
 export interface Result {
@@ -27,7 +29,7 @@ const MEMORY = '3G';
 const kernelArguments =
   'console=ttyS0 ignore_loglevel panic=-1 oops=panic watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=120 rdinit=/init';
 
-/** Runs /etc/run of the initramfs to its end; what it prints is shown as it comes. */
+/** Runs /etc/run of the initramfs to its end; a panic or the time limit ends it too. */
 export async function boot(options: Boot): Promise<Result> {
   mkdirSync('build/vm/logs', { recursive: true });
   const qemu = spawn(
@@ -50,7 +52,7 @@ export async function boot(options: Boot): Promise<Result> {
   qemu.stdout.on('data', (chunk: Buffer) => {
     const part = decoder.write(chunk);
     text += part;
-    process.stdout.write(part);
+    options.show(part);
   });
   const code = await new Promise<number | null>((resolve, reject) => {
     qemu.on('error', reject);

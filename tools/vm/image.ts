@@ -47,8 +47,8 @@ export function buildBase(): string {
   return pack(base);
 }
 
-/** What differs from boot to boot: the kernel's modules and what is to be run. Returns the whole initramfs. */
-export function buildInitramfs(shared: string, kernel: FetchedKernel, command: string): string {
+/** What differs from boot to boot: the kernel's modules and what is to be run. Writes the whole initramfs. */
+export function buildInitramfs(shared: string, kernel: FetchedKernel, command: string, into: string): void {
   const extra = 'build/vm/extra';
   rmSync(extra, { recursive: true, force: true });
   const target = `${extra}/usr/lib/modules/${kernel.release}`;
@@ -59,12 +59,12 @@ export function buildInitramfs(shared: string, kernel: FetchedKernel, command: s
       cpSync(`${kernel.modules}/${path}`, `${target}/${path}`, { recursive: true });
     }
   }
+  // The guest's modprobe takes no compressed modules.
+  bash('find "$1" -name "*.xz" -exec xz -d {} +', [target]);
   writeFileSync(`${extra}/etc/modules`, modules.join('\n'));
   writeFileSync(`${extra}/etc/run`, command);
-  const whole = 'build/vm/initramfs';
   // The kernel unpacks archives that follow one another into the same root.
-  bash('cat "$1" "$2" >"$3"', [shared, pack(extra), whole]);
-  return whole;
+  bash('cat "$1" "$2" >"$3"', [shared, pack(extra), into]);
 }
 
 function pack(directory: string): string {
