@@ -5,7 +5,7 @@ SHELL := /bin/bash
 
 CLANG ?= clang
 BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -Wall -Werror -I/usr/include/x86_64-linux-gnu
-BPF_OBJECTS := build/bpf/recorder.bpf.o build/bpf/inspect.bpf.o
+BPF_OBJECTS := build/bpf/recorder.bpf.o build/bpf/inspect.bpf.o build/bpf/probe.bpf.o
 SOURCES := $(shell find src test tools -name '*.ts')
 
 .PHONY: demo
@@ -39,8 +39,9 @@ build/js/.done: node_modules/.package-lock.json tsconfig.json $(SOURCES)
 # What bin/bpfns starts: one small file to load for `run`, the rest in chunks on demand.
 build/lib/bpfns.js: node_modules/.package-lock.json $(SOURCES) $(BPF_OBJECTS)
 	rm -rf build/lib
-	npx esbuild bpfns=src/cli/main.ts path-worker=src/agent/path-worker.ts --bundle --splitting \
-		--platform=node --target=node20 --format=esm --external:koffi --log-level=warning \
+	npx esbuild bpfns=src/cli/main.ts path-worker=src/agent/path-worker.ts \
+		listener-worker=src/kernel/listener-worker.ts --bundle --splitting --platform=node \
+		--target=node20 --format=esm --external:koffi --log-level=warning \
 		--banner:js="import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" \
 		--outdir=build/lib --chunk-names=chunk-[hash]
 	cp $(BPF_OBJECTS) build/lib
@@ -101,6 +102,16 @@ GUESTS := $(patsubst test/guests/%.c,build/guests/%,$(filter-out %.bpf.c,$(GUEST
 check: build man $(GUESTS)
 	node --enable-source-maps build/js/tools/run-tests.js $(TESTS)
 TESTS ?= $(patsubst %.ts,build/js/%.js,$(shell find src test -name '*.test.ts'))
+
+# The kernel tests on Debian's other kernels, with either backend of the recorder, in virtual
+# machines. KERNELS="6.1-cloud 6.12-rt", BACKENDS=tracepoint and TESTS=... run less.
+.PHONY: test-vm
+test-vm:
+	tools/setup.sh vm
+	$(MAKE) --no-print-directory build $(GUESTS)
+	node --enable-source-maps build/js/tools/vm/main.js $(VM_TESTS)
+VM_TESTS = $(if $(filter command line environment,$(origin TESTS)),$(TESTS),$(KERNEL_TESTS))
+KERNEL_TESTS := $(patsubst %.ts,build/js/%.js,$(wildcard test/kernel/*.test.ts))
 
 .PHONY: lint
 lint: node_modules/.package-lock.json

@@ -95,6 +95,18 @@ struct bpfns_task {
 	__u32 next; /* set by the agent: the namespace of the child that the clone3() under way makes */
 };
 
+/*
+ * Array "one_task_request", one entry: what the program one_task is to do. It stands in for
+ * the map commands on "tasks" where the kernel has no pidfd of a thread (before 6.9).
+ */
+struct bpfns_task_request {
+	__u32 tid;
+	__u32 write; /* 1: set ns and next; 0: read them */
+	__u32 ns;
+	__u32 next;
+	__u32 done; /* out: 1 if the thread was there (and, for reading, had a state) */
+};
+
 /* Array "status", one entry: what the recorder could not do. */
 struct bpfns_status {
 	__u32 newest[BPFNS_KINDS]; /* newest id of each kind ever recorded */

@@ -75,6 +75,13 @@ struct {
 } status SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct bpfns_task_request);
+} one_task_request SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 1 << 20);
 } events SEC(".maps");
@@ -487,6 +494,32 @@ SEC("fexit")
 int BPF_PROG(function_exit, struct pt_regs *regs, long ret)
 {
 	bpf_returned(ret);
+	return 0;
+}
+
+/* Read by the agent: reads or sets the state of the one thread that the request names. */
+SEC("iter/task")
+int one_task(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct bpfns_task_request *request;
+	struct bpfns_task *state;
+	__u32 zero = 0;
+
+	request = bpf_map_lookup_elem(&one_task_request, &zero);
+	if (!task || !request || (__u32)task->pid != request->tid)
+		return 0;
+	state = bpf_task_storage_get(&tasks, task, 0, request->write ? BPF_LOCAL_STORAGE_GET_F_CREATE : 0);
+	if (!state)
+		return 0;
+	if (request->write) {
+		state->ns = request->ns;
+		state->next = request->next;
+	} else {
+		request->ns = state->ns;
+		request->next = state->next;
+	}
+	request->done = 1;
 	return 0;
 }
 

@@ -35,6 +35,7 @@ const contractStructs = [
   'bpfns_object_key',
   'bpfns_status',
   'bpfns_task',
+  'bpfns_task_request',
 ];
 
 function struct(btf: readonly Btf[], name: string): string {

@@ -1,15 +1,17 @@
 #!/bin/bash
 # Installs what the build and the tests need (Debian packages), and mounts what they look at.
-# Usage: tools/setup.sh build|test
+# Usage: tools/setup.sh build|test|vm
 set -euo pipefail
 
 build_packages=(clang gcc go-md2man libc6-dev libbpf-dev linux-libc-dev)
 test_packages=("${build_packages[@]}" bpftool bpftrace iproute2 util-linux)
+vm_packages=("${test_packages[@]}" qemu-system-x86 busybox-static cpio libcap2-bin procps)
 
 case ${1:-} in
 build) packages=("${build_packages[@]}") ;;
 test) packages=("${test_packages[@]}") ;;
-*) echo "usage: $0 build|test" >&2 && exit 2 ;;
+vm) packages=("${vm_packages[@]}") ;;
+*) echo "usage: $0 build|test|vm" >&2 && exit 2 ;;
 esac
 
 if [ "$(id -u)" != 0 ]; then
@@ -28,11 +30,11 @@ if [ ${#missing[@]} -gt 0 ]; then
 	apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
 
-mount_if_absent() { # TYPE DIRECTORY
+mount_if_absent() { # TYPE DIRECTORY MODE
 	if ! findmnt -n -t "$1" "$2" >/dev/null; then
 		echo "mounting $1 at $2"
-		mount -t "$1" "$1" "$2"
+		mount -t "$1" -o "mode=$3" "$1" "$2"
 	fi
 }
-mount_if_absent bpf /sys/fs/bpf
-mount_if_absent tracefs /sys/kernel/tracing
+mount_if_absent bpf /sys/fs/bpf 0755
+mount_if_absent tracefs /sys/kernel/tracing 0700

@@ -2,7 +2,7 @@
 import { INIT, namespaceId } from '../model/ids.js';
 import type { Namespace } from '../model/namespaces.js';
 import { close } from '../sys/libc.js';
-import { hasHungUp, type Watch, watch } from '../sys/poll.js';
+import { type Watch, watch } from '../sys/poll.js';
 import { setSyncWakeUp } from '../sys/seccomp.js';
 import type { Context } from './commands/context.js';
 import type { HolderLink } from './held.js';
@@ -51,16 +51,23 @@ export class Listeners {
   }
 
   #watch(source: Source): void {
-    const { listener, namespace, token } = source;
+    const { listener, token } = source;
     this.#sources.set(token, source);
-    const watching: Watch = watch(listener, () => {
-      if (serveOne(source, this.#context, this.#onFault) || !hasHungUp(listener)) return;
-      watching.close();
-      this.#context.mirror.bindFilter(listener, INIT);
-      close(listener);
-      this.#holder.drop(token);
-      this.#sources.delete(token);
-      this.#context.keeper.dropFilter(namespace);
-    });
+    const watching: Watch = watch(
+      listener,
+      () => serveOne(source, this.#context, this.#onFault),
+      () => {
+        watching.close();
+        this.#drop(source);
+      },
+    );
+  }
+
+  #drop({ listener, namespace, token }: Source): void {
+    this.#context.mirror.bindFilter(listener, INIT);
+    close(listener);
+    this.#holder.drop(token);
+    this.#sources.delete(token);
+    this.#context.keeper.dropFilter(namespace);
   }
 }

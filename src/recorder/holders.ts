@@ -5,7 +5,8 @@ import { objGet } from '../sys/bpf.js';
 import { bpfns_holder, bpfns_member } from '../sys/contract.gen.js';
 import { type Attached, BpfObject } from '../sys/libbpf.js';
 import { close, read } from '../sys/libc.js';
-import { bpfObjectPath, paths } from './paths.js';
+import { bpfObjectPath } from '../sys/object-path.js';
+import { paths } from './paths.js';
 
 export interface Holder {
   readonly kind: Kind;

@@ -7,11 +7,9 @@ import { type HostId, hostId, INIT, type Kind, kinds, type NamespaceId, namespac
 import { type Namespace, type NamespaceSpec, Namespaces } from '../model/namespaces.js';
 import { getNextId, mapDelete, mapLookup, mapUpdate, withObject } from '../sys/bpf.js';
 import { btfInfo } from '../sys/btf-info.js';
-import { bpfns_counter, bpfns_event, bpfns_task } from '../sys/contract.gen.js';
+import { bpfns_counter, bpfns_event } from '../sys/contract.gen.js';
 import { E } from '../sys/errno.js';
 import { Ring } from '../sys/libbpf.js';
-import { close } from '../sys/libc.js';
-import { openThread } from '../sys/task.js';
 import type { Recorder } from './recorder.js';
 import {
   counted,
@@ -22,15 +20,16 @@ import {
   forEachObject,
   newCounter,
   type ObjectRecord,
-  readNamespaceOf,
   readNamespaces,
   readStatus,
 } from './records.js';
+import { TaskStates } from './task-states.js';
 
 export class Mirror {
   readonly model = new Namespaces();
   readonly #recorder: Recorder;
   readonly #ring: Ring;
+  readonly #tasks: TaskStates;
   #overflows = 0;
   #nextNamespace = 1;
   /** The newest BTF id looked at for kernel ownership. */
@@ -39,6 +38,7 @@ export class Mirror {
 
   constructor(recorder: Recorder) {
     this.#recorder = recorder;
+    this.#tasks = new TaskStates(recorder);
     this.#ring = new Ring(recorder.mapFd('events'), (record) => this.#onEvent(record));
     for (const spec of readNamespaces(recorder.mapFd('namespaces'))) {
       this.model.add(spec);
@@ -147,35 +147,26 @@ export class Mirror {
    * or in one by its filter alone.
    */
   namespaceOfTask(tid: number): NamespaceId {
-    const pidfd = openThread(tid, () => tid);
-    if (pidfd < 0) return INIT;
-    const found = readNamespaceOf(this.#recorder.mapFd('tasks'), pidfd);
-    close(pidfd);
-    return found;
+    return namespaceId(this.#tasks.read(tid)?.ns ?? INIT);
   }
 
-  /** Puts the thread behind a pidfd, and what it forks from now on, into a namespace. @returns -errno */
+  /** Puts the process behind a pidfd, and what it forks from now on, into a namespace. @returns -errno */
   enter(pidfd: number, namespace: Namespace): number {
-    return this.#mark(pidfd, namespace.id, INIT);
+    return this.#tasks.writeByPidfd(pidfd, { ns: namespace.id, next: INIT });
+  }
+
+  /** As {@link enter}, for one thread. */
+  enterThread(tid: number, namespace: Namespace): number {
+    return this.#tasks.write(tid, { ns: namespace.id, next: INIT });
   }
 
   /** The child of the clone3() that this thread waits in will start in `next`; init: in the thread's own. */
   setNext(tid: number, own: NamespaceId, next: NamespaceId): number {
-    const pidfd = openThread(tid, () => tid);
-    if (pidfd < 0) return pidfd;
-    const result = this.#mark(pidfd, own, next);
-    close(pidfd);
-    return result;
-  }
-
-  #mark(pidfd: number, ns: NamespaceId, next: NamespaceId): number {
-    const value = Buffer.alloc(bpfns_task.sizeof);
-    value.writeUInt32LE(ns, bpfns_task.ns);
-    value.writeUInt32LE(next, bpfns_task.next);
-    return mapUpdate(this.#recorder.mapFd('tasks'), idKey(pidfd), value);
+    return this.#tasks.write(tid, { ns: own, next });
   }
 
   close(): void {
+    this.#tasks.close();
     this.#ring.close();
   }
 

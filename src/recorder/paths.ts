@@ -1,6 +1,4 @@
 /** Where things live at run time. */
-import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 
 /** BPFNS_RUN_DIR moves everything, so that tests do not meet a running agent. */
 export const runDir = process.env.BPFNS_RUN_DIR ?? '/run/bpfns';
@@ -19,9 +17,3 @@ export const paths = {
   maps: `${runDir}/bpf/maps`,
   links: `${runDir}/bpf/links`,
 } as const;
-
-/** A compiled eBPF object: beside the bundled program, or where the compiler's output has it. */
-export function bpfObjectPath(name: 'recorder' | 'inspect'): string {
-  const beside = fileURLToPath(new URL(`./${name}.bpf.o`, import.meta.url));
-  return existsSync(beside) ? beside : fileURLToPath(new URL(`../../../bpf/${name}.bpf.o`, import.meta.url));
-}

@@ -8,7 +8,8 @@ import { bpfns_bind, bpfns_forget, bpfns_number } from '../sys/contract.gen.js';
 import { check } from '../sys/errno.js';
 import { type Attached, BpfObject } from '../sys/libbpf.js';
 import { close, mount, umount2 } from '../sys/libc.js';
-import { bpfObjectPath, paths } from './paths.js';
+import { bpfObjectPath } from '../sys/object-path.js';
+import { paths } from './paths.js';
 import { openSyscallTracepoint } from './tracepoint.js';
 
 /** How creations are noticed; see docs/decisions/0002-recorder-backends.md. */
@@ -73,6 +74,16 @@ export class Recorder {
 
   mapFd(name: MapName): number {
     return this.#object.mapFd(name);
+  }
+
+  /** Attaches the program `one_task`, where the kernel has no pidfds of threads: the caller's to close. */
+  attachTaskIterator(): Attached {
+    return this.#object.attach('one_task');
+  }
+
+  /** The map with the request to `one_task`. */
+  get requestFd(): number {
+    return this.#object.mapFd('one_task_request');
   }
 
   /** Gives a dead object's numbers back. */

@@ -135,3 +135,12 @@ export const bpfns_task = {
   newest: 8,
   next: 24,
 } as const;
+
+export const bpfns_task_request = {
+  sizeof: 20,
+  tid: 0,
+  write: 4,
+  ns: 8,
+  next: 12,
+  done: 16,
+} as const;

@@ -188,6 +188,36 @@ export class BpfObject {
   }
 }
 
+/* The verdict on a feature: 1 it is there, 0 it is not, else -errno. Needs CAP_BPF and CAP_PERFMON; without, "not there". */
+const probeMap = lib.func('libbpf_probe_bpf_map_type', 'int', ['int', 'void *']) as (
+  type: number,
+  opts: null,
+) => number;
+const probeProgram = lib.func('libbpf_probe_bpf_prog_type', 'int', ['int', 'void *']) as (
+  type: number,
+  opts: null,
+) => number;
+const probeHelper = lib.func('libbpf_probe_bpf_helper', 'int', ['int', 'int', 'void *']) as (
+  programType: number,
+  helper: number,
+  opts: null,
+) => number;
+
+/** Whether the kernel can create maps of a type: 1, 0 or -errno. A caller without CAP_BPF gets 0. */
+export function hasMapType(type: number): number {
+  return probeMap(type, null);
+}
+
+/** As {@link hasMapType}, for a type of program. */
+export function hasProgramType(type: number): number {
+  return probeProgram(type, null);
+}
+
+/** As {@link hasMapType}, for a helper function called from programs of that type. */
+export function hasHelper(programType: number, helper: number): number {
+  return probeHelper(programType, helper, null);
+}
+
 const Sample = koffi.proto('int BpfnsSample(void *context, void *data, size_t size)');
 
 /** A BPF ring buffer. `onRecord` gets a copy of each record during {@link consume}. */

@@ -39,7 +39,12 @@ export const syscall5 = wrap<[number, number, number, number, number, number]>('
 export const syscallBuffers = wrap<[number, Buffer, Buffer]>('syscall', long, [long, 'void *', 'void *']);
 export const syscallBpf = wrap<[number, number, Buffer, number]>('syscall', long, [long, 'int', 'void *', 'uint']);
 export const syscallClone3 = wrap<[number, Buffer, number]>('syscall', long, [long, 'void *', long]);
-export const syscallSeccomp = wrap<[number, number, number, Buffer]>('syscall', long, [long, 'uint', 'uint', 'void *']);
+export const syscallSeccomp = wrap<[number, number, number, Buffer | null]>('syscall', long, [
+  long,
+  'uint',
+  'uint',
+  'void *',
+]);
 export const syscallPerfEventOpen = wrap<[number, Buffer, number, number, number, number]>('syscall', long, [
   long,
   'void *',

@@ -1,5 +1,6 @@
 /** Process ids across pid namespaces. */
 import { readdirSync, readFileSync } from 'node:fs';
+import { E } from './errno.js';
 import { close, ioctlValue, O_CLOEXEC, O_RDONLY, open } from './libc.js';
 import { namespaceInode } from './task.js';
 
@@ -16,6 +17,15 @@ export function hostPid(tid: number, pid: number): number {
   const translated = ioctlValue(ns, NS_GET_PID_FROM_PIDNS, pid); // 6.11
   close(ns);
   return translated > 0 ? translated : findByStatus(theirs, pid);
+}
+
+/** Whether the kernel translates pids by itself (6.11): 1, 0 or -errno. */
+export function hasPidTranslation(): number {
+  const ns = open('/proc/self/ns/pid', O_RDONLY | O_CLOEXEC);
+  if (ns < 0) return ns;
+  const translated = ioctlValue(ns, NS_GET_PID_FROM_PIDNS, process.pid);
+  close(ns);
+  return translated === process.pid ? 1 : translated === -E.ENOTTY ? 0 : translated;
 }
 
 /** What a process is called in the pid namespace of thread `tid`; 0 if it is not visible there. */

@@ -3,7 +3,6 @@
  * is undocumented and whose types are wrong: the callback gets (status, events).
  */
 import koffi from 'koffi';
-import { poll as pollOnce } from './libc.js';
 
 interface Events {
   readonly readable?: boolean;
@@ -26,18 +25,14 @@ export interface Watch {
   close(): void;
 }
 
-/** Calls `onReady` whenever `fd` is readable, has hung up, or failed. */
-export function watch(fd: number, onReady: () => void): Watch {
+/**
+ * Calls `onReadable` while `fd` is readable, `onEnd` once it has hung up or failed. They
+ * are told apart, for reading from a listener that has hung up blocks before Linux 6.11.
+ */
+export function watch(fd: number, onReadable: () => void, onEnd: () => void = onReadable): Watch {
   const poll = koffi.node.poll as unknown as PollFunction;
-  return poll(fd, { readable: true, disconnect: true }, () => onReady());
-}
-
-const POLLHUP = 0x10;
-const pollfd = Buffer.alloc(8);
-
-/** Whether the other side of `fd` is gone for good: for a listener, no task uses its filter. */
-export function hasHungUp(fd: number): boolean {
-  pollfd.writeInt32LE(fd, 0);
-  pollfd.writeUInt32LE(0, 4);
-  return pollOnce(pollfd, 1, 0) > 0 && (pollfd.readUInt16LE(6) & POLLHUP) !== 0;
+  // libuv reports a hang-up as everything that was asked for.
+  return poll(fd, { readable: true, disconnect: true }, (_status, { disconnect }) =>
+    disconnect ? onEnd() : onReadable(),
+  );
 }

@@ -122,6 +122,29 @@ export function installFilter(code: Buffer): number {
   return syscallSeccomp(SYS.seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, program);
 }
 
+/** Whether seccomp(2) knows WAIT_KILLABLE (5.19), with no filter installed: 1, 0 or -errno. */
+export function hasWaitKillable(): number {
+  const flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+  // Flags are looked at first, then the filter: there is none to read.
+  const result = syscallSeccomp(SYS.seccomp, SECCOMP_SET_MODE_FILTER, flags, null);
+  return result === -E.EFAULT ? 1 : result === -E.EINVAL ? 0 : result;
+}
+
+/** A listener of a filter that hands nothing over, on the calling thread: the caller's to close. As {@link installFilter}. */
+export function installIdleListener(): number {
+  const allow = Buffer.alloc(8);
+  allow.writeUInt16LE(RET_K, 0);
+  allow.writeUInt32LE(SECCOMP_RET_ALLOW, 4);
+  return installFilter(allow);
+}
+
+/** Whether a listener knows ADDFD (5.9): 1, 0 or -errno. */
+export function hasAddFd(listener: number): number {
+  // There is no fd of that number.
+  const result = addFd(listener, Buffer.alloc(8), 0xffffffff);
+  return result === -E.EBADF ? 1 : result === -E.EINVAL ? 0 : result;
+}
+
 /** A struct seccomp_notif in somebody's memory. */
 export class Notification {
   readonly buffer: Buffer;

@@ -10,6 +10,7 @@ import {
   readlink,
   SYS,
   setns,
+  syscall0,
   syscall2,
   syscall3,
   syscall5,
@@ -36,6 +37,19 @@ export function openThread(tid: number, tgid: () => number): number {
   if (leader <= 0) return -E.ESRCH;
   if (leader !== tid && syscall5(SYS.kcmp, leader, tid, KCMP_FILES, 0, 0) !== 0) return -E.EBADF;
   return syscall2(SYS.pidfd_open, leader, 0);
+}
+
+/** Whether there are pidfds of threads (6.9): 1, 0 or -errno. */
+export function hasThreadPidfd(): number {
+  const fd = syscall2(SYS.pidfd_open, syscall0(SYS.gettid), PIDFD_THREAD);
+  if (fd >= 0) close(fd);
+  return fd >= 0 ? 1 : fd === -E.EINVAL ? 0 : fd;
+}
+
+/** Whether it can be told that threads share their fds (kcmp(2)): 1, 0 or -errno. */
+export function hasKcmp(): number {
+  const result = syscall5(SYS.kcmp, process.pid, process.pid, KCMP_FILES, 0, 0);
+  return result === 0 ? 1 : result === -E.ENOSYS ? 0 : result;
 }
 
 /** A pidfd of a process. */

@@ -8,17 +8,9 @@ import { INIT } from '../../model/ids.js';
 import type { Namespace } from '../../model/namespaces.js';
 import { BPFNS_NAME_LEN } from '../../sys/contract.gen.js';
 import { E } from '../../sys/errno.js';
-import { close } from '../../sys/libc.js';
 import { readMemory } from '../../sys/memory.js';
 import { readPointer } from '../../sys/seccomp.js';
-import {
-  CLONE_NEWBPF_HIGH,
-  CLONE_NEWUSER,
-  OWN_NAMESPACE,
-  type OwnNamespace,
-  openThread,
-  userIdOf,
-} from '../../sys/task.js';
+import { CLONE_NEWBPF_HIGH, CLONE_NEWUSER, OWN_NAMESPACE, type OwnNamespace, userIdOf } from '../../sys/task.js';
 import type { Call, Reply } from '../call.js';
 import type { Context } from './context.js';
 
@@ -106,9 +98,6 @@ function createChild(call: Call, { keeper }: Context, name: string, pinsAny: boo
 }
 
 function enter(call: Call, { mirror }: Context, child: Namespace): Reply {
-  const pidfd = openThread(call.tid, () => call.tid);
-  if (pidfd < 0) return -E.ESRCH;
-  const result = mirror.enter(pidfd, child);
-  close(pidfd);
-  return result < 0 ? -E.ENOMEM : 0;
+  const result = mirror.enterThread(call.tid, child);
+  return result === 0 || result === -E.ESRCH ? result : -E.ENOMEM;
 }

@@ -1,0 +1,82 @@
+/** Probes of what the agent does with its callers. */
+import { readFileSync } from 'node:fs';
+import { E, errnoName } from '../sys/errno.js';
+import { close, processVmReadv } from '../sys/libc.js';
+import { hasPidTranslation } from '../sys/pids.js';
+import { getFd, hasKcmp, hasThreadPidfd, openProcess } from '../sys/task.js';
+import { type Answer, fromVerdict, no, refused, unknown, yes } from './answer.js';
+
+export function probeThreadPidfd(): Answer {
+  return fromVerdict(hasThreadPidfd());
+}
+
+export function probeKcmp(): Answer {
+  return fromVerdict(hasKcmp());
+}
+
+export function probePidTranslation(): Answer {
+  return fromVerdict(hasPidTranslation());
+}
+
+/** Tried on the parent: a process that, like a guest, is no child of this one (Yama's measure). */
+function onParent(attempt: (pid: number) => number, allowed: readonly number[]): Answer {
+  if (process.ppid === 0) return unknown('there is no other process to try it on');
+  const result = attempt(process.ppid);
+  if (result >= 0 || allowed.includes(-result)) return yes;
+  if (result === -E.ENOSYS) return no();
+  if (result === -E.EPERM) return refused(`refused for process ${process.ppid}${yama()}`);
+  return unknown(errnoName(-result));
+}
+
+export function probePidfdGetfd(): Answer {
+  // The right is checked before the number.
+  return onParent(
+    (pid) => {
+      const pidfd = openProcess(pid);
+      if (pidfd < 0) return pidfd;
+      const copy = getFd(pidfd, 0x7fffffff);
+      close(pidfd);
+      return copy;
+    },
+    [E.EBADF],
+  );
+}
+
+export function probeProcessMemory(): Answer {
+  // The right is checked before the address.
+  return onParent(
+    (pid) => {
+      const local = Buffer.alloc(16);
+      const remote = Buffer.alloc(16);
+      local.writeBigUInt64LE(8n, 8);
+      remote.writeBigUInt64LE(8n, 8);
+      return processVmReadv(pid, local, 1, remote, 1, 0);
+    },
+    [E.EFAULT],
+  );
+}
+
+function yama(): string {
+  try {
+    const scope = readFileSync('/proc/sys/kernel/yama/ptrace_scope', 'latin1').trim();
+    return `: capabilities, or Yama (kernel.yama.ptrace_scope = ${scope})`;
+  } catch {
+    return ': capabilities are missing';
+  }
+}
+
+export function probeCgroup2(): Answer {
+  return isMounted('cgroup2', 'no cgroup2 is mounted');
+}
+
+export function probeBpffs(): Answer {
+  return isListed('/proc/filesystems', /^nodev\s+bpf$/m) ? yes : no('the kernel has no bpffs');
+}
+
+function isMounted(type: string, otherwise: string): Answer {
+  return isListed('/proc/self/mounts', new RegExp(`^\\S+ \\S+ ${type} `, 'm')) ? yes : no(otherwise);
+}
+
+function isListed(file: string, line: RegExp): boolean {
+  return line.test(readFileSync(file, 'utf8'));
+}

@@ -1,0 +1,45 @@
+/** The claims of src/kernel/features.ts against the running kernel. */
+import assert from 'node:assert/strict';
+import { release } from 'node:os';
+import { describe, test } from 'node:test';
+import { features } from '../../src/kernel/features.js';
+import { leavesNothingBehind, root, run, skipReason } from '../support/host.js';
+
+/** "6.1.0-56-cloud-amd64" and "5.14" as numbers that compare. */
+function version(text: string): number {
+  const [major = 0, minor = 0] = text.split(/[.-]/).map(Number);
+  return major * 1000 + minor;
+}
+
+describe(`features of Linux ${release()}`, { skip: skipReason }, () => {
+  leavesNothingBehind();
+
+  for (const { name, since, probe } of features) {
+    const isExpected = version(release()) >= version(since);
+    test(`${name}, there since ${since}: ${isExpected ? 'found, or refused by policy' : 'missing'}`, (t) => {
+      const { answer, detail, isRefused } = probe();
+      if (detail !== '') t.diagnostic(`${name}: ${answer}, ${detail}`);
+      if (isRefused) assert.ok(isExpected, 'refused, but not there yet');
+      else assert.equal(answer, isExpected ? 'yes' : 'no', detail);
+    });
+  }
+});
+
+describe('probes as a user without capabilities', { skip: skipReason }, () => {
+  leavesNothingBehind();
+
+  test('what cannot be told is unknown or refused, and never taken for missing', () => {
+    const script = `import('${root}build/js/src/kernel/features.js').then(({ features }) => console.log(
+      JSON.stringify(features.map(({ name, since, probe }) => ({ name, since, ...probe() })))))`;
+    const asNobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--bounding-set=-all'];
+    const { status, stdout, stderr } = run([...asNobody, '--inh-caps=-all', process.execPath, '-e', script]);
+    assert.equal(status, 0, stderr);
+    type Line = { name: string; since: string; answer: string; isRefused?: boolean };
+    const lines = JSON.parse(stdout) as Line[];
+    const mistaken = lines.filter(
+      ({ since, answer, isRefused }) => answer === 'no' && !isRefused && version(release()) >= version(since),
+    );
+    assert.deepEqual(mistaken, []);
+    assert.ok(lines.some(({ answer }) => answer === 'unknown'));
+  });
+});

@@ -1,0 +1,69 @@
+/** The recorder, on each kind of hook that this kernel allows. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { features } from '../../src/kernel/features.js';
+import { bpfns, guestPath, inNamespace, leavesNothingBehind, runDir, skipReason } from '../support/host.js';
+
+const backends = [
+  { name: 'function', feature: 'function hooks (fentry, fexit)', program: 'function_exit' },
+  { name: 'tracepoint', feature: 'system call tracepoints', program: 'tracepoint_exit' },
+] as const;
+
+function isAllowed(feature: string): boolean {
+  return features.find(({ name }) => name === feature)?.probe().answer === 'yes';
+}
+
+/** The names of the pinned links while a namespace exists. */
+function attachedLinks(env: NodeJS.ProcessEnv): string[] {
+  const { stdout, stderr, status } = bpfns(['run', '--', 'ls', `${runDir}/bpf/links`], { env });
+  assert.equal(status, 0, stderr);
+  return stdout.trim().split('\n').sort();
+}
+
+describe('the recorder', { skip: skipReason }, () => {
+  const allowed = backends.filter(({ feature }) => isAllowed(feature));
+  const [preferred] = allowed;
+
+  describe('left to choose', () => {
+    leavesNothingBehind();
+
+    test(`takes the ${preferred?.name} hooks: the first that this kernel allows`, () => {
+      const links = attachedLinks({ BPFNS_RECORDER: '' });
+      assert.ok(preferred && links.includes(preferred.program), links.join(' '));
+    });
+  });
+
+  for (const { name, program } of allowed) {
+    describe(`on ${name} hooks`, () => {
+      leavesNothingBehind();
+
+      test('when BPFNS_RECORDER says so, uses them and no other', () => {
+        const entry = program.replace('exit', 'enter');
+        assert.deepEqual(attachedLinks({ BPFNS_RECORDER: name }), [entry, program, 'task_forked'].sort());
+      });
+
+      test('numbers what is created, by whichever command, and it opens by that number', () => {
+        const { stdout, stderr } = inNamespace(guestPath('creations'), { env: { BPFNS_RECORDER: name } });
+        const lines = stdout.trim().split('\n');
+        assert.deepEqual(
+          lines.filter((line) => !/^(BTF|PROG)_LOAD/.test(line)),
+          ['MAP_CREATE 1 opens', 'LINK_CREATE 1 opens', 'RAW_TRACEPOINT_OPEN 2 opens', 'PROG_RUN 2 opens'],
+          stderr,
+        );
+        // After programs with which libbpf probes the kernel, and the kernel's own BTF: more or less of them.
+        assert.match(stdout, /^PROG_LOAD [1-9]\d* opens$/m);
+        assert.match(stdout, /^BTF_LOAD [1-9]\d* opens$/m);
+      });
+
+      test("what a guest's child and its thread create is the namespace's too", () => {
+        const { stdout, stderr } = inNamespace(
+          `sh -c "${guestPath('thread')} info; true"; ${guestPath('thread')} info`,
+          {
+            env: { BPFNS_RECORDER: name },
+          },
+        );
+        assert.deepEqual(stdout.trim().split('\n'), ['1', '2'], stderr);
+      });
+    });
+  }
+});

@@ -1,0 +1,61 @@
+/** Callers that are not the first thread of their process (before Linux 6.9 there is no pidfd of them). */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { features } from '../../src/kernel/features.js';
+import { bpfnsPath, guestPath, inNamespace, leavesNothingBehind, skipReason } from '../support/host.js';
+
+const thread = guestPath('thread');
+
+describe('a thread that is not the first of its process', { skip: skipReason }, () => {
+  leavesNothingBehind();
+
+  const cases = [
+    { name: 'sees the maps of its namespace', command: `${thread} list`, visible: ['1'] },
+    {
+      name: 'in a namespace in a namespace sees none of the outer one',
+      command: `${bpfnsPath} run -- ${thread} list`,
+      visible: [],
+    },
+    { name: 'learns the id of its map', command: `${thread} info`, visible: ['2'] },
+    { name: 'can enter a new namespace by itself (unshare)', command: `${thread} unshare`, visible: ['1'] },
+    { name: 'can start a child in a new namespace (clone3)', command: `${thread} clone3`, visible: ['1'] },
+  ];
+  for (const { name, command, visible } of cases) {
+    test(name, () => {
+      const { status, stdout, stderr } = inNamespace(`
+        trap 'rm $P/outer' EXIT
+        bpftool map create $P/outer type hash key 4 value 4 entries 10 name outer
+        ${command}
+      `);
+      assert.equal(status, 0, stderr);
+      assert.deepEqual(
+        stdout.split('\n').filter((line) => line !== ''),
+        visible,
+      );
+    });
+  }
+
+  const threadPidfd = features.find(({ name }) => name === 'PIDFD_THREAD');
+  const hasThreadPidfd = threadPidfd?.probe().answer === 'yes';
+  test(`with fds of its own, ${hasThreadPidfd ? 'learns the id of its map' : 'gets the error of a bad fd'}`, () => {
+    const { status, stdout, stderr } = inNamespace(`${thread} own-fds`);
+    if (hasThreadPidfd) assert.deepEqual([status, stdout], [0, '1\n'], stderr);
+    else assert.match(stderr, /File descriptor in bad state/);
+  });
+
+  test('who enters by itself leaves the outer namespace: its map is number 2 there', () => {
+    const { status, stdout, stderr } = inNamespace(`
+      trap 'rm $P/outer' EXIT
+      bpftool map create $P/outer type hash key 4 value 4 entries 10 name outer
+      ${thread} unshare
+      bpftool -j map list
+    `);
+    assert.equal(status, 0, stderr);
+    const [inner, list = ''] = stdout.trim().split('\n');
+    assert.equal(inner, '1');
+    assert.deepEqual(
+      JSON.parse(list).map(({ name }: { name: string }) => name),
+      ['outer'],
+    );
+  });
+});

@@ -1,0 +1,39 @@
+#!/bin/busybox sh
+# The guest's first process: mounts what a Linux host has, runs /etc/run, tells its status, powers off.
+# The kernel's messages go to the first serial line, all else to the second.
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
+if [ "$1" != mounted ]; then
+	# The initial root cannot be pivoted or unmounted; a bind mount of it can, as on a host.
+	/bin/busybox mkdir -p /proc /sys /dev /tmp /run /root /newroot
+	/bin/busybox mount --bind / /newroot
+	cd /newroot || exit 1
+	/bin/busybox mount --move . /
+	exec /bin/busybox chroot . /init mounted
+fi
+/bin/busybox --install -s 2>/dev/null
+mount -t devtmpfs dev /dev
+exec >/dev/ttyS1 2>&1 </dev/null
+stty -F /dev/ttyS1 -opost
+mkdir -p /dev/pts /dev/shm
+mount -t devpts devpts /dev/pts
+mount -t tmpfs -o mode=1777 shm /dev/shm
+mount -t tmpfs -o mode=1777 tmp /tmp
+mount -t tmpfs -o mode=0755 run /run
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t securityfs securityfs /sys/kernel/security
+mount -t bpf -o mode=0755 bpf /sys/fs/bpf
+mount -t tracefs tracefs /sys/kernel/tracing
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+for controller in $(cat /sys/fs/cgroup/cgroup.controllers); do
+	echo "+$controller" >/sys/fs/cgroup/cgroup.subtree_control
+done
+ln -s /proc/self/fd /dev/fd
+ip link set lo up
+depmod
+while read -r module || [ -n "$module" ]; do modprobe "$module"; done </etc/modules
+cd /bpfns || exit 1
+setsid sh -e /etc/run
+echo "status $?"
+sync
+poweroff -f
