@@ -4,7 +4,8 @@
 set -euo pipefail
 
 build_packages=(clang gcc libc6-dev libbpf-dev linux-libc-dev)
-test_packages=("${build_packages[@]}" bpftool bpftrace iproute2 util-linux)
+test_packages=("${build_packages[@]}" bpftool bpftrace iproute2 util-linux
+	busybox-static runc crun podman containerd)
 
 case ${1:-} in
 build) packages=("${build_packages[@]}") ;;
