@@ -5,7 +5,7 @@ set -euo pipefail
 
 build_packages=(clang gcc libc6-dev libbpf-dev linux-libc-dev)
 test_packages=("${build_packages[@]}" bpftool bpftrace iproute2 util-linux
-	busybox-static runc crun podman containerd)
+	busybox-static runc crun podman containerd systemd)
 
 case ${1:-} in
 build) packages=("${build_packages[@]}") ;;
