@@ -1,12 +1,11 @@
 /** `bpfns profile`: a seccomp profile for container engines. */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { release } from 'node:os';
+import { constants, release } from 'node:os';
 import { isAbsolute } from 'node:path';
-import { trappedCommands } from '../agent/trapped.js';
+import { nativeCommands, trappedCommands } from '../agent/trapped.js';
 import { baseProfilePaths, builtInBase } from '../oci/base-profile.js';
 import { makeProfile } from '../oci/profile.js';
 import { type BaseProfile, ProfileError, parseProfile } from '../oci/profile-format.js';
-import { bpf_cmd } from '../sys/kernel.gen.js';
 import { CliError } from './cli-error.js';
 import { json } from './output.js';
 
@@ -38,7 +37,6 @@ export function profile(flags: ProfileFlags, say: (line: string) => void): strin
 }
 
 function optionsOf(flags: ProfileFlags): Parameters<typeof makeProfile>[1] {
-  const trapped: readonly number[] = trappedCommands;
   const [major = 0, minor = 0] = release().split('.').map(Number);
   return {
     listenerPath: flags.listener,
@@ -46,8 +44,8 @@ function optionsOf(flags: ProfileFlags): Parameters<typeof makeProfile>[1] {
     capabilities: capabilities(flags.capAdd),
     architecture: process.arch === 'x64' ? 'amd64' : process.arch,
     kernel: [major, minor],
-    trapped,
-    native: [...new Set<number>(Object.values(bpf_cmd))].filter((command) => !trapped.includes(command)),
+    trapped: trappedCommands,
+    native: nativeCommands,
     nesting: flags.nesting,
     waitKillable: flags.waitKillable,
   };
@@ -71,7 +69,7 @@ function readBase(path: string | undefined): { readonly name: string; readonly b
 }
 
 function parseFile(path: string, text: string): BaseProfile {
-  return explain(path, () => parseProfile(text));
+  return explain(path, () => parseProfile(text, constants.errno));
 }
 
 function explain<T>(path: string, action: () => T): T {

@@ -1,5 +1,4 @@
-/** Which container engines are here, and whether they can hand their containers to bpfns. */
-import { spawnSync } from 'node:child_process';
+/** Which container engines are here, and whether they can hand their containers to bpfns. Pure. */
 
 interface EngineFacts {
   readonly name: string;
@@ -89,7 +88,7 @@ export interface EngineReport {
 export type Probe = (program: string, args: readonly string[]) => string | undefined;
 
 /** A report on each engine that is installed. */
-export function detectEngines(probe: Probe = runProgram): EngineReport[] {
+export function detectEngines(probe: Probe): EngineReport[] {
   return facts.flatMap((engine) => {
     const [program, ...args] = engine.command;
     const text = probe(program, args);
@@ -119,9 +118,4 @@ function isAtLeast(version: string, wanted: string): boolean {
 
 function numbers(version: string): number[] {
   return (/^v?(\d+(?:\.\d+)*)/.exec(version)?.[1] ?? '').split('.').map(Number);
-}
-
-function runProgram(program: string, args: readonly string[]): string | undefined {
-  const { error, stdout } = spawnSync(program, args, { encoding: 'utf8', timeout: 5000 });
-  return error ? undefined : stdout;
 }

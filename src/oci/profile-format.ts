@@ -1,5 +1,4 @@
 /** Seccomp profiles as engines keep them (with conditions) and as runtimes take them (without). */
-import { constants } from 'node:os';
 
 export interface Argument {
   readonly index: number;
@@ -59,10 +58,13 @@ export class ProfileError extends Error {
 
 type Json = Readonly<Record<string, unknown>>;
 
+/** Error numbers by name. */
+export type Errnos = Readonly<Record<string, number>>;
+
 /** @throws ProfileError that names the key and what was expected there */
-export function parseProfile(text: string): BaseProfile {
+export function parseProfile(text: string, errnos: Errnos): BaseProfile {
   const top = object(parseJson(text), 'the profile');
-  const errno = errnoOf(top, 'defaultErrnoRet', 'defaultErrno', 'the profile');
+  const errno = errnoOf(top, 'defaultErrnoRet', 'defaultErrno', 'the profile', errnos);
   const flags = strings(top, 'flags', 'the profile');
   return {
     defaultAction: string(top, 'defaultAction', 'the profile'),
@@ -72,7 +74,7 @@ export function parseProfile(text: string): BaseProfile {
     ...optionalString(top, 'listenerPath'),
     ...optionalString(top, 'listenerMetadata'),
     archMap: list(top, 'archMap', 'the profile').map((entry, i) => architectureGroup(entry, `archMap[${i}]`)),
-    syscalls: list(top, 'syscalls', 'the profile').map((entry, i) => rule(entry, `syscalls[${i}]`)),
+    syscalls: list(top, 'syscalls', 'the profile').map((entry, i) => rule(entry, `syscalls[${i}]`, errnos)),
   };
 }
 
@@ -92,9 +94,9 @@ function architectureGroup(entry: unknown, where: string): ArchitectureGroup {
   };
 }
 
-function rule(entry: unknown, where: string): ConditionalRule {
+function rule(entry: unknown, where: string, errnos: Errnos): ConditionalRule {
   const from = object(entry, where);
-  const errno = errnoOf(from, 'errnoRet', 'errno', where);
+  const errno = errnoOf(from, 'errnoRet', 'errno', where, errnos);
   const args = list(from, 'args', where).map((each, i) => argument(each, `${where}.args[${i}]`));
   return {
     // Profiles of Docker's first format have one name a rule.
@@ -167,11 +169,11 @@ function number(from: Json, key: string, where: string, otherwise?: number): num
 }
 
 /** The number under `key`, or that of the name under `nameKey`, which podman's profiles have as well. */
-function errnoOf(from: Json, key: string, nameKey: string, where: string): number | undefined {
+function errnoOf(from: Json, key: string, nameKey: string, where: string, errnos: Errnos): number | undefined {
   if (from[key] !== undefined && from[key] !== null) return number(from, key, where);
   const name = from[nameKey];
   if (name === undefined || name === '') return undefined;
-  const value = Object.entries(constants.errno).find(([each]) => each === name)?.[1];
+  const value = typeof name === 'string' ? errnos[name] : undefined;
   if (value === undefined) throw new ProfileError(`${where}: no such error in "${nameKey}": ${JSON.stringify(name)}`);
   return value;
 }
