@@ -1,39 +1,12 @@
 /** Unmodified bpftool in unmodified engines' containers: each container is a BPF namespace. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { bpfns, leavesNothingBehind, skipReason, until } from '../support/host.js';
+import { leavesNothingBehind, skipReason, until } from '../support/host.js';
+import { create, listed, mapsOf, namespaceNames, sh } from './support/bpftool.js';
 import { Daemon, writeProfile } from './support/daemon.js';
 import { type Container, scriptOutput } from './support/engine.js';
 import { engines } from './support/engines.js';
 import { leavesNoContainersBehind } from './support/machine.js';
-
-const create = (name: string): string =>
-  `bpftool map create /pins/${name} type hash key 4 value 4 entries 8 name ${name}`;
-
-/** What bpftool lists: ids and names. */
-async function listed(container: Container, kind = 'map'): Promise<Array<[id: number, name: string]>> {
-  const { status, stdout, stderr } = await container.exec(['/bin/bpftool', '-j', kind, 'list']);
-  assert.equal(status, 0, stderr);
-  return (JSON.parse(stdout) as Array<{ id: number; name: string }>).map(({ id, name }) => [id, name]);
-}
-
-async function sh(container: Container, script: string): Promise<string> {
-  const { status, stdout, stderr } = await container.exec(['/bin/sh', '-ec', script]);
-  assert.equal(status, 0, stderr);
-  return stdout;
-}
-
-/** The namespaces below init as the host sees them. */
-function namespaceNames(): string[] {
-  const { namespaces } = JSON.parse(bpfns(['ls', '--json']).stdout) as { namespaces: Array<{ name: string }> };
-  return namespaces.map(({ name }) => name).filter((name) => name !== 'init');
-}
-
-/** The names of the maps that a namespace and those below it own, as the host sees them. */
-function mapsOf(namespace: string): string[] {
-  const { stdout } = bpfns(['map', 'list', '--ns', namespace, '--json']);
-  return (JSON.parse(stdout) as { objects: Array<{ name: string }> }).objects.map(({ name }) => name);
-}
 
 for (const engine of engines) {
   describe(`containers of ${engine.name}`, { skip: skipReason }, () => {

@@ -68,4 +68,18 @@ export const runc: Engine = new BundleEngine('runc', ['runc', '--root', `${workD
 
 /** crun refuses a hybrid cgroup layout; it gets a mount namespace with the layout of newer systems. */
 const withCgroup2 = ['unshare', '--mount', 'sh', '-c', 'mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec "$@"', 'sh'];
-export const crun: Engine = new BundleEngine('crun', [...withCgroup2, 'crun', '--root', `${workDir}/crun`]);
+const crunCommand = [...withCgroup2, 'crun', '--root', `${workDir}/crun`];
+export const crun: Engine = new BundleEngine('crun', crunCommand);
+
+/** The way of crun before listenerPath, and without one in the profile: an annotation names the socket. */
+class CrunByAnnotation extends BundleEngine {
+  override start(options: StartOptions): Promise<Container> {
+    if (options.profile === undefined) return super.start(options);
+    const { listenerPath, ...rest } = JSON.parse(readFileSync(options.profile, 'utf8')) as { listenerPath: string };
+    const profile = options.profile.replace('.json', '-without-path.json');
+    writeFileSync(profile, JSON.stringify(rest));
+    return super.start({ ...options, profile, annotations: { 'run.oci.seccomp.receiver': listenerPath } });
+  }
+}
+
+export const crunByAnnotation: Engine = new CrunByAnnotation('crun by annotation', crunCommand);

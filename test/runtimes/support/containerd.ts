@@ -28,6 +28,7 @@ state = "${home}/state"
     snapshotter = "native"
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
       runtime_type = "io.containerd.runc.v2"
+      pod_annotations = ["bpfns.io/*"]
 `;
 
 let server: ChildProcess | undefined;

@@ -31,9 +31,22 @@ function connect(): RuntimeService {
 const hostNetwork = { network: 'NODE', pid: 'CONTAINER', ipc: 'POD' };
 const capabilities = { drop_capabilities: ['ALL'], add_capabilities: ['BPF', 'PERFMON', 'NET_ADMIN'] };
 
+interface Pod {
+  readonly id: string;
+  readonly config: object;
+}
+
 class Cri implements Engine {
-  readonly name = 'containerd, as a kubelet asks it';
+  readonly name: string;
+  readonly #inOnePod: boolean;
   #service: RuntimeService | undefined;
+  #sharedPod: Pod | undefined;
+
+  /** @param inOnePod all containers in the pod of the first */
+  constructor(name: string, inOnePod: boolean) {
+    this.name = name;
+    this.#inOnePod = inOnePod;
+  }
 
   async open(): Promise<void> {
     await openContainerd();
@@ -43,36 +56,48 @@ class Cri implements Engine {
   }
 
   async close(): Promise<void> {
+    if (this.#sharedPod) await this.#removePod(this.#sharedPod.id);
+    this.#sharedPod = undefined;
     this.#service?.close();
     this.#service = undefined;
     await closeContainerd();
   }
 
   async start({ label, script, profile, annotations }: StartOptions): Promise<Container> {
+    const pod = this.#sharedPod ?? (await this.#runPod(label, annotations ?? {}));
+    if (this.#inOnePod) this.#sharedPod = pod;
     const pins = makePins(label);
-    const sandbox = {
-      metadata: { name: label, uid: `uid-${label}`, namespace: 'default', attempt: 0 },
-      log_directory: `${workDir}/pod-logs`,
-      annotations: annotations ?? {},
-      linux: { security_context: { namespace_options: hostNetwork } },
-    };
-    const { pod_sandbox_id: pod } = await this.#call<{ pod_sandbox_id: string }>('RunPodSandbox', { config: sandbox });
-    note(pod);
-    const remove = async (): Promise<void> => {
-      await this.#call('StopPodSandbox', { pod_sandbox_id: pod });
-      await this.#call('RemovePodSandbox', { pod_sandbox_id: pod });
+    const remove = async (id: string): Promise<void> => {
+      await this.#call('RemoveContainer', { container_id: id });
+      if (!this.#inOnePod) await this.#removePod(pod.id);
       rmSync(pins, { recursive: true });
     };
+    const config = containerConfig(label, initCommand(script), profile, pins);
+    const request = { pod_sandbox_id: pod.id, config, sandbox_config: pod.config };
+    const { container_id: id } = await this.#call<{ container_id: string }>('CreateContainer', request);
     try {
-      const config = containerConfig(initCommand(script), profile, pins);
-      const request = { pod_sandbox_id: pod, config, sandbox_config: sandbox };
-      const { container_id: id } = await this.#call<{ container_id: string }>('CreateContainer', request);
       await this.#call('StartContainer', { container_id: id });
-      return { id: note(id), pins, remove, exec: (guest) => this.#exec(id, guest) };
+      return { id: note(id), pins, remove: () => remove(id), exec: (guest) => this.#exec(id, guest) };
     } catch (error) {
-      await remove();
+      await remove(id);
       throw error;
     }
+  }
+
+  async #runPod(label: string, annotations: Readonly<Record<string, string>>): Promise<Pod> {
+    const config = {
+      metadata: { name: label, uid: `uid-${label}`, namespace: 'default', attempt: 0 },
+      log_directory: `${workDir}/pod-logs`,
+      annotations,
+      linux: { security_context: { namespace_options: hostNetwork } },
+    };
+    const { pod_sandbox_id: id } = await this.#call<{ pod_sandbox_id: string }>('RunPodSandbox', { config });
+    return { id: note(id), config };
+  }
+
+  async #removePod(id: string): Promise<void> {
+    await this.#call('StopPodSandbox', { pod_sandbox_id: id });
+    await this.#call('RemovePodSandbox', { pod_sandbox_id: id });
   }
 
   async #exec(id: string, guest: readonly string[]): ReturnType<Container['exec']> {
@@ -94,17 +119,18 @@ class Cri implements Engine {
   }
 }
 
-function containerConfig(command: readonly string[], profile: string | undefined, pins: string): object {
+function containerConfig(name: string, command: readonly string[], profile: string | undefined, pins: string): object {
   const seccomp =
     profile === undefined ? { profile_type: 'RuntimeDefault' } : { profile_type: 'Localhost', localhost_ref: profile };
   return {
-    metadata: { name: 'guest', attempt: 0 },
+    metadata: { name, attempt: 0 },
     image: { image: imageName },
     command,
     mounts: [{ container_path: pinMount, host_path: pins, readonly: false }],
-    log_path: 'guest.log',
+    log_path: `${name}.log`,
     linux: { security_context: { capabilities, namespace_options: hostNetwork, seccomp } },
   };
 }
 
-export const cri: Engine = new Cri();
+export const cri: Engine = new Cri('containerd, as a kubelet asks it', false);
+export const criPod: Engine = new Cri('a pod of Kubernetes', true);
