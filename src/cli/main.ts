@@ -3,8 +3,8 @@ import { writeSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { type Kind, kinds } from '../model/ids.js';
 import { CliError } from './cli-error.js';
-import { useBlockingStreams } from './standard-streams.js';
 import type { ProfileFlags } from './profile.js';
+import { useBlockingStreams } from './standard-streams.js';
 
 const VERSION = '0.1.0';
 const EXIT_FAILED = 125;

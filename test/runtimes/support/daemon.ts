@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { bpfns, bpfnsPath, runDir, until } from '../../support/host.js';
+import { namespaceNames } from './bpftool.js';
 import { workDir } from './machine.js';
 
 /** The socket that profiles name. */
@@ -30,8 +31,9 @@ export class Daemon {
     });
   }
 
-  /** As systemd ends it. @returns when it has left */
+  /** Ends it once it has nothing to keep: what it is stopped with it leaves for the next. */
   async stop(): Promise<void> {
+    await until(() => namespaceNames().length === 0, 'a namespace is left');
     const gone = new Promise((resolve) => this.#process.on('exit', resolve));
     this.#process.kill('SIGTERM');
     await gone;
