@@ -64,6 +64,17 @@ function startAgent(): Promise<void> {
   return until(() => said.startsWith('ready'), 'the stand-in agent is not ready');
 }
 
+describe('--wait-killable', { skip: skipReason }, () => {
+  leavesNoContainersBehind();
+
+  test('is taken by crun 1.6 and later', async () => {
+    await startAgent();
+    const { answers } = await outcomes(crun, profile('killable', ['--wait-killable']));
+    agent.kill();
+    assert.ok(answers.some(({ error }) => error === 'EXDEV'));
+  });
+});
+
 for (const engine of [runc, crun]) {
   describe(`a written profile, applied by ${engine.name}`, { skip: skipReason }, () => {
     leavesNoContainersBehind();
@@ -135,6 +146,11 @@ for (const engine of [runc, crun]) {
         const [first] = seen.filter((line) => line.startsWith('state '));
         assert.match(first ?? '', /"metadata":"name=web"/);
         assert.match(first ?? '', new RegExp(`"id":"bpfns-${process.pid}-profile"`));
+      });
+
+      test('without an agent no container starts', async () => {
+        const path = profile('alone', ['--listener', `${workDir}/nobody.sock`]);
+        await assert.rejects(engine.start({ label: 'alone', script: 'true', profile: path }), /seccomp/);
       });
 
       test('an unconditional rule for bpf beside it would swallow the trap: why it is taken out', async () => {
