@@ -19,6 +19,7 @@ type Constructor = new (address: string, credentials: object) => RuntimeService;
 function connect(): RuntimeService {
   const definition = loadSync(`${root}test/runtimes/support/cri.proto`, {
     keepCase: true,
+    defaults: true,
     longs: Number,
     enums: String,
   });
