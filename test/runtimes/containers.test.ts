@@ -79,6 +79,15 @@ for (const engine of engines) {
           );
       });
 
+      test('32-bit calls of bpf(2) fail with ENOSYS, whatever the command', async () => {
+        const lines = (await sh(first, 'commands 36')).split('\n').filter((line) => /^(i386|x32) /.test(line));
+        assert.equal(lines.length, 2 * 37);
+        assert.deepEqual(
+          lines.filter((line) => !line.endsWith(' ENOSYS')),
+          [],
+        );
+      });
+
       test('the host sees both, by the ids of the containers', () => {
         const names = namespaceNames();
         assert.ok(names.includes(first.id) && names.includes(second.id), names.join(' '));
