@@ -23,3 +23,8 @@ export const trappedCommands = [
 ] as const;
 
 export type TrappedCommand = (typeof trappedCommands)[number];
+
+/** All others that the kernel of this build knows. */
+export const nativeCommands: readonly number[] = [...new Set<number>(Object.values(bpf_cmd))].filter(
+  (command) => !(trappedCommands as readonly number[]).includes(command),
+);

@@ -3,6 +3,7 @@ import { writeSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { type Kind, kinds } from '../model/ids.js';
 import { CliError } from './cli-error.js';
+import type { ProfileFlags } from './profile.js';
 
 const VERSION = '0.1.0';
 
@@ -76,6 +77,8 @@ export function program(): Command {
       await requireHost('who');
       out((await import('./list.js')).who(kind, id, json));
     });
+
+  addProfile(main);
 
   main
     .command('doctor')
@@ -234,6 +237,24 @@ function addNamespaces(main: Command): void {
     .action(async ({ json, tree }: { json: boolean; tree: boolean }) => {
       await requireHost('ls');
       out((await import('./namespaces.js')).list(json, tree));
+    });
+}
+
+function addProfile(main: Command): void {
+  const runDirectory = process.env.BPFNS_RUN_DIR ?? '/run/bpfns';
+  main
+    .command('profile')
+    .description('write a seccomp profile that makes a container engine hand its containers to bpfns')
+    .option('--base <file>', "the profile to start from (default: the engines', or a small built-in one)")
+    .option('--listener <path>', "the daemon's socket", `${runDirectory}/seccomp.sock`)
+    .option('--metadata <text>', 'what the daemon is told: name=, parent=, pins=own|any, share=pod; commas between', '')
+    .option('--cap-add <list>', "the container's capabilities that the base has rules for", 'bpf,perfmon,net_admin')
+    .option('--nesting', 'also trap clone3: programs in the container can make namespaces', false)
+    .option('--wait-killable', 'only fatal signals interrupt a trapped call (runc 1.5 or crun 1.6, Linux 5.19)', false)
+    .option('-o, --output <file>', 'where to write it (default: to the standard output)')
+    .action(async (flags: ProfileFlags) => {
+      const text = (await import('./profile.js')).profile(flags, warn);
+      if (text !== '') out(text);
     });
 }
 

@@ -1,0 +1,198 @@
+/**
+ * The Kubernetes manifests: checked against the fields of the published API (v1, apps/v1) that they
+ * use, and for what bpfns relies on. A field that is misspelt or misplaced is one that is not listed.
+ */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { describe, test } from 'node:test';
+import { parseAllDocuments } from 'yaml';
+import { root } from './support/host.js';
+
+type Json = Readonly<Record<string, unknown>>;
+/** A type of the API: a scalar, a map of strings, a list of a type, or an object with these fields. */
+type Shape = 'string' | 'number' | 'boolean' | 'strings' | readonly [Shape] | { readonly [field: string]: Shape };
+
+const meta: Shape = { name: 'string', namespace: 'string', labels: 'strings', annotations: 'strings' };
+const probe: Shape = { exec: { command: ['string'] }, periodSeconds: 'number', failureThreshold: 'number' };
+const container: Shape = {
+  name: 'string',
+  image: 'string',
+  command: ['string'],
+  args: ['string'],
+  securityContext: {
+    privileged: 'boolean',
+    allowPrivilegeEscalation: 'boolean',
+    capabilities: { add: ['string'], drop: ['string'] },
+    seccompProfile: { type: 'string', localhostProfile: 'string' },
+  },
+  readinessProbe: probe,
+  livenessProbe: probe,
+  resources: { requests: 'strings', limits: 'strings' },
+  volumeMounts: [{ name: 'string', mountPath: 'string', readOnly: 'boolean', mountPropagation: 'string' }],
+};
+const podSpec: Shape = {
+  hostPID: 'boolean',
+  hostNetwork: 'boolean',
+  priorityClassName: 'string',
+  automountServiceAccountToken: 'boolean',
+  nodeSelector: 'strings',
+  tolerations: [{ operator: 'string', key: 'string', effect: 'string' }],
+  initContainers: [container],
+  containers: [container],
+  volumes: [{ name: 'string', hostPath: { path: 'string', type: 'string' } }],
+};
+const kinds: Readonly<Record<string, Shape>> = {
+  'v1 Namespace': { apiVersion: 'string', kind: 'string', metadata: meta },
+  'v1 Pod': { apiVersion: 'string', kind: 'string', metadata: meta, spec: podSpec },
+  'apps/v1 DaemonSet': {
+    apiVersion: 'string',
+    kind: 'string',
+    metadata: meta,
+    spec: {
+      selector: { matchLabels: 'strings' },
+      updateStrategy: { type: 'string', rollingUpdate: { maxUnavailable: 'number' } },
+      template: { metadata: meta, spec: podSpec },
+    },
+  },
+};
+/** Values that the API takes, by the last words of a path. */
+const oneOf: ReadonlyArray<[path: RegExp, values: readonly string[]]> = [
+  [/seccompProfile\.type$/, ['Localhost', 'RuntimeDefault', 'Unconfined']],
+  [/mountPropagation$/, ['None', 'HostToContainer', 'Bidirectional']],
+  [/hostPath\.type$/, ['', 'DirectoryOrCreate', 'Directory', 'FileOrCreate', 'File', 'Socket']],
+  [/updateStrategy\.type$/, ['RollingUpdate', 'OnDelete']],
+  [/operator$/, ['Exists', 'Equal']],
+];
+
+/** What is wrong with a value, a line each. */
+function problems(value: unknown, shape: Shape, path: string): string[] {
+  if (shape === 'strings')
+    return isObject(value)
+      ? Object.entries(value).flatMap(([k, v]) => problems(v, 'string', `${path}.${k}`))
+      : [`${path}: no map`];
+  if (typeof shape === 'string') {
+    const allowed = oneOf.find(([pattern]) => pattern.test(path))?.[1];
+    if (typeof value !== shape) return [`${path}: no ${shape}`];
+    return allowed && !allowed.includes(String(value)) ? [`${path}: not ${String(value)}`] : [];
+  }
+  if (isList(shape))
+    return Array.isArray(value)
+      ? value.flatMap((each, i) => problems(each, shape[0], `${path}[${i}]`))
+      : [`${path}: no list`];
+  if (!isObject(value)) return [`${path}: no object`];
+  return Object.entries(value).flatMap(([key, each]) => {
+    const field = shape[key];
+    return field === undefined ? [`${path}.${key}: no such field`] : problems(each, field, `${path}.${key}`);
+  });
+}
+
+function isList(shape: Exclude<Shape, string>): shape is readonly [Shape] {
+  return Array.isArray(shape);
+}
+
+function isObject(value: unknown): value is Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** The documents of a manifest. */
+function manifest(name: string): Json[] {
+  const text = readFileSync(`${root}packaging/kubernetes/${name}`, 'utf8');
+  return parseAllDocuments(text).map((document) => {
+    assert.deepEqual([...document.errors, ...document.warnings], []);
+    return document.toJS() as Json;
+  });
+}
+
+/** The value at a path: `spec.containers.0.name`. */
+function at(value: unknown, path: string): unknown {
+  return path.split('.').reduce<unknown>((each, key) => (each as Json | undefined)?.[key], value);
+}
+
+const kindOf = (document: Json): string => `${String(document.apiVersion)} ${String(document.kind)}`;
+
+for (const name of ['daemonset.yaml', 'pod.yaml']) {
+  describe(name, () => {
+    for (const document of manifest(name)) {
+      test(`${kindOf(document)} has only fields of the API, with values of their types`, () => {
+        const shape = kinds[kindOf(document)];
+        assert.ok(shape);
+        assert.deepEqual(problems(document, shape, ''), []);
+      });
+    }
+  });
+}
+
+describe('the check itself', () => {
+  const cases: ReadonlyArray<[what: string, pod: object, found: string]> = [
+    ['a misspelt field', { spec: { hostPid: true } }, '.spec.hostPid: no such field'],
+    ['a field in the wrong place', { seccompProfile: {} }, '.seccompProfile: no such field'],
+    ['a string for a boolean', { spec: { hostPID: 'yes' } }, '.spec.hostPID: no boolean'],
+    ['an object for a list', { spec: { volumes: {} } }, '.spec.volumes: no list'],
+    [
+      'a value that the API does not know',
+      { spec: { tolerations: [{ operator: 'Any' }] } },
+      '.spec.tolerations[0].operator: not Any',
+    ],
+  ];
+  for (const [what, pod, found] of cases) {
+    test(`finds ${what}`, () => {
+      assert.deepEqual(problems(pod, kinds['v1 Pod'] ?? {}, ''), [found]);
+    });
+  }
+});
+
+describe('the DaemonSet', () => {
+  const set = manifest('daemonset.yaml').find(({ kind }) => kind === 'DaemonSet');
+  const spec = at(set, 'spec.template.spec');
+  const mounts = (where: string): Json[] => at(spec, `${where}.volumeMounts`) as Json[];
+  const hostPath = (volume: unknown): unknown =>
+    at(
+      (at(spec, 'volumes') as Json[]).find(({ name }) => name === volume),
+      'hostPath.path',
+    );
+  const pathIn = (where: string, host: string): unknown =>
+    mounts(where).find(({ name }) => hostPath(name) === host)?.mountPath;
+
+  test('selects its own pods', () => {
+    assert.deepEqual(at(set, 'spec.selector.matchLabels'), at(set, 'spec.template.metadata.labels'));
+  });
+
+  test('every mount has a volume', () => {
+    for (const { name } of [...mounts('containers.0'), ...mounts('initContainers.0')]) assert.ok(hostPath(name));
+  });
+
+  test("sees the node's processes", () => {
+    assert.equal(at(spec, 'hostPID'), true);
+  });
+
+  test('serves the socket that the profile names, at the same path on the node', () => {
+    const [, , , listener] = at(spec, 'initContainers.0.command') as string[];
+    assert.equal(listener, '/run/bpfns/seccomp.sock');
+    assert.equal(pathIn('containers.0', '/run/bpfns'), '/run/bpfns');
+  });
+
+  test("writes the profile where the sample pod's kubelet finds it", () => {
+    const command = at(spec, 'initContainers.0.command') as string[];
+    const directory = pathIn('initContainers.0', '/var/lib/kubelet/seccomp');
+    const wanted = at(manifest('pod.yaml')[0], 'spec.containers.0.securityContext.seccompProfile.localhostProfile');
+    assert.equal(command.at(-1), `${String(directory)}/${String(wanted)}`);
+  });
+
+  test('lets the node see the bpffs that the daemon mounts', () => {
+    const mount = mounts('containers.0').find(({ name }) => hostPath(name) === '/run/bpfns');
+    assert.equal(mount?.mountPropagation, 'Bidirectional');
+    assert.equal(at(spec, 'containers.0.securityContext.privileged'), true, 'which only a privileged container may');
+  });
+});
+
+describe('the sample pod', () => {
+  const context = at(manifest('pod.yaml')[0], 'spec.containers.0.securityContext');
+
+  test('has the capabilities for BPF and no others', () => {
+    assert.deepEqual(at(context, 'capabilities'), { drop: ['ALL'], add: ['BPF', 'PERFMON', 'NET_ADMIN'] });
+  });
+
+  test('is not privileged: that would have no filter', () => {
+    assert.equal(at(context, 'privileged'), false);
+  });
+});

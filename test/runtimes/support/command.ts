@@ -1,0 +1,30 @@
+/** Runs an engine's command without stopping this process, in which a socket may have to be served. */
+import { spawn } from 'node:child_process';
+import type { Outcome } from '../../support/host.js';
+
+/** @param options.detached the command leaves something running: nothing is read from it */
+export function command(
+  words: readonly string[],
+  options: { detached?: boolean; timeoutSeconds?: number; cwd?: string } = {},
+): Promise<Outcome> {
+  const limit = String(options.timeoutSeconds ?? 30);
+  const child = spawn('timeout', ['-k', '1', limit, ...words], {
+    stdio: ['ignore', options.detached ? 'ignore' : 'pipe', options.detached ? 'ignore' : 'pipe'],
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+  });
+  let stdout = '';
+  let stderr = '';
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (status) => resolve({ status: status ?? 137, stdout, stderr }));
+  });
+}
+
+/** The same, for what has to succeed. @throws Error with what it printed */
+export async function mustRun(words: readonly string[], options: Parameters<typeof command>[1] = {}): Promise<string> {
+  const { status, stdout, stderr } = await command(words, options);
+  if (status !== 0) throw new Error(`${words.join(' ')}: exit status ${status}\n${stdout}${stderr}`);
+  return stdout;
+}

@@ -1,0 +1,49 @@
+/** `bpfns daemon` for the time of a test. */
+
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { bpfns, bpfnsPath, runDir, until } from '../../support/host.js';
+import { namespaceNames } from './bpftool.js';
+import { workDir } from './machine.js';
+
+/** The socket that profiles name. */
+export const listenerPath = `${runDir}/seccomp.sock`;
+
+export class Daemon {
+  readonly #process: ChildProcess;
+  #said = '';
+
+  constructor() {
+    this.#process = spawn(bpfnsPath, ['daemon'], { stdio: ['ignore', 'ignore', 'pipe'] });
+    this.#process.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.#said += text;
+    });
+  }
+
+  /** What it has written to the standard error so far. */
+  get log(): string {
+    return this.#said;
+  }
+
+  async ready(): Promise<void> {
+    await until(() => this.#said.includes('bpfns: ready'), 'the daemon is not ready').catch((error: unknown) => {
+      throw new Error(`${error instanceof Error ? error.message : ''}: ${this.#said}`);
+    });
+  }
+
+  /** Ends it once it has nothing to keep: what it is stopped with it leaves for the next. */
+  async stop(): Promise<void> {
+    await until(() => namespaceNames().length === 0, 'a namespace is left');
+    const gone = new Promise((resolve) => this.#process.on('exit', resolve));
+    this.#process.kill('SIGTERM');
+    await gone;
+  }
+}
+
+/** Writes a profile for the daemon. @returns its path */
+export function writeProfile(name: string, args: readonly string[] = []): string {
+  const path = `${workDir}/${name}.json`;
+  const { status, stderr } = bpfns(['profile', '--listener', listenerPath, '--output', path, ...args]);
+  assert.equal(status, 0, stderr);
+  return path;
+}

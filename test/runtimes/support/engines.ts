@@ -1,0 +1,8 @@
+/** All engines that can be shown here. */
+import { crun, crunByAnnotation, runc } from './bundle.js';
+import { ctrClient } from './containerd.js';
+import { cri } from './cri.js';
+import type { Engine } from './engine.js';
+import { podmanAlone, podmanPod } from './podman.js';
+
+export const engines: readonly Engine[] = [runc, crun, crunByAnnotation, podmanAlone, podmanPod, ctrClient, cri];

@@ -1,0 +1,72 @@
+/** podman, with storage of its own. */
+import { rmSync } from 'node:fs';
+import { command, mustRun } from './command.js';
+import { type Container, type Engine, initCommand, type StartOptions } from './engine.js';
+import { imageTar, makePins, note, workDir } from './machine.js';
+import { imageName, pinMount } from './root-file-system.js';
+
+const podman = [
+  'podman',
+  ...['--root', `${workDir}/podman/storage`, '--runroot', `${workDir}/podman/run`, '--tmpdir', `${workDir}/podman/tmp`],
+  ...['--storage-driver', 'vfs', '--runtime', 'runc', '--cgroup-manager', 'cgroupfs', '--events-backend', 'none'],
+];
+/** No more than this process has: raising them takes CAP_SYS_RESOURCE. */
+const limits = ['--ulimit', 'nofile=1024:1024', '--ulimit', 'nproc=1024:1024'];
+const capabilities = ['--cap-drop=all', '--cap-add=bpf,perfmon,net_admin'];
+
+class Podman implements Engine {
+  readonly name: string;
+  readonly #inPod: boolean;
+  #pod: string | undefined;
+
+  constructor(name: string, inPod: boolean) {
+    this.name = name;
+    this.#inPod = inPod;
+  }
+
+  async open(): Promise<void> {
+    await mustRun([...podman, 'load', '--quiet', '--input', imageTar]);
+    if (this.#inPod) {
+      const words = [...podman, 'pod', 'create', '--infra=false', '--share=', `bpfns-pod-${process.pid}`];
+      this.#pod = (await mustRun(words)).trim();
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#pod !== undefined) await mustRun([...podman, 'pod', 'rm', '--force', '--time', '0', this.#pod]);
+    this.#pod = undefined;
+    await mustRun([...podman, 'rmi', '--all', '--force']);
+  }
+
+  async start({ label, script, profile, annotations }: StartOptions): Promise<Container> {
+    const pins = makePins(label);
+    const options = [
+      ...(profile === undefined ? [] : ['--security-opt', `seccomp=${profile}`]),
+      ...Object.entries(annotations ?? {}).flatMap(([key, value]) => ['--annotation', `${key}=${value}`]),
+      ...(this.#pod === undefined ? [] : ['--pod', this.#pod]),
+      ...['--network', 'host', '--volume', `${pins}:${pinMount}`],
+    ];
+    const words = [...podman, 'run', '--detach', ...limits, ...capabilities, ...options, imageName];
+    const { status, stdout, stderr } = await command([...words, ...initCommand(script)]);
+    if (status !== 0) {
+      rmSync(pins, { recursive: true });
+      throw new Error(`podman run: exit status ${status}\n${stderr}`);
+    }
+    return container(note(stdout.trim()), pins);
+  }
+}
+
+function container(id: string, pins: string): Container {
+  return {
+    id,
+    pins,
+    exec: (guest) => command([...podman, 'exec', id, ...guest]),
+    async remove() {
+      await mustRun([...podman, 'rm', '--force', '--time', '0', id]);
+      rmSync(pins, { recursive: true });
+    },
+  };
+}
+
+export const podmanAlone: Engine = new Podman('podman', false);
+export const podmanPod: Engine = new Podman('podman pod', true);
