@@ -101,6 +101,7 @@ export class Agent {
    */
   stop(): void {
     clearInterval(this.#timer);
+    this.#context.keeper.collect(false);
     this.#control.close();
     this.#containers.close();
     this.#context.paths.close();

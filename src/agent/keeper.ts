@@ -65,9 +65,12 @@ export class Keeper {
     this.collect();
   }
 
-  /** Removes every namespace with no task, no child, no live object, that is not kept by name. */
-  collect(): void {
-    const candidates = this.#mirror.model.all().filter((namespace) => !this.#isHeld(namespace));
+  /**
+   * Removes every namespace with no task, no child, no live object, that is not kept by name.
+   * @param trustsFilters whether a filter in use says that there are tasks; its end may not have been noticed yet
+   */
+  collect(trustsFilters = true): void {
+    const candidates = this.#mirror.model.all().filter((namespace) => !this.#isHeld(namespace, trustsFilters));
     if (candidates.length === 0) return;
     // The look takes a while: a task that forks and ends meanwhile may be missed with its child.
     const startedBefore = new Map(candidates.map((namespace) => [namespace, this.#mirror.tasksStarted(namespace)]));
@@ -88,8 +91,8 @@ export class Keeper {
     this.collect();
   }
 
-  #isHeld(namespace: Namespace): boolean {
-    return namespace.id === INIT || namespace.keep || this.#filters.has(namespace);
+  #isHeld(namespace: Namespace, trustsFilters: boolean): boolean {
+    return namespace.id === INIT || namespace.keep || (trustsFilters && this.#filters.has(namespace));
   }
 
   #ownsLiveObject(namespace: Namespace): boolean {

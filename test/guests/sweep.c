@@ -1,6 +1,6 @@
 /*
- * sweep HIGHEST: tries every id from 0 to HIGHEST of all four kinds, by
- * GET_FD_BY_ID and by GET_NEXT_ID from there, and prints what it found, once each:
+ * sweep ALL MAPS PROGS LINKS BTFS: tries every id from 0 to ALL of all four kinds, and of each
+ * kind those from the first to the last number of its argument "FROM-TO", by GET_FD_BY_ID and by GET_NEXT_ID from there, and prints what it found, once each:
  * "fd map 1" and "next map 1". BTF of the kernel, which all may see, is left out. Errors
  * other than ENOENT are printed too.
  */
@@ -68,17 +68,24 @@ static void try_next(const struct kind *kind, uint32_t start, uint32_t *last)
 		close(fd);
 }
 
+static void try_range(const struct kind *kind, uint32_t from, uint32_t to, uint32_t *last)
+{
+	for (uint32_t id = from; id <= to; id++) {
+		try_fd(kind, id);
+		try_next(kind, id, last);
+	}
+}
+
 int main(int argc, char **argv)
 {
-	uint32_t highest = argc > 1 ? atoi(argv[1]) : 0;
+	uint32_t all = argc > 5 ? atoi(argv[1]) : 0;
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		uint32_t last = 0;
+		uint32_t last = 0, from = 0, to = 0;
 
-		for (uint32_t id = 0; id <= highest; id++) {
-			try_fd(&kinds[i], id);
-			try_next(&kinds[i], id, &last);
-		}
+		try_range(&kinds[i], 0, all, &last);
+		if (argc > 5 && sscanf(argv[2 + i], "%u-%u", &from, &to) == 2)
+			try_range(&kinds[i], from > all ? from : all + 1, to, &last);
 	}
 	return 0;
 }

@@ -129,7 +129,7 @@ describe('500 namespaces one after the other', { skip: skipReason }, () => {
     const middle = residentKb();
     runs(225);
     await until(() => sizes()['namespaces in the recorder'] === 1, 'namespaces have not ended');
-    assert.deepEqual(sizes(), before);
+    for (const [what, size] of Object.entries(sizes())) assert.ok(size <= (before[what] ?? 0), `${what}: ${size}`);
     const grown = residentKb() - middle;
     assert.ok(grown < 8192, `resident memory grew by ${grown} KiB in the second half`);
     await end(keeper);

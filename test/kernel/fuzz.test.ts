@@ -12,7 +12,6 @@ const MEMORY_CAP_MIB = 384;
 const EPERM = 1;
 const ENOENT = 2;
 const EFAULT = 14;
-const ELOOP = 40;
 
 interface Difference {
   /** Its heading in docs/limitations.md. */
@@ -35,12 +34,6 @@ const differences: readonly Difference[] = [
     call: /^TASK_FD_QUERY .*\{0\}=/,
     natively: () => true,
     inside: (errno) => errno === ENOENT,
-  },
-  {
-    title: 'Pins behind magic links of /proc',
-    call: /^OBJ_GET .*path7/, // /proc/self/root/etc
-    natively: () => true,
-    inside: (errno) => errno === ELOOP,
   },
 ];
 
