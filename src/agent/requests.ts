@@ -1,15 +1,16 @@
 /** What the commands ask of the agent, one function a request. All throw SyscallError. */
-import {
-  type CreateRequest,
-  type JoinRequest,
-  type NamespaceReference,
-  type NamespaceReply,
-  nameProblem,
-  type PinsPolicy,
-  type Request,
-  type RunRequest,
+
+import type {
+  CreateRequest,
+  JoinRequest,
+  NamespaceReference,
+  NamespaceReply,
+  PinsPolicy,
+  Request,
+  RunRequest,
 } from '../control/protocol.js';
 import { INIT } from '../model/ids.js';
+import { nameProblem } from '../model/names.js';
 import type { Namespace } from '../model/namespaces.js';
 import { check, E, SyscallError } from '../sys/errno.js';
 import { close } from '../sys/libc.js';

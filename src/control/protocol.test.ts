@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { formatRequest, nameProblem, PROTOCOL_VERSION, parseRequest, type Request } from './protocol.js';
+import { formatRequest, PROTOCOL_VERSION, parseRequest, type Request } from './protocol.js';
 
 const good = { op: 'run', version: PROTOCOL_VERSION, parent: 'init', name: 'web', pins: 'own', listener: 5 };
 
@@ -61,39 +61,5 @@ describe('parsing a request', () => {
       fc.nat(9000).map((depth) => `{"version":1,"op":${'['.repeat(depth)}${']'.repeat(depth)}}`),
     );
     fc.assert(fc.property(line, (text) => typeof parseRequest(text) === 'string'));
-  });
-});
-
-describe('the name of a namespace', () => {
-  for (const name of ['web', 'a', 'web-1.example_com:8080@x', '_x', '1a', 'x'.repeat(127), 'selfish', 'pid']) {
-    test(`may be '${name}'`, () => assert.equal(nameProblem(name), undefined));
-  }
-  for (const name of [
-    '',
-    '7',
-    '0012',
-    'self',
-    'init',
-    'pid:1',
-    '-x',
-    '.x',
-    'a b',
-    'a/b',
-    'a\n',
-    'ä',
-    'x'.repeat(128),
-  ]) {
-    test(`may not be ${JSON.stringify(name)}`, () => assert.ok(nameProblem(name)));
-  }
-
-  test('fits the 127 bytes of a record, cannot be taken for an option or an id, and prints as itself', () => {
-    fc.assert(
-      fc.property(fc.string({ unit: 'binary', maxLength: 80 }), (name) => {
-        if (nameProblem(name) !== undefined) return;
-        assert.ok(Buffer.byteLength(name) <= 127);
-        assert.match(name, /^[!-~]+$/);
-        assert.doesNotMatch(name, /^-|^\d+$/);
-      }),
-    );
   });
 });

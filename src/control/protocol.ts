@@ -132,12 +132,3 @@ export function parseRequest(line: string): Request | string {
 function shown(value: unknown): string {
   return typeof value === 'string' || typeof value === 'number' ? String(value).slice(0, 40) : typeof value;
 }
-
-/** Why a namespace may not be called that, or undefined: names appear in listings and on command lines. */
-export function nameProblem(name: string): string | undefined {
-  if (name.length > 127) return 'it is longer than 127 characters';
-  if (!/^[A-Za-z0-9_][A-Za-z0-9_.:@-]*$/.test(name))
-    return 'only letters, digits, _ and (not first) . : @ - may appear';
-  if (/^\d+$/.test(name) || /^(self|init|pid:.*)$/.test(name)) return 'it would read as an id, self, init or pid:N';
-  return undefined;
-}

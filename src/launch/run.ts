@@ -1,14 +1,10 @@
 /** `bpfns run` and `bpfns exec`: this process becomes CMD, in a namespace. */
+
 import { readFileSync } from 'node:fs';
 import { trappedCommands } from '../agent/trapped.js';
 import { AgentClient } from '../control/client.js';
-import {
-  type JoinRequest,
-  type NamespaceReply,
-  nameProblem,
-  type PinsPolicy,
-  type RunRequest,
-} from '../control/protocol.js';
+import type { JoinRequest, NamespaceReply, PinsPolicy, RunRequest } from '../control/protocol.js';
+import { nameProblem } from '../model/names.js';
 import { check, E, errnoName, SyscallError } from '../sys/errno.js';
 import { close, cStrings, execvpe } from '../sys/libc.js';
 import { buildFilter, installFilter } from '../sys/seccomp.js';

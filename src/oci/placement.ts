@@ -1,5 +1,5 @@
 /** Which namespace a container goes into: decided by its id, the profile's metadata and its annotations. */
-import { nameProblem } from '../control/protocol.js';
+import { nameProblem } from '../model/names.js';
 import type { ContainerState } from './state.js';
 
 export interface Placement {

@@ -3,8 +3,9 @@
  * the bpf(2) command of our own that a nested `bpfns run` uses. Each makes a child of the
  * caller's namespace; none leads anywhere else.
  */
-import { nameProblem } from '../../control/protocol.js';
+
 import { INIT } from '../../model/ids.js';
+import { nameProblem } from '../../model/names.js';
 import type { Namespace } from '../../model/namespaces.js';
 import { BPFNS_NAME_LEN } from '../../sys/contract.gen.js';
 import { E } from '../../sys/errno.js';
