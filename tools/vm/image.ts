@@ -22,7 +22,17 @@ const packages = [
 ].flatMap((line) => line.split(' '));
 
 /** What of the project runs in the guest, at /bpfns. */
-const project = ['package.json', 'bin', 'bpf', 'docs', 'build/lib', 'build/js', 'build/bpf', 'build/guests'];
+const project = [
+  'package.json',
+  'bin',
+  'bpf',
+  'docs',
+  'build/lib',
+  'build/js',
+  'build/bpf',
+  'build/guests',
+  'src/sys/contract.gen.ts',
+];
 const nodeModules = ['commander', 'koffi', '@koromix', 'fast-check', 'pure-rand'];
 
 const base = 'build/vm/base';
