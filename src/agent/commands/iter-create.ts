@@ -133,7 +133,8 @@ function holders(call: Call, context: Context, { kind, size, fields }: PidIterat
   for (const holder of context.holders.read()) {
     const id = holder.kind === kind ? context.mirror.model.idIn(call.namespace, kind, hostId(holder.host)) : 0;
     if (id === 0) continue;
-    const pid = guestPid(call.tid, holder.pid);
+    // This very call holds a copy of the caller's link.
+    const pid = holder.pid === process.pid ? 0 : guestPid(call.tid, holder.pid);
     if (pid === 0) continue;
     const record = Buffer.alloc(size);
     put32(record, fields.get('id'), id);
