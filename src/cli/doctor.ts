@@ -1,3 +1,101 @@
-export async function doctor(_json: boolean): Promise<{ text: string; isReady: boolean }> {
-  return { text: 'todo', isReady: true };
+/** `bpfns doctor`: what this machine allows, what is missing and what that costs. */
+import { arch, release } from 'node:os';
+import { AgentClient } from '../control/client.js';
+import type { StatusReply } from '../control/protocol.js';
+import { type Answer, type Feature, features } from '../kernel/features.js';
+import { measureTracepointCost } from '../kernel/tracepoint-cost.js';
+import { backendsToTry } from '../recorder/recorder.js';
+import { installedEngines } from './engines.js';
+import { json, table } from './output.js';
+
+export interface Diagnosis {
+  readonly text: string;
+  /** Whether `run` would work. */
+  readonly isReady: boolean;
+}
+
+interface Examined extends Answer {
+  readonly feature: Feature;
+}
+
+/** Tries everything that bpfns uses. Leaves nothing behind. */
+export async function doctor(asJson: boolean): Promise<Diagnosis> {
+  const isRoot = process.geteuid?.() === 0;
+  const examined = isRoot ? features.map((feature) => ({ feature, ...feature.probe() })) : [];
+  const missing = examined.filter(({ feature, answer }) => feature.required && answer !== 'yes');
+  const isReady = isRoot && missing.length === 0;
+  const recorder = isReady ? chooseRecorder(examined) : null;
+  const agent = isRoot ? await agentStatus() : null;
+  const engines = installedEngines();
+  if (asJson) {
+    const kernel = { release: release(), arch: arch() };
+    const found = examined.map(({ feature: { name, since, usedFor, without, required }, answer, detail }) => {
+      return { name, since, usedFor, without, required, answer, detail };
+    });
+    return { isReady, text: json({ ready: isReady, kernel, recorder, agent, features: found, engines }) };
+  }
+  const lines = [
+    `Linux ${release()}, ${arch()}, Node ${process.version}`,
+    '',
+    ...(isRoot ? [featureTable(examined), ''] : []),
+    ...(recorder ? [`recorder: ${recorder.backend} hooks; ${recorder.cost}`] : []),
+    `agent: ${agent ? `running, pid ${agent.pid}, ${agent.namespaces - 1} namespaces` : 'not running; it starts on demand'}`,
+    ...(agent && agent.lostObjects + agent.lostTasks > 0
+      ? [`agent: ${agent.lostObjects} objects and ${agent.lostTasks} tasks could not be recorded: they count as init's`]
+      : []),
+    ...engines.map(({ name, version, advice }) => `${name} ${version}: ${advice.join('; ')}`),
+    '',
+    ...verdict(isRoot, missing),
+  ];
+  return { isReady, text: lines.join('\n') };
+}
+
+function featureTable(examined: readonly Examined[]): string {
+  return table(
+    [
+      { title: 'HERE', value: ({ answer }) => answer },
+      { title: 'SINCE', align: 'right', value: ({ feature }) => feature.since },
+      { title: 'FEATURE', value: ({ feature }) => feature.name },
+      {
+        title: 'NOTE',
+        value: ({ feature, answer, detail }) =>
+          answer === 'yes'
+            ? `for ${feature.usedFor}`
+            : [detail, feature.without].filter((text) => text !== '').join('; '),
+      },
+    ],
+    examined,
+  );
+}
+
+/** What the agent will do, in the order it tries. */
+function chooseRecorder(examined: readonly Examined[]): { backend: string; cost: string } {
+  const hasFunctionHooks = examined.some(({ feature, answer }) => feature.name === FUNCTION_HOOKS && answer === 'yes');
+  const backend = backendsToTry().find((each) => each === 'tracepoint' || hasFunctionHooks) ?? 'tracepoint';
+  if (backend === 'function') return { backend, cost: 'only bpf() calls pay for it' };
+  const cost = measureTracepointCost();
+  const measured = cost === undefined ? '' : `, measured now: ${cost} ns`;
+  return { backend, cost: `every system call of the machine pays while there is a namespace${measured}` };
+}
+
+const FUNCTION_HOOKS = 'function hooks (fentry, fexit)';
+
+async function agentStatus(): Promise<StatusReply | null> {
+  const client = await AgentClient.connect();
+  try {
+    return (await client?.ask<StatusReply>({ op: 'status' })) ?? null;
+  } finally {
+    client?.close();
+  }
+}
+
+function verdict(isRoot: boolean, missing: readonly Examined[]): string[] {
+  if (!isRoot) return ['Run it as root: most of this cannot be tried otherwise.'];
+  if (missing.length === 0) return ["'bpfns run' works here."];
+  return [
+    "'bpfns run' would not work here:",
+    ...missing.map(
+      ({ feature, detail }) => `  ${feature.name}, in Linux since ${feature.since}: ${detail || 'missing'}`,
+    ),
+  ];
 }

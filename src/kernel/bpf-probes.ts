@@ -6,6 +6,7 @@ import { bpf_map_type, bpf_prog_type } from '../sys/kernel.gen.js';
 import { BpfObject, hasHelper, hasMapType, hasProgramType } from '../sys/libbpf.js';
 import { bpfObjectPath } from '../sys/object-path.js';
 import { CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN, effectiveCapabilities } from '../sys/task.js';
+import { openSyscallTracepoint } from '../sys/tracepoint.js';
 import { type Answer, fromVerdict, no, refused, unknown, yes } from './answer.js';
 
 const SYSCALL_FUNCTION = '__x64_sys_bpf';
@@ -58,9 +59,6 @@ export function probeFunctionHooks(): Answer {
 }
 
 export function probeSyscallTracepoint(): Answer {
-  if (!['/sys/kernel/tracing', '/sys/kernel/debug/tracing'].some((path) => existsSync(`${path}/events`))) {
-    return unknown('tracefs is not mounted'); // the recorder mounts one for itself
-  }
   return tryHook('syscall_tracepoint');
 }
 
@@ -78,7 +76,9 @@ function tryHook(name: (typeof hooks)[number], target?: string): Answer {
       for (const other of hooks) if (other !== name) object.skip(other);
       if (target) object.target(name, target);
       object.load();
-      object.attach(name).close();
+      const isSyscall = name === 'syscall_tracepoint';
+      // As the recorder does it, which works without tracefs being mounted.
+      (isSyscall ? object.attachPerfEvent(name, openSyscallTracepoint('sys_exit_bpf')) : object.attach(name)).close();
       return yes;
     } catch (error) {
       if (!(error instanceof SyscallError)) throw error;

@@ -9,8 +9,8 @@ import { check } from '../sys/errno.js';
 import { type Attached, BpfObject } from '../sys/libbpf.js';
 import { close, mount, umount2 } from '../sys/libc.js';
 import { bpfObjectPath } from '../sys/object-path.js';
+import { openSyscallTracepoint } from '../sys/tracepoint.js';
 import { paths } from './paths.js';
-import { openSyscallTracepoint } from './tracepoint.js';
 
 /** How creations are noticed; see docs/decisions/0002-recorder-backends.md. */
 export type Backend = 'function' | 'tracepoint';

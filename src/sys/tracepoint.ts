@@ -1,9 +1,8 @@
 /** Opens a syscall tracepoint as a perf event. */
-import { mkdirSync, readFileSync, rmdirSync } from 'node:fs';
-import { check } from '../sys/errno.js';
-import { perf_event_attr } from '../sys/kernel.gen.js';
-import { mount, SYS, syscallPerfEventOpen, umount2 } from '../sys/libc.js';
-import { runDir } from './paths.js';
+import { mkdtempSync, readFileSync, rmdirSync } from 'node:fs';
+import { check } from './errno.js';
+import { perf_event_attr } from './kernel.gen.js';
+import { mount, SYS, syscallPerfEventOpen, umount2 } from './libc.js';
 
 const PERF_TYPE_TRACEPOINT = 2;
 const PERF_FLAG_FD_CLOEXEC = 8;
@@ -30,8 +29,7 @@ function tracepointId(name: string): number {
     }
   }
   // tracefs is not mounted: look into one of our own for a moment.
-  const own = `${runDir}/tracefs`;
-  mkdirSync(own, { recursive: true });
+  const own = mkdtempSync('/run/bpfns-tracefs-');
   check(mount('bpfns', own, 'tracefs', 0, null), 'mount', `cannot mount tracefs at '${own}'`);
   try {
     return Number(readFileSync(`${own}/${file}`, 'latin1'));
