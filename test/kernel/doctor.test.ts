@@ -1,0 +1,37 @@
+/** `bpfns doctor`. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { bpfns, bpfnsPath, inNamespace, leavesNothingBehind, run, skipReason } from '../support/host.js';
+
+interface Report {
+  ready: boolean;
+  recorder: { backend: string; cost: string } | null;
+  features: Array<{ name: string; required: boolean; answer: string }>;
+}
+
+describe('doctor', { skip: skipReason }, () => {
+  leavesNothingBehind();
+
+  test('succeeds where run works, and names the recorder that run then uses', () => {
+    assert.equal(inNamespace('true').status, 0);
+    const { status, stdout } = bpfns(['doctor', '--json']);
+    const report = JSON.parse(stdout) as Report;
+    assert.equal(status, 0);
+    assert.equal(report.ready, true);
+    assert.match(report.recorder?.backend ?? '', /^(function|tracepoint)$/);
+    for (const { required, answer, name } of report.features) if (required) assert.equal(answer, 'yes', name);
+  });
+
+  test('says in words what each feature is for, and that run works', () => {
+    const { stdout } = bpfns(['doctor']);
+    assert.match(stdout, /seccomp listener +for handing the id commands over/);
+    assert.match(stdout, /recorder: (function|tracepoint) hooks/);
+    assert.match(stdout, /'bpfns run' works here\.\n$/);
+  });
+
+  test('fails for a user who could not run, and says why', () => {
+    const { status, stdout } = run(['setpriv', '--reuid=65534', '--clear-groups', bpfnsPath, 'doctor']);
+    assert.equal(status, 1);
+    assert.match(stdout, /Run it as root/);
+  });
+});
