@@ -118,8 +118,12 @@ function residentKb(): number {
 describe('500 namespaces one after the other', { skip: skipReason }, () => {
   leavesNothingBehind();
 
-  test('nothing grows', { timeout: 240_000 }, async () => {
+  test('nothing grows', { timeout: 240_000 }, async (t) => {
     const keeper = await begin(waiting, anHour);
+    t.after(async () => {
+      await end(keeper);
+      await killAgent('SIGTERM');
+    });
     const runs = (count: number): void => {
       const loop = `i=0; while [ $i -lt ${count} ]; do "$@" || exit 1; i=$((i + 1)); done`;
       const { status, stderr } = run(['sh', '-c', loop, 'sh', bpfnsPath, 'run', 'true'], { timeoutSeconds: 120 });
@@ -135,8 +139,6 @@ describe('500 namespaces one after the other', { skip: skipReason }, () => {
     for (const [what, size] of Object.entries(sizes())) assert.ok(size <= (before[what] ?? 0), `${what}: ${size}`);
     const grown = residentKb() - middle;
     assert.ok(grown < 8192, `resident memory grew by ${grown} KiB in the second half`);
-    await end(keeper);
-    await killAgent('SIGTERM');
   });
 });
 
