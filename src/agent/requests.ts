@@ -40,8 +40,6 @@ export async function handleRequest(
       context.keeper.release(namespace);
       return describe(namespace, context);
     }
-    case 'find':
-      return describe(find(request.namespace, pid, context), context);
   }
 }
 

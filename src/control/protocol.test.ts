@@ -11,7 +11,6 @@ describe('parsing a request', () => {
     { op: 'join', namespace: 'web/build', listener: 7 },
     { op: 'create', parent: 'init', name: 'web', pins: 'own', ownerUid: 1000, maxNamespaces: 4 },
     { op: 'remove', namespace: '3' },
-    { op: 'find', namespace: 'pid:1' },
     { op: 'status' },
   ];
   for (const request of requests) {

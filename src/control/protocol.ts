@@ -47,17 +47,11 @@ export interface RemoveRequest {
   readonly namespace: NamespaceReference;
 }
 
-/** Which namespace that is. */
-export interface FindRequest {
-  readonly op: 'find';
-  readonly namespace: NamespaceReference;
-}
-
 export interface StatusRequest {
   readonly op: 'status';
 }
 
-export type Request = RunRequest | JoinRequest | CreateRequest | RemoveRequest | FindRequest | StatusRequest;
+export type Request = RunRequest | JoinRequest | CreateRequest | RemoveRequest | StatusRequest;
 
 /** To everything but `status`. */
 export interface NamespaceReply {
@@ -98,7 +92,6 @@ const shapes: Readonly<Record<Request['op'], Readonly<Record<string, keyof typeo
   join: { namespace: 'text', listener: 'fd' },
   create: { parent: 'text', name: 'text', pins: 'pins', ownerUid: 'count', maxNamespaces: 'count' },
   remove: { namespace: 'text' },
-  find: { namespace: 'text' },
   status: {},
 };
 

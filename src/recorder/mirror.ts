@@ -117,6 +117,11 @@ export class Mirror {
     return false;
   }
 
+  /** The lowest living host id from `host` on; what lies between is dead. -ENOENT if there is none. */
+  nextAlive(kind: Kind, host: HostId): number {
+    return getNextId(kind, host - 1);
+  }
+
   forget(kind: Kind, host: HostId): void {
     this.model.forget(kind, host);
     this.#recorder.forget(kinds.indexOf(kind), host);

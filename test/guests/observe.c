@@ -6,7 +6,7 @@
  */
 #include "bpf.h"
 
-#define ROUNDS 3000
+#define ROUNDS 6000
 
 static int works(int fd)
 {
