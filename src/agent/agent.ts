@@ -10,6 +10,7 @@ import { Mirror } from '../recorder/mirror.js';
 import { Recorder } from '../recorder/recorder.js';
 import { readStatus } from '../recorder/records.js';
 import type { Context } from './commands/context.js';
+import { restoreMarks } from './commands/nesting.js';
 import { Containers, type OnContainer, type OnRefused, removeLabels } from './containers.js';
 import { ControlServer } from './control.js';
 import type { Beginning, HolderLink } from './held.js';
@@ -53,6 +54,7 @@ export class Agent {
   readonly #control: ControlServer;
   readonly #timer: NodeJS.Timeout;
   #idleSince = Date.now();
+  #isStopped = false;
   #toSweep: Iterator<readonly [Kind, HostId]>;
 
   /** @throws SyscallError if the recorder or a socket cannot be put in place */
@@ -74,6 +76,8 @@ export class Agent {
       keeper: new Keeper(this.#mirror, holders, options.maxNamespacesPerUser, ({ id }) => removeLabels(id)),
     };
     this.#listeners = new Listeners(this.#context, holder, options.onFault);
+    // A mark of an earlier agent must not fall to a child that it was not made for.
+    if (this.#hasNamespaces) restoreMarks(holders.members());
     this.#listeners.resume(beginning.listeners);
     this.#containers = new Containers(
       this.#context,
@@ -100,6 +104,8 @@ export class Agent {
    * the kernel for the next agent, and trapped calls of the tasks there give ENOSYS.
    */
   stop(): void {
+    if (this.#isStopped) return; // told by a signal twice: by systemd and by the holder
+    this.#isStopped = true;
     clearInterval(this.#timer);
     this.#context.keeper.collect(false);
     this.#control.close();

@@ -1,13 +1,18 @@
 /** The seccomp listeners: each is served until nobody uses its filter. */
 import { INIT, namespaceId } from '../model/ids.js';
 import type { Namespace } from '../model/namespaces.js';
+import { E } from '../sys/errno.js';
 import { close } from '../sys/libc.js';
 import { type Watch, watch } from '../sys/poll.js';
-import { setSyncWakeUp } from '../sys/seccomp.js';
+import { reply, setSyncWakeUp } from '../sys/seccomp.js';
 import type { Context } from './commands/context.js';
 import type { HolderLink } from './held.js';
 import type { HeldListener } from './holder-protocol.js';
+import type { Entry } from './journal.js';
 import { type OnFault, type Source, serve, serveOne } from './loop.js';
+
+/** How often a call that an agent died over is tried again: its death may have had to do with it. */
+const MAX_ATTEMPTS = 3;
 
 export class Listeners {
   readonly #context: Context;
@@ -31,17 +36,27 @@ export class Listeners {
 
   /** Takes over what an earlier agent served, its unanswered calls first. */
   resume(held: readonly HeldListener[]): void {
-    const unanswered = this.#context.journal.takeUnanswered();
     const sources = held.flatMap(({ fd, namespace: id, token }): Source[] => {
       const namespace = this.#context.mirror.model.get(namespaceId(id));
       return namespace ? [{ listener: fd, namespace, token }] : [];
     });
     for (const { listener, namespace } of sources) this.#bind(listener, namespace);
-    for (const { token, notification } of unanswered) {
-      const source = sources.find((each) => each.token === token);
-      if (source) serve(source, notification, this.#context, this.#onFault);
+    for (const entry of this.#context.journal.unanswered()) {
+      const source = sources.find(({ token }) => token === entry.token);
+      if (!source) entry.end();
+      else this.#serveAgain(source, entry);
     }
     for (const source of sources) this.#watch(source);
+  }
+
+  #serveAgain(source: Source, entry: Entry): void {
+    if (entry.countAttempt() <= MAX_ATTEMPTS) {
+      serve(source, entry, this.#context, this.#onFault);
+      return;
+    }
+    this.#onFault('a call that agents crash over', new Error(`given up after ${MAX_ATTEMPTS} attempts`));
+    reply(source.listener, entry.notification.buffer, -E.EPERM);
+    entry.end();
   }
 
   #bind(listener: number, namespace: Namespace): void {

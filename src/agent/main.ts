@@ -22,7 +22,7 @@ export async function agentMain({ ready, isDaemon }: AgentMainOptions): Promise<
   };
   const log = isDaemon ? logToStderr : logToFile;
   try {
-    const holder = new HolderLink();
+    const holder = new HolderLink(isDaemon ? ['--daemon'] : [], log);
     const agent = new Agent(
       {
         lingerMs: isDaemon ? Number.POSITIVE_INFINITY : Number(process.env.BPFNS_LINGER_MS ?? DEFAULT_LINGER_MS),
@@ -33,13 +33,14 @@ export async function agentMain({ ready, isDaemon }: AgentMainOptions): Promise<
           if (isDaemon) log(`container ${container}, process ${pid}, joined namespace ${namespace.path}`);
         },
         onRefused: (reason) => log(`refused: ${reason}`),
-        onExit: leave,
+        onExit: (isDone) => void leave(holder, isDone),
       },
       holder,
       await holder.begin(),
     );
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => agent.stop());
     await agent.listen();
+    holder.serving();
     tell('ready');
     if (isDaemon) log('ready');
   } catch (error) {
@@ -56,8 +57,9 @@ function logToStderr(line: string): void {
   writeSync(2, `bpfns: ${line}\n`);
 }
 
-function leave(isDone: boolean): never {
+async function leave(holder: HolderLink, isDone: boolean): Promise<never> {
   const own = isDone ? [paths.socket, paths.log, paths.containers] : [paths.socket];
   for (const path of own) rmSync(path, { force: true, recursive: true });
+  await holder.leaving();
   process.exit(0);
 }

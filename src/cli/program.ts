@@ -103,8 +103,13 @@ export function program(): Command {
     .command('hold', { hidden: true })
     .description('keep listeners and run agents, until no namespace is left (started by `run`)')
     .option('--ready-fd <fd>', 'tell the outcome of the start there', Number)
-    .action(async ({ readyFd }: { readyFd?: number }) => {
-      (await import('../agent/holder.js')).holderMain(readyFd, []);
+    .option('--adopt', 'look after the agent that started this, in place of a holder that died', false)
+    .option('--daemon', 'its agents stay when there is nothing to do', false)
+    .action(async ({ readyFd, adopt, daemon }: { readyFd?: number; adopt: boolean; daemon: boolean }) => {
+      const { adoptAgent, holderMain } = await import('../agent/holder.js');
+      const agentArguments = daemon ? ['--daemon'] : [];
+      if (adopt) adoptAgent(agentArguments);
+      else holderMain(readyFd, agentArguments);
     });
 
   main

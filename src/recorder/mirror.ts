@@ -50,6 +50,12 @@ export class Mirror {
       if (namespace && !this.model.isRecorded('btf', host)) this.model.numberKernelBtf(namespace, host, id);
     });
     this.#findKernelBtf();
+    this.#numberMissing();
+  }
+
+  /** The id that the next namespace will get. */
+  get nextNamespace(): number {
+    return this.#nextNamespace;
   }
 
   /** Takes in what the recorder noted since the last time. Call before every answer. */
@@ -192,6 +198,15 @@ export class Mirror {
       this.#newestBtf = id;
       const info = withObject('btf', id, btfInfo);
       if (info?.isKernel) this.#kernelBtf.push(hostId(id));
+    }
+  }
+
+  /** An agent may have died between the creation of a namespace and the last number. */
+  #numberMissing(): void {
+    for (const namespace of this.model.all().slice(1)) {
+      for (const host of this.#kernelBtf) {
+        if (namespace.numbers.btf.idOf(host) === undefined) this.#number(namespace, host);
+      }
     }
   }
 
