@@ -3,18 +3,22 @@
  * and leaves, taking the recorder with it, when the last namespace is gone.
  */
 import { readFileSync } from 'node:fs';
-import type { NamespaceReply, Request, StatusReply } from '../control/protocol.js';
+import type { Socket } from 'node:net';
+import type { NamespaceEvent } from '../control/events.js';
+import type { EventsReply, NamespaceReply, Request, StatusReply } from '../control/protocol.js';
 import type { HostId, Kind } from '../model/ids.js';
+import type { Namespace } from '../model/namespaces.js';
 import { HolderReader } from '../recorder/holders.js';
 import { Mirror } from '../recorder/mirror.js';
 import { Recorder } from '../recorder/recorder.js';
 import { readStatus } from '../recorder/records.js';
 import type { Context } from './commands/context.js';
 import { restoreMarks } from './commands/nesting.js';
-import { Containers, type OnContainer, type OnRefused, removeLabels } from './containers.js';
+import { Containers, isContainer, type OnContainer, type OnRefused, removeLabels } from './containers.js';
 import { ControlServer } from './control.js';
+import { Events } from './events.js';
 import type { Beginning, HolderLink } from './held.js';
-import { Keeper } from './keeper.js';
+import { Keeper, type NamespaceLife } from './keeper.js';
 import { probeKernel } from './kernel-facts.js';
 import { Listeners } from './listeners.js';
 import type { OnFault } from './loop.js';
@@ -44,6 +48,21 @@ export function defaultMaxNamespaces(): number {
   return Math.floor(Number(readFileSync('/proc/sys/kernel/threads-max', 'latin1')) / 2);
 }
 
+function lifeOf(events: Events): NamespaceLife {
+  const tell = (event: NamespaceEvent['event'], { id, path, level }: Namespace): void =>
+    events.emit({ event, namespace: id, path, level });
+  return {
+    onCreated: (namespace) => tell('namespace-created', namespace),
+    onUnused: ({ id, path }) => {
+      if (isContainer(id)) events.emit({ event: 'container-left', namespace: id, path });
+    },
+    onRemoved: (namespace) => {
+      removeLabels(namespace.id);
+      tell('namespace-gone', namespace);
+    },
+  };
+}
+
 export class Agent {
   readonly #options: AgentOptions;
   readonly #recorder: Recorder;
@@ -66,6 +85,8 @@ export class Agent {
     this.#mirror = new Mirror(this.#recorder);
     this.#toSweep = this.#mirror.model.everything();
     const holders = new HolderReader();
+    const events = new Events();
+    this.#mirror.onObject = (event) => events.emit(event);
     this.#context = {
       mirror: this.#mirror,
       facts,
@@ -73,7 +94,8 @@ export class Agent {
       paths: new PathResolver(),
       holders,
       journal: beginning.journal,
-      keeper: new Keeper(this.#mirror, holders, options.maxNamespacesPerUser, ({ id }) => removeLabels(id)),
+      events,
+      keeper: new Keeper(this.#mirror, holders, options.maxNamespacesPerUser, lifeOf(events)),
     };
     this.#listeners = new Listeners(this.#context, holder, options.onFault);
     // A mark of an earlier agent must not fall to a child that it was not made for.
@@ -87,7 +109,7 @@ export class Agent {
     );
     this.#control = new ControlServer(
       (pid) => refusal(pid, this.#context),
-      (request, pid) => this.#handle(request, pid),
+      (request, pid, socket) => this.#handle(request, pid, socket),
       () => {
         this.#idleSince = Date.now();
       },
@@ -123,7 +145,12 @@ export class Agent {
     return this.#mirror.model.all().length > 1;
   }
 
-  async #handle(request: Request, pid: number): Promise<NamespaceReply | StatusReply> {
+  async #handle(request: Request, pid: number, socket: Socket): Promise<NamespaceReply | StatusReply | EventsReply> {
+    if (request.op === 'events') {
+      // After the reply, which is written in this turn of the loop.
+      setImmediate(() => this.#context.events.subscribe(socket));
+      return { subscribed: true };
+    }
     if (request.op !== 'status') return handleRequest(request, pid, this.#context, this.#listeners);
     const { lostObjects, lostTasks, ringOverflows } = readStatus(this.#recorder.mapFd('status'));
     const namespaces = this.#mirror.model.all().length;

@@ -45,7 +45,7 @@ export function serve(source: Source, entry: Entry, context: Context, onFault: O
   journal.serving = entry;
   const outcome = decide(source, entry, context, onFault);
   if (!(outcome instanceof Promise)) {
-    if (outcome !== undefined) send(source.listener, entry, outcome);
+    if (outcome !== undefined) answered(source, entry, outcome, context);
     entry.end();
     return;
   }
@@ -53,7 +53,7 @@ export function serve(source: Source, entry: Entry, context: Context, onFault: O
   if (kept !== entry) entry.end();
   outcome
     .then(
-      (late) => send(source.listener, kept, late),
+      (late) => answered(source, kept, late, context),
       (error: unknown) => {
         onFault('a late answer', error);
         reply(source.listener, kept.notification.buffer, -E.EPERM);
@@ -75,6 +75,21 @@ function decide(source: Source, entry: Entry, context: Context, onFault: OnFault
     onFault(`system call ${notification.number}, command ${notification.argument(0)}`, error);
     return -E.EPERM;
   }
+}
+
+function answered(source: Source, entry: Entry, outcome: Reply, { events }: Context): void {
+  send(source.listener, entry, outcome);
+  if (outcome !== -E.EPERM) return;
+  const { tid } = entry.notification;
+  events.emit({ event: 'call-refused', command: nameOf(entry.notification), tid, namespace: source.namespace.id });
+}
+
+/** What is called, for events and metrics. */
+function nameOf(notification: Notification): string {
+  if (notification.number === SYS.clone3) return clone3Command.name;
+  if (notification.number === SYS.unshare) return 'unshare';
+  const command = notification.argument(0) & COMMAND_MASK;
+  return (commands as Readonly<Record<number, Command>>)[command]?.name ?? 'other';
 }
 
 function answer(source: Source, notification: Notification, context: Context): Outcome {

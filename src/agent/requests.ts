@@ -22,7 +22,7 @@ import type { Listeners } from './listeners.js';
 
 /** Answers every request about namespaces; `pid` is the process at the other end. */
 export async function handleRequest(
-  request: Exclude<Request, { op: 'status' }>,
+  request: Exclude<Request, { op: 'status' | 'events' }>,
   pid: number,
   context: Context,
   listeners: Listeners,

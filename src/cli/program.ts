@@ -100,6 +100,15 @@ export function program(): Command {
     });
 
   main
+    .command('events')
+    .description('tell what happens: namespaces, objects, containers that come and go, calls that are refused')
+    .option('-j, --json', 'print one JSON object a line', false)
+    .action(async ({ json }: { json: boolean }) => {
+      await requireHost('events');
+      await (await import('./events.js')).events(json, out);
+    });
+
+  main
     .command('hold', { hidden: true })
     .description('keep listeners and run agents, until no namespace is left (started by `run`)')
     .option('--ready-fd <fd>', 'tell the outcome of the start there', Number)

@@ -57,9 +57,21 @@ export interface StatusRequest {
   readonly op: 'status';
 }
 
-export type Request = RunRequest | JoinRequest | CreateRequest | RemoveRequest | FindRequest | StatusRequest;
+/** Makes the connection one on which only events come, see events.ts. */
+export interface EventsRequest {
+  readonly op: 'events';
+}
 
-/** To everything but `status`. */
+export type Request =
+  | RunRequest
+  | JoinRequest
+  | CreateRequest
+  | RemoveRequest
+  | FindRequest
+  | StatusRequest
+  | EventsRequest;
+
+/** To everything but `status` and `events`. */
 export interface NamespaceReply {
   readonly id: number;
   readonly path: string;
@@ -75,6 +87,10 @@ export interface StatusReply {
   readonly lostObjects: number;
   readonly lostTasks: number;
   readonly ringOverflows: number;
+}
+
+export interface EventsReply {
+  readonly subscribed: true;
 }
 
 export interface ErrorReply {
@@ -93,13 +109,14 @@ function isWithin(value: unknown, max: number): boolean {
 }
 
 /** Every request's fields and what each must be. */
-const shapes: Readonly<Record<Request['op'], Readonly<Record<string, keyof typeof fields>>>> = {
+export const shapes: Readonly<Record<Request['op'], Readonly<Record<string, keyof typeof fields>>>> = {
   run: { parent: 'text', name: 'text', pins: 'pins', listener: 'fd' },
   join: { namespace: 'text', listener: 'fd' },
   create: { parent: 'text', name: 'text', pins: 'pins', ownerUid: 'count', maxNamespaces: 'count' },
   remove: { namespace: 'text' },
   find: { namespace: 'text' },
   status: {},
+  events: {},
 };
 
 /** A line for a request. */

@@ -3,6 +3,7 @@
  * lost event makes it read the maps again, dead objects are found by their host id.
  */
 
+import type { ObjectEvent } from '../control/events.js';
 import { type HostId, hostId, INIT, type Kind, kinds, type NamespaceId, namespaceId, nsId } from '../model/ids.js';
 import { type Namespace, type NamespaceSpec, Namespaces } from '../model/namespaces.js';
 import { getNextId, mapDelete, mapLookup, mapUpdate, withObject } from '../sys/bpf.js';
@@ -26,6 +27,8 @@ import {
 import { TaskStates } from './task-states.js';
 
 export class Mirror {
+  /** Told of objects as they are noted and found dead; of those noted before this agent started only the latter. */
+  onObject: (event: ObjectEvent) => void = () => undefined;
   readonly model = new Namespaces();
   readonly #recorder: Recorder;
   readonly #ring: Ring;
@@ -124,6 +127,7 @@ export class Mirror {
   }
 
   forget(kind: Kind, host: HostId): void {
+    if (this.model.isRecorded(kind, host)) this.#tell('object-gone', kind, host);
     this.model.forget(kind, host);
     this.#recorder.forget(kinds.indexOf(kind), host);
   }
@@ -187,6 +191,12 @@ export class Mirror {
     // Recorded as init's before, and taken over by a container's namespace since.
     this.model.forget(kind, host);
     this.model.record(kind, host, namespace, ids);
+    this.#tell('object-created', kind, host);
+  }
+
+  #tell(event: ObjectEvent['event'], kind: Kind, host: HostId): void {
+    const owner = this.model.ownerOf(kind, host);
+    this.onObject({ event, kind, hostId: host, namespace: owner.id, id: this.model.idIn(owner, kind, host) });
   }
 
   #readAll(): void {

@@ -2,6 +2,7 @@
 
 import type { HolderReader } from '../../recorder/holders.js';
 import type { Mirror } from '../../recorder/mirror.js';
+import type { Events } from '../events.js';
 import type { Journal } from '../journal.js';
 import type { Keeper } from '../keeper.js';
 import type { KernelFacts } from '../kernel-facts.js';
@@ -16,4 +17,5 @@ export interface Context {
   readonly holders: HolderReader;
   readonly keeper: Keeper;
   readonly journal: Journal;
+  readonly events: Events;
 }
