@@ -22,9 +22,11 @@ import { Keeper, type NamespaceLife } from './keeper.js';
 import { probeKernel } from './kernel-facts.js';
 import { Listeners } from './listeners.js';
 import type { OnFault } from './loop.js';
+import type { Measured } from './metrics.js';
 import { OwnRights } from './own-rights.js';
 import { PathResolver } from './path-resolver.js';
 import { handleRequest, refusal } from './requests.js';
+import { Statistics } from './statistics.js';
 
 /** How often dead objects and unused namespaces are looked for, in ms. */
 const TICK = 500;
@@ -95,6 +97,7 @@ export class Agent {
       holders,
       journal: beginning.journal,
       events,
+      statistics: new Statistics(),
       keeper: new Keeper(this.#mirror, holders, options.maxNamespacesPerUser, lifeOf(events)),
     };
     this.#listeners = new Listeners(this.#context, holder, options.onFault);
@@ -139,6 +142,18 @@ export class Agent {
     if (isDone) this.#recorder.remove();
     else this.#recorder.close();
     this.#options.onExit(isDone);
+  }
+
+  /** For the metrics. */
+  measure(): Measured {
+    const owned = this.#mirror.model.all().slice(1);
+    const count = (kind: Kind): number => owned.reduce((sum, namespace) => sum + namespace.owned[kind].size, 0);
+    return {
+      statistics: this.#context.statistics,
+      namespaces: owned.length + 1,
+      objects: { map: count('map'), prog: count('prog'), link: count('link'), btf: count('btf') },
+      recorder: readStatus(this.#recorder.mapFd('status')),
+    };
   }
 
   get #hasNamespaces(): boolean {

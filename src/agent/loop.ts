@@ -43,9 +43,10 @@ export function serveOne(source: Source, context: Context, onFault: OnFault): bo
 export function serve(source: Source, entry: Entry, context: Context, onFault: OnFault): void {
   const { journal } = context;
   journal.serving = entry;
+  const started = performance.now();
   const outcome = decide(source, entry, context, onFault);
   if (!(outcome instanceof Promise)) {
-    if (outcome !== undefined) answered(source, entry, outcome, context);
+    if (outcome !== undefined) answered(source, entry, outcome, started, context);
     entry.end();
     return;
   }
@@ -53,7 +54,7 @@ export function serve(source: Source, entry: Entry, context: Context, onFault: O
   if (kept !== entry) entry.end();
   outcome
     .then(
-      (late) => answered(source, kept, late, context),
+      (late) => answered(source, kept, late, started, context),
       (error: unknown) => {
         onFault('a late answer', error);
         reply(source.listener, kept.notification.buffer, -E.EPERM);
@@ -77,11 +78,13 @@ function decide(source: Source, entry: Entry, context: Context, onFault: OnFault
   }
 }
 
-function answered(source: Source, entry: Entry, outcome: Reply, { events }: Context): void {
+function answered(source: Source, entry: Entry, outcome: Reply, started: number, context: Context): void {
   send(source.listener, entry, outcome);
+  const command = nameOf(entry.notification);
+  context.statistics.count(command, outcome, (performance.now() - started) / 1000);
   if (outcome !== -E.EPERM) return;
   const { tid } = entry.notification;
-  events.emit({ event: 'call-refused', command: nameOf(entry.notification), tid, namespace: source.namespace.id });
+  context.events.emit({ event: 'call-refused', command, tid, namespace: source.namespace.id });
 }
 
 /** What is called, for events and metrics. */

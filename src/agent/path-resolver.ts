@@ -23,7 +23,7 @@ export interface OpenPinRequest {
 const PER_NAMESPACE = 4;
 /** Threads kept for the next call; those that a hanging look-up made necessary end. */
 const KEPT = 2;
-/** How long calls wait for a thread that is at work before another is started, in ms: one costs more than most look-ups. */
+/** How long calls wait while no thread gets done before another is started, in ms: one costs more than most look-ups. */
 const PATIENCE = 20;
 
 interface Job {
@@ -70,8 +70,6 @@ export class PathResolver {
       }
       for (const job of this.#waiting.splice(index, 1)) this.#give(job, worker);
     }
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
   }
 
   #nextIndex(): number {
@@ -93,7 +91,10 @@ export class PathResolver {
       const busy = (this.#busy.get(job.namespace) ?? 1) - 1;
       if (busy > 0) this.#busy.set(job.namespace, busy);
       else this.#busy.delete(job.namespace);
-      if (isReusable && this.#threads <= KEPT) {
+      // A thread that hangs makes no progress: only as long as none does is another needed.
+      clearTimeout(this.#timer);
+      this.#timer = undefined;
+      if (isReusable && this.#idle.length < KEPT) {
         this.#idle.push(worker);
       } else {
         this.#threads--;

@@ -94,9 +94,14 @@ export function program(): Command {
   main
     .command('daemon')
     .description('serve namespaces and containers in the foreground, until stopped')
-    .action(async () => {
+    .option('--config <file>', 'the configuration; without it /etc/bpfns/bpfns.toml, if there is one')
+    .option('--check-config', 'only tell what is wrong with the configuration', false)
+    .action(async ({ config, checkConfig }: { config?: string; checkConfig: boolean }) => {
+      const { daemonConfig } = await import('./daemon.js');
+      const settings = JSON.stringify(daemonConfig(config));
+      if (checkConfig) return;
       await requireHost('daemon');
-      (await import('../agent/holder.js')).holderMain(undefined, ['--daemon']);
+      (await import('../agent/holder.js')).holderMain(undefined, ['--daemon', settings]);
     });
 
   main
@@ -113,10 +118,10 @@ export function program(): Command {
     .description('keep listeners and run agents, until no namespace is left (started by `run`)')
     .option('--ready-fd <fd>', 'tell the outcome of the start there', Number)
     .option('--adopt', 'look after the agent that started this, in place of a holder that died', false)
-    .option('--daemon', 'its agents stay when there is nothing to do', false)
-    .action(async ({ readyFd, adopt, daemon }: { readyFd?: number; adopt: boolean; daemon: boolean }) => {
+    .option('--daemon <json>', 'its agents stay when there is nothing to do, with this configuration')
+    .action(async ({ readyFd, adopt, daemon }: { readyFd?: number; adopt: boolean; daemon?: string }) => {
       const { adoptAgent, holderMain } = await import('../agent/holder.js');
-      const agentArguments = daemon ? ['--daemon'] : [];
+      const agentArguments = daemon === undefined ? [] : ['--daemon', daemon];
       if (adopt) adoptAgent(agentArguments);
       else holderMain(readyFd, agentArguments);
     });
@@ -125,9 +130,9 @@ export function program(): Command {
     .command('agent', { hidden: true })
     .description('answer trapped calls (started by a holder)')
     .option('--ready-fd <fd>', 'tell the outcome of the start there', Number)
-    .option('--daemon', 'stay when there is nothing to do', false)
-    .action(async ({ readyFd, daemon }: { readyFd?: number; daemon: boolean }) => {
-      await (await import('../agent/main.js')).agentMain({ ready: readyFd, isDaemon: daemon });
+    .option('--daemon <json>', 'stay when there is nothing to do, with this configuration')
+    .action(async ({ readyFd, daemon }: { readyFd?: number; daemon?: string }) => {
+      await (await import('../agent/main.js')).agentMain({ ready: readyFd, daemon });
     });
 
   main

@@ -8,6 +8,7 @@ import type { Keeper } from '../keeper.js';
 import type { KernelFacts } from '../kernel-facts.js';
 import type { OwnRights } from '../own-rights.js';
 import type { PathResolver } from '../path-resolver.js';
+import type { Statistics } from '../statistics.js';
 
 export interface Context {
   readonly mirror: Mirror;
@@ -18,4 +19,5 @@ export interface Context {
   readonly keeper: Keeper;
   readonly journal: Journal;
   readonly events: Events;
+  readonly statistics: Statistics;
 }
