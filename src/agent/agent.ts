@@ -5,13 +5,21 @@
 import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import type { NamespaceEvent } from '../control/events.js';
-import type { EventsReply, NamespaceReply, Request, StatusReply } from '../control/protocol.js';
+import type {
+  EventsReply,
+  HandoverReply,
+  NamespaceReply,
+  ReleaseReply,
+  Request,
+  StatusReply,
+} from '../control/protocol.js';
 import type { HostId, Kind } from '../model/ids.js';
 import type { Namespace } from '../model/namespaces.js';
 import { HolderReader } from '../recorder/holders.js';
 import { Mirror } from '../recorder/mirror.js';
 import { Recorder } from '../recorder/recorder.js';
 import { readStatus } from '../recorder/records.js';
+import { E, SyscallError } from '../sys/errno.js';
 import type { Context } from './commands/context.js';
 import { restoreMarks } from './commands/nesting.js';
 import { Containers, isContainer, type OnContainer, type OnRefused, removeLabels } from './containers.js';
@@ -33,6 +41,8 @@ const TICK = 500;
 /** Records checked per tick: bounds how long guests may wait behind it. */
 const SWEEP = 2048;
 
+type Reply = NamespaceReply | StatusReply | EventsReply | HandoverReply | ReleaseReply;
+
 export interface AgentOptions {
   /** How long to stay with nothing to do, in ms; Infinity for a daemon. */
   readonly lingerMs: number;
@@ -42,6 +52,8 @@ export interface AgentOptions {
   readonly onContainer: OnContainer;
   readonly onRefused: OnRefused;
   /** Called once the agent has ended its work; `isDone` if there is nothing for a next one to go on with. */
+  /** Called once another process has all that this one held. */
+  readonly onReplaced: () => void;
   readonly onExit: (isDone: boolean) => void;
 }
 
@@ -67,6 +79,7 @@ function lifeOf(events: Events): NamespaceLife {
 
 export class Agent {
   readonly #options: AgentOptions;
+  readonly #holder: HolderLink;
   readonly #recorder: Recorder;
   readonly #mirror: Mirror;
   readonly #context: Context;
@@ -76,11 +89,14 @@ export class Agent {
   readonly #timer: NodeJS.Timeout;
   #idleSince = Date.now();
   #isStopped = false;
+  /** The connection of a daemon that is taking our place. */
+  #heir: Socket | undefined;
   #toSweep: Iterator<readonly [Kind, HostId]>;
 
   /** @throws SyscallError if the recorder or a socket cannot be put in place */
   constructor(options: AgentOptions, holder: HolderLink, beginning: Beginning) {
     this.#options = options;
+    this.#holder = holder;
     const facts = probeKernel();
     this.#recorder = Recorder.install();
     this.#recorder.forgetFilters();
@@ -144,6 +160,28 @@ export class Agent {
     this.#options.onExit(isDone);
   }
 
+  /** Until the connection says that it is done: then we end, and leave everything as it is. */
+  #handOver(heir: Socket): HandoverReply {
+    if (this.#heir) throw new SyscallError(E.EBUSY, 'handover', 'another daemon is taking over already');
+    this.#heir = heir;
+    this.#listeners.pause();
+    heir.once('close', () => {
+      if (this.#isStopped) return;
+      this.#heir = undefined;
+      this.#listeners.goOn();
+    });
+    return this.#holder.estate();
+  }
+
+  #release(heir: Socket): ReleaseReply {
+    if (heir !== this.#heir) throw new SyscallError(E.EINVAL, 'release', 'nothing was handed over on this connection');
+    this.#isStopped = true;
+    clearInterval(this.#timer);
+    // After the reply.
+    setImmediate(() => this.#options.onReplaced());
+    return { released: true };
+  }
+
   /** For the metrics. */
   measure(): Measured {
     const owned = this.#mirror.model.all().slice(1);
@@ -160,12 +198,14 @@ export class Agent {
     return this.#mirror.model.all().length > 1;
   }
 
-  async #handle(request: Request, pid: number, socket: Socket): Promise<NamespaceReply | StatusReply | EventsReply> {
+  async #handle(request: Request, pid: number, socket: Socket): Promise<Reply> {
     if (request.op === 'events') {
       // After the reply, which is written in this turn of the loop.
       setImmediate(() => this.#context.events.subscribe(socket));
       return { subscribed: true };
     }
+    if (request.op === 'handover') return this.#handOver(socket);
+    if (request.op === 'release') return this.#release(socket);
     if (request.op !== 'status') return handleRequest(request, pid, this.#context, this.#listeners);
     const { lostObjects, lostTasks, ringOverflows } = readStatus(this.#recorder.mapFd('status'));
     const namespaces = this.#mirror.model.all().length;

@@ -1,6 +1,7 @@
 /** The agent's side of its holder. */
 
 import { type ChildProcess, spawn } from 'node:child_process';
+import type { HandoverReply } from '../control/protocol.js';
 import { takeOver } from './estate.js';
 import type { Estate, FromHolder, HeldListener, ToHolder } from './holder-protocol.js';
 import { Journal } from './journal.js';
@@ -70,6 +71,12 @@ export class HolderLink {
   drop(token: number): void {
     this.#held.delete(token);
     this.#tell({ op: 'drop', token });
+  }
+
+  /** What a new holder would go on with. The fds stay ours. */
+  estate(): HandoverReply {
+    const holder = this.#channel === process ? process.ppid : (this.#channel.pid ?? 0);
+    return { pid: process.pid, holder, journal: this.#journal?.fd ?? -1, listeners: [...this.#held.values()] };
   }
 
   /** We are up. */

@@ -50,7 +50,7 @@ interface Agent {
   readonly pid: number;
 }
 
-class Holder {
+export class Holder {
   readonly #lock: number;
   readonly #agentArguments: readonly string[];
   readonly #journal: number;

@@ -105,6 +105,8 @@ export class Journal {
   readonly fd: number;
   /** Where the kernel writes the call being answered: there is no moment when it is only in our own memory. */
   readonly current: Entry;
+  /** Another process is about to answer what stands here: no call may be answered or taken out any more. */
+  isPaused = false;
   /** The call that a handler is at work on: they run one at a time. */
   serving: Entry;
 

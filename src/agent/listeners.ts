@@ -14,11 +14,16 @@ import { type OnFault, type Source, serve, serveOne } from './loop.js';
 /** How often a call that an agent died over is tried again: its death may have had to do with it. */
 const MAX_ATTEMPTS = 3;
 
+interface Watched extends Source {
+  /** undefined while paused. */
+  readonly watching: Watch | undefined;
+}
+
 export class Listeners {
   readonly #context: Context;
   readonly #holder: HolderLink;
   readonly #onFault: OnFault;
-  readonly #sources = new Map<number, Source>();
+  readonly #sources = new Map<number, Watched>();
 
   constructor(context: Context, holder: HolderLink, onFault: OnFault) {
     this.#context = context;
@@ -41,12 +46,30 @@ export class Listeners {
       return namespace ? [{ listener: fd, namespace, token }] : [];
     });
     for (const { listener, namespace } of sources) this.#bind(listener, namespace);
+    this.#serveUnanswered(sources);
+    for (const source of sources) this.#watch(source);
+  }
+
+  /** Takes no further call and answers none: another process is about to. */
+  pause(): void {
+    this.#context.journal.isPaused = true;
+    for (const { watching } of this.#sources.values()) watching?.close();
+  }
+
+  /** It did not: goes on where {@link pause} was called. */
+  goOn(): void {
+    this.#context.journal.isPaused = false;
+    const sources = [...this.#sources.values()];
+    this.#serveUnanswered(sources);
+    for (const source of sources) this.#watch(source);
+  }
+
+  #serveUnanswered(sources: readonly Source[]): void {
     for (const entry of this.#context.journal.unanswered()) {
       const source = sources.find(({ token }) => token === entry.token);
       if (!source) entry.end();
       else this.#serveAgain(source, entry);
     }
-    for (const source of sources) this.#watch(source);
   }
 
   #serveAgain(source: Source, entry: Entry): void {
@@ -65,17 +88,18 @@ export class Listeners {
     this.#context.keeper.addFilter(namespace);
   }
 
-  #watch(source: Source): void {
-    const { listener, token } = source;
-    this.#sources.set(token, source);
-    const watching: Watch = watch(
-      listener,
-      () => serveOne(source, this.#context, this.#onFault),
-      () => {
-        watching.close();
-        this.#drop(source);
-      },
-    );
+  #watch({ listener, namespace, token }: Source): void {
+    const source = { listener, namespace, token };
+    const start = (): Watch =>
+      watch(
+        listener,
+        () => serveOne(source, this.#context, this.#onFault),
+        () => {
+          this.#sources.get(token)?.watching?.close();
+          this.#drop(source);
+        },
+      );
+    this.#sources.set(token, { ...source, watching: this.#context.journal.isPaused ? undefined : start() });
   }
 
   #drop({ listener, namespace, token }: Source): void {

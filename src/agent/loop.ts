@@ -52,15 +52,18 @@ export function serve(source: Source, entry: Entry, context: Context, onFault: O
   }
   const kept = journal.keep(entry);
   if (kept !== entry) entry.end();
-  outcome
-    .then(
-      (late) => answered(source, kept, late, started, context),
-      (error: unknown) => {
-        onFault('a late answer', error);
-        reply(source.listener, kept.notification.buffer, -E.EPERM);
-      },
-    )
-    .finally(() => kept.end());
+  const settle = (late: Reply): void => {
+    if (journal.isPaused) {
+      if (typeof late === 'object') close(late.fd);
+      return;
+    }
+    answered(source, kept, late, started, context);
+    kept.end();
+  };
+  outcome.then(settle, (error: unknown) => {
+    onFault('a late answer', error);
+    settle(-E.EPERM);
+  });
 }
 
 /** undefined if there is nobody to answer. */

@@ -37,6 +37,7 @@ export async function agentMain({ ready, daemon }: AgentMainOptions): Promise<vo
         onContainer: ({ container, pid, namespace }) =>
           log('info', 'container joined', { container, pid, namespace: namespace.path }),
         onRefused: (reason) => log('warning', `refused: ${reason}`),
+        onReplaced: () => void holder.leaving().then(() => process.exit(0)),
         onExit: (isDone) => void leave(holder, isDone),
       },
       holder,

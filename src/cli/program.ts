@@ -95,13 +95,15 @@ export function program(): Command {
     .command('daemon')
     .description('serve namespaces and containers in the foreground, until stopped')
     .option('--config <file>', 'the configuration; without it /etc/bpfns/bpfns.toml, if there is one')
+    .option('--replace', 'take the place of the agent that runs, without a failed call: an upgrade', false)
     .option('--check-config', 'only tell what is wrong with the configuration', false)
-    .action(async ({ config, checkConfig }: { config?: string; checkConfig: boolean }) => {
+    .action(async ({ config, checkConfig, replace }: DaemonFlags) => {
       const { daemonConfig } = await import('./daemon.js');
       const settings = JSON.stringify(daemonConfig(config));
       if (checkConfig) return;
       await requireHost('daemon');
-      (await import('../agent/holder.js')).holderMain(undefined, ['--daemon', settings]);
+      if (replace) await (await import('../agent/handover.js')).replaceMain(['--daemon', settings]);
+      else (await import('../agent/holder.js')).holderMain(undefined, ['--daemon', settings]);
     });
 
   main
@@ -186,6 +188,12 @@ function addRun(main: Command): void {
       const { exec } = await import('../launch/run.js');
       process.exit(await exec(namespace, command, warn));
     });
+}
+
+interface DaemonFlags {
+  readonly config?: string;
+  readonly checkConfig: boolean;
+  readonly replace: boolean;
 }
 
 interface RunFlags {

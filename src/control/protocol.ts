@@ -62,6 +62,16 @@ export interface EventsRequest {
   readonly op: 'events';
 }
 
+/** Asks the agent to stop serving and to say what it holds: goes on with it if the connection ends before `release`. */
+export interface HandoverRequest {
+  readonly op: 'handover';
+}
+
+/** On the connection of a `handover`: all of it has been taken, the agent is to end. */
+export interface ReleaseRequest {
+  readonly op: 'release';
+}
+
 export type Request =
   | RunRequest
   | JoinRequest
@@ -69,9 +79,11 @@ export type Request =
   | RemoveRequest
   | FindRequest
   | StatusRequest
-  | EventsRequest;
+  | EventsRequest
+  | HandoverRequest
+  | ReleaseRequest;
 
-/** To everything but `status` and `events`. */
+/** To everything that is about one namespace. */
 export interface NamespaceReply {
   readonly id: number;
   readonly path: string;
@@ -91,6 +103,19 @@ export interface StatusReply {
 
 export interface EventsReply {
   readonly subscribed: true;
+}
+
+export interface HandoverReply {
+  /** Whose the fds are. */
+  readonly pid: number;
+  /** Its holder. */
+  readonly holder: number;
+  readonly journal: number;
+  readonly listeners: ReadonlyArray<{ readonly token: number; readonly fd: number; readonly namespace: number }>;
+}
+
+export interface ReleaseReply {
+  readonly released: true;
 }
 
 export interface ErrorReply {
@@ -117,6 +142,8 @@ export const shapes: Readonly<Record<Request['op'], Readonly<Record<string, keyo
   find: { namespace: 'text' },
   status: {},
   events: {},
+  handover: {},
+  release: {},
 };
 
 /** A line for a request. */
