@@ -2,6 +2,7 @@
  * What happens in the agent, as `bpfns events --json` prints it: one JSON object a line.
  * docs/control-api.md describes every one; a test holds the two together.
  */
+import type { ObjectEvent } from '../model/object-event.js';
 
 /** When, as an ISO 8601 time in UTC, stands in each as `time`. */
 export type Event =
@@ -23,17 +24,6 @@ export interface NamespaceEvent {
   readonly namespace: number;
   readonly path: string;
   readonly level: number;
-}
-
-export interface ObjectEvent {
-  readonly event: 'object-created' | 'object-gone';
-  readonly kind: string;
-  /** The kernel's own id. */
-  readonly hostId: number;
-  /** The owner. */
-  readonly namespace: number;
-  /** The id there. */
-  readonly id: number;
 }
 
 export const eventNames = [

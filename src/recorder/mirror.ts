@@ -3,9 +3,9 @@
  * lost event makes it read the maps again, dead objects are found by their host id.
  */
 
-import type { ObjectEvent } from '../control/events.js';
 import { type HostId, hostId, INIT, type Kind, kinds, type NamespaceId, namespaceId, nsId } from '../model/ids.js';
 import { type Namespace, type NamespaceSpec, Namespaces } from '../model/namespaces.js';
+import type { ObjectEvent } from '../model/object-event.js';
 import { getNextId, mapDelete, mapLookup, mapUpdate, withObject } from '../sys/bpf.js';
 import { btfInfo } from '../sys/btf-info.js';
 import { bpfns_counter, bpfns_event } from '../sys/contract.gen.js';
