@@ -193,8 +193,28 @@ static void create(uint32_t round)
 	close(program);
 }
 
+/* bpfns's own command: what it says of the caller's namespace, in JSON. */
+static int level(void)
+{
+	struct {
+		uint32_t flags, length;
+		uint64_t text;
+	} attr;
+	char text[256] = "", *at;
+
+	attr.flags = 2;
+	attr.length = sizeof(text) - 1;
+	attr.text = (uintptr_t)text;
+	if (timed(SYS_bpf, 0xb9f5, (uintptr_t)&attr, sizeof(attr)) < 0)
+		return -1;
+	at = strstr(text, "\"level\":");
+	return at ? atoi(at + strlen("\"level\":")) : -1;
+}
+
 static int in_new_namespace(void)
 {
+	/* A call that was carried out twice would have led to level 3. */
+	expect("level of a namespace in one at level 1", level(), 2);
 	int map = create_map(1);
 
 	expect("id of the first map in a new namespace", map_id(map), 1);

@@ -15,6 +15,7 @@ import {
   bpfnsPath,
   inNamespace,
   leavesNothingBehind,
+  removePins,
   runDir,
   skipReason,
   until,
@@ -90,6 +91,8 @@ describe('bpfns daemon', { skip: skipReason }, () => {
     await until(() => daemon.log().includes('"ready"'), 'the daemon has not started');
   });
   after(async () => {
+    removePins();
+    await until(() => bpfns(['ls']).stdout.trimEnd().split('\n').length === 2, 'namespaces are left');
     for (const pid of agentsOf(runDir ?? '')) process.kill(Number(pid), 'SIGTERM');
     await until(() => agent() === '', 'the daemon has not ended');
     for (const path of [file, metrics]) rmSync(path, { force: true });
@@ -115,7 +118,7 @@ describe('bpfns daemon', { skip: skipReason }, () => {
     assert.match(await get(metrics), /^bpfns_trapped_calls_total{command="MAP_GET_NEXT_ID",result="ENOENT"} [1-9]/m);
   });
 
-  test('tells of namespaces, objects and refused calls as they come and go', async () => {
+  test('tells of namespaces and objects as they come and go', async () => {
     const follower = spawn(bpfnsPath, ['events', '--json'], { stdio: ['ignore', 'pipe', 'inherit'] });
     let text = '';
     follower.stdout.setEncoding('utf8').on('data', (part: string) => {
@@ -133,8 +136,8 @@ describe('bpfns daemon', { skip: skipReason }, () => {
     }, 'no event has come');
     await until(() => seen().some(({ event }) => event === 'namespace-gone'), 'the end has not been told');
     follower.kill();
-    const created = seen().find(({ event }) => event === 'object-created');
-    assert.deepEqual([created?.kind, created?.id], ['map', 1]);
+    const created = seen().find(({ event, kind }) => event === 'object-created' && kind === 'map');
+    assert.equal(created?.id, 1);
     assert.ok(seen().some(({ event, hostId }) => event === 'object-gone' && hostId === created?.hostId));
   });
 
@@ -160,6 +163,7 @@ describe('bpfns daemon', { skip: skipReason }, () => {
     const manager = new Manager(`${file}.notify`);
     const next = startDaemon(['--replace'], { NOTIFY_SOCKET: `${file}.notify`, WATCHDOG_USEC: '200000' });
     await until(() => manager.told.includes('WATCHDOG=1'), 'no sign of life');
+    removePins();
     next.process.kill('SIGTERM');
     await until(() => manager.told.includes('STOPPING=1'), 'no word at the end');
     manager.close();
