@@ -147,8 +147,6 @@ export class Agent {
   stop(): void {
     if (this.#isStopped) return; // told by a signal twice: by systemd and by the holder
     this.#isStopped = true;
-    // What has ended but was not found yet does not count.
-    this.#context.keeper.collect();
     clearInterval(this.#timer);
     this.#context.keeper.collect(false);
     this.#control.close();

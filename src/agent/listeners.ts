@@ -13,6 +13,8 @@ import { type OnFault, type Source, serve, serveOne } from './loop.js';
 
 /** How often a call that an agent died over is tried again: its death may have had to do with it. */
 const MAX_ATTEMPTS = 3;
+/** The same for a call that only waited for a look-up when the agent died: that is hardly its fault. */
+const MAX_ATTEMPTS_LATER = 20;
 
 interface Watched extends Source {
   /** undefined while paused. */
@@ -73,11 +75,12 @@ export class Listeners {
   }
 
   #serveAgain(source: Source, entry: Entry): void {
-    if (entry.countAttempt() <= MAX_ATTEMPTS) {
+    const limit = entry === this.#context.journal.current ? MAX_ATTEMPTS : MAX_ATTEMPTS_LATER;
+    if (entry.countAttempt() <= limit) {
       serve(source, entry, this.#context, this.#onFault);
       return;
     }
-    this.#onFault('a call that agents crash over', new Error(`given up after ${MAX_ATTEMPTS} attempts`));
+    this.#onFault('a call that agents crash over', new Error(`given up after ${limit} attempts`));
     reply(source.listener, entry.notification.buffer, -E.EPERM);
     entry.end();
   }
