@@ -51,7 +51,7 @@ build/lib/bpfns.js: node_modules/.package-lock.json $(SOURCES) $(BPF_OBJECTS)
 layouts: build/js/.done $(BPF_OBJECTS)
 	node build/js/tools/gen-layouts.js
 
-PAGES := build/man/bpfns.8 build/man/bpf_namespaces.7
+PAGES := build/man/bpfns.8 build/man/bpf_namespaces.7 build/man/bpfns.conf.5
 .PHONY: man
 man: $(PAGES)
 
@@ -78,8 +78,9 @@ install: build man
 	install -m 644 package.json $(DESTDIR)$(PREFIX)/lib/bpfns
 	rm -rf $(DESTDIR)$(PREFIX)/lib/bpfns/node_modules/koffi $(DESTDIR)$(PREFIX)/lib/bpfns/node_modules/@koromix
 	cp -r --no-preserve=ownership $(wildcard node_modules/koffi node_modules/@koromix) $(DESTDIR)$(PREFIX)/lib/bpfns/node_modules
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man7 $(DESTDIR)$(PREFIX)/share/man/man8
+	install -d $(DESTDIR)$(PREFIX)/bin $(addprefix $(DESTDIR)$(PREFIX)/share/man/man,5 7 8)
 	ln -sf ../lib/bpfns/bin/bpfns $(DESTDIR)$(PREFIX)/bin/bpfns
+	install -m 644 build/man/*.5 $(DESTDIR)$(PREFIX)/share/man/man5
 	install -m 644 build/man/*.7 $(DESTDIR)$(PREFIX)/share/man/man7
 	install -m 644 build/man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8
 	install -D -m 644 completions/bpfns.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/bpfns

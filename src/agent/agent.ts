@@ -3,28 +3,45 @@
  * and leaves, taking the recorder with it, when the last namespace is gone.
  */
 import { readFileSync } from 'node:fs';
-import type { NamespaceReply, Request, StatusReply } from '../control/protocol.js';
+import type { Socket } from 'node:net';
+import type { NamespaceEvent } from '../control/events.js';
+import type {
+  EventsReply,
+  HandoverReply,
+  NamespaceReply,
+  ReleaseReply,
+  Request,
+  StatusReply,
+} from '../control/protocol.js';
 import type { HostId, Kind } from '../model/ids.js';
+import type { Namespace } from '../model/namespaces.js';
 import { HolderReader } from '../recorder/holders.js';
 import { Mirror } from '../recorder/mirror.js';
 import { Recorder } from '../recorder/recorder.js';
 import { readStatus } from '../recorder/records.js';
+import { E, SyscallError } from '../sys/errno.js';
 import type { Context } from './commands/context.js';
-import { Containers, type OnContainer, type OnRefused, removeLabels } from './containers.js';
+import { restoreMarks } from './commands/nesting.js';
+import { Containers, isContainer, type OnContainer, type OnRefused, removeLabels } from './containers.js';
 import { ControlServer } from './control.js';
+import { Events } from './events.js';
 import type { Beginning, HolderLink } from './held.js';
-import { Keeper } from './keeper.js';
+import { Keeper, type NamespaceLife } from './keeper.js';
 import { probeKernel } from './kernel-facts.js';
 import { Listeners } from './listeners.js';
 import type { OnFault } from './loop.js';
+import type { Measured } from './metrics.js';
 import { OwnRights } from './own-rights.js';
 import { PathResolver } from './path-resolver.js';
 import { handleRequest, refusal } from './requests.js';
+import { Statistics } from './statistics.js';
 
 /** How often dead objects and unused namespaces are looked for, in ms. */
 const TICK = 500;
 /** Records checked per tick: bounds how long guests may wait behind it. */
 const SWEEP = 2048;
+
+type Reply = NamespaceReply | StatusReply | EventsReply | HandoverReply | ReleaseReply;
 
 export interface AgentOptions {
   /** How long to stay with nothing to do, in ms; Infinity for a daemon. */
@@ -35,6 +52,8 @@ export interface AgentOptions {
   readonly onContainer: OnContainer;
   readonly onRefused: OnRefused;
   /** Called once the agent has ended its work; `isDone` if there is nothing for a next one to go on with. */
+  /** Called once another process has all that this one held. */
+  readonly onReplaced: () => void;
   readonly onExit: (isDone: boolean) => void;
 }
 
@@ -43,8 +62,24 @@ export function defaultMaxNamespaces(): number {
   return Math.floor(Number(readFileSync('/proc/sys/kernel/threads-max', 'latin1')) / 2);
 }
 
+function lifeOf(events: Events): NamespaceLife {
+  const tell = (event: NamespaceEvent['event'], { id, path, level }: Namespace): void =>
+    events.emit({ event, namespace: id, path, level });
+  return {
+    onCreated: (namespace) => tell('namespace-created', namespace),
+    onUnused: ({ id, path }) => {
+      if (isContainer(id)) events.emit({ event: 'container-left', namespace: id, path });
+    },
+    onRemoved: (namespace) => {
+      removeLabels(namespace.id);
+      tell('namespace-gone', namespace);
+    },
+  };
+}
+
 export class Agent {
   readonly #options: AgentOptions;
+  readonly #holder: HolderLink;
   readonly #recorder: Recorder;
   readonly #mirror: Mirror;
   readonly #context: Context;
@@ -53,17 +88,23 @@ export class Agent {
   readonly #control: ControlServer;
   readonly #timer: NodeJS.Timeout;
   #idleSince = Date.now();
+  #isStopped = false;
+  /** The connection of a daemon that is taking our place. */
+  #heir: Socket | undefined;
   #toSweep: Iterator<readonly [Kind, HostId]>;
 
   /** @throws SyscallError if the recorder or a socket cannot be put in place */
   constructor(options: AgentOptions, holder: HolderLink, beginning: Beginning) {
     this.#options = options;
+    this.#holder = holder;
     const facts = probeKernel();
     this.#recorder = Recorder.install();
     this.#recorder.forgetFilters();
     this.#mirror = new Mirror(this.#recorder);
     this.#toSweep = this.#mirror.model.everything();
     const holders = new HolderReader();
+    const events = new Events();
+    this.#mirror.onObject = (event) => events.emit(event);
     this.#context = {
       mirror: this.#mirror,
       facts,
@@ -71,9 +112,13 @@ export class Agent {
       paths: new PathResolver(),
       holders,
       journal: beginning.journal,
-      keeper: new Keeper(this.#mirror, holders, options.maxNamespacesPerUser, ({ id }) => removeLabels(id)),
+      events,
+      statistics: new Statistics(),
+      keeper: new Keeper(this.#mirror, holders, options.maxNamespacesPerUser, lifeOf(events)),
     };
     this.#listeners = new Listeners(this.#context, holder, options.onFault);
+    // A mark of an earlier agent must not fall to a child that it was not made for.
+    if (this.#hasNamespaces) restoreMarks(holders.members());
     this.#listeners.resume(beginning.listeners);
     this.#containers = new Containers(
       this.#context,
@@ -83,7 +128,7 @@ export class Agent {
     );
     this.#control = new ControlServer(
       (pid) => refusal(pid, this.#context),
-      (request, pid) => this.#handle(request, pid),
+      (request, pid, socket) => this.#handle(request, pid, socket),
       () => {
         this.#idleSince = Date.now();
       },
@@ -100,6 +145,8 @@ export class Agent {
    * the kernel for the next agent, and trapped calls of the tasks there give ENOSYS.
    */
   stop(): void {
+    if (this.#isStopped) return; // told by a signal twice: by systemd and by the holder
+    this.#isStopped = true;
     clearInterval(this.#timer);
     this.#context.keeper.collect(false);
     this.#control.close();
@@ -113,11 +160,52 @@ export class Agent {
     this.#options.onExit(isDone);
   }
 
+  /** Until the connection says that it is done: then we end, and leave everything as it is. */
+  #handOver(heir: Socket): HandoverReply {
+    if (this.#heir) throw new SyscallError(E.EBUSY, 'handover', 'another daemon is taking over already');
+    this.#heir = heir;
+    this.#listeners.pause();
+    heir.once('close', () => {
+      if (this.#isStopped) return;
+      this.#heir = undefined;
+      this.#listeners.goOn();
+    });
+    return this.#holder.estate();
+  }
+
+  #release(heir: Socket): ReleaseReply {
+    if (heir !== this.#heir) throw new SyscallError(E.EINVAL, 'release', 'nothing was handed over on this connection');
+    this.#isStopped = true;
+    clearInterval(this.#timer);
+    // After the reply.
+    setImmediate(() => this.#options.onReplaced());
+    return { released: true };
+  }
+
+  /** For the metrics. */
+  measure(): Measured {
+    const owned = this.#mirror.model.all().slice(1);
+    const count = (kind: Kind): number => owned.reduce((sum, namespace) => sum + namespace.owned[kind].size, 0);
+    return {
+      statistics: this.#context.statistics,
+      namespaces: owned.length + 1,
+      objects: { map: count('map'), prog: count('prog'), link: count('link'), btf: count('btf') },
+      recorder: readStatus(this.#recorder.mapFd('status')),
+    };
+  }
+
   get #hasNamespaces(): boolean {
     return this.#mirror.model.all().length > 1;
   }
 
-  async #handle(request: Request, pid: number): Promise<NamespaceReply | StatusReply> {
+  async #handle(request: Request, pid: number, socket: Socket): Promise<Reply> {
+    if (request.op === 'events') {
+      // After the reply, which is written in this turn of the loop.
+      setImmediate(() => this.#context.events.subscribe(socket));
+      return { subscribed: true };
+    }
+    if (request.op === 'handover') return this.#handOver(socket);
+    if (request.op === 'release') return this.#release(socket);
     if (request.op !== 'status') return handleRequest(request, pid, this.#context, this.#listeners);
     const { lostObjects, lostTasks, ringOverflows } = readStatus(this.#recorder.mapFd('status'));
     const namespaces = this.#mirror.model.all().length;

@@ -1,5 +1,5 @@
 /** The OCI side of the agent: takes the listeners that container runtimes send, one message a connection. */
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import type { Namespace } from '../model/namespaces.js';
 import { type ContainerLabels, labelsOf, placementOf } from '../oci/placement.js';
 import { type ContainerState, MAX_STATE, parseContainerState } from '../oci/state.js';
@@ -90,6 +90,13 @@ export class Containers {
     }
     writeLabels(namespace, labelsOf(state));
     this.#serve(listener, namespace);
+    this.#context.events.emit({
+      event: 'container-joined',
+      container: state.id,
+      pid: state.pid,
+      namespace: namespace.id,
+      path: namespace.path,
+    });
     this.#onJoined({ container: state.id, pid: state.pid, namespace });
     return undefined;
   }
@@ -117,6 +124,11 @@ export class Containers {
 function writeLabels(namespace: Namespace, labels: ContainerLabels): void {
   mkdirSync(paths.containers, { recursive: true, mode: 0o700 });
   writeFileSync(`${paths.containers}/${namespace.id}.json`, JSON.stringify(labels), { mode: 0o600 });
+}
+
+/** Whether a container runtime asked for that namespace. */
+export function isContainer(namespaceId: number): boolean {
+  return existsSync(`${paths.containers}/${namespaceId}.json`);
 }
 
 /** The namespace is gone. */

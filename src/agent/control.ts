@@ -6,7 +6,7 @@ import { paths } from '../recorder/paths.js';
 import { peerCredentials } from '../sys/socket.js';
 
 /** Handles one request of process `pid`; what it throws becomes an error reply. */
-export type OnRequest = (request: Request, pid: number) => Promise<object>;
+export type OnRequest = (request: Request, pid: number, socket: Socket) => Promise<object>;
 /** Why process `pid`, which has just connected, is not served; undefined if it is. */
 export type Admit = (pid: number) => string | undefined;
 
@@ -68,7 +68,7 @@ function serve(socket: Socket, admit: Admit, onRequest: OnRequest): void {
       pending = pending.slice(end + 1);
       // In the order asked.
       answered = answered
-        .then(() => answer(line, peer.pid, onRequest))
+        .then(() => answer(line, peer.pid, socket, onRequest))
         .then((reply) => void socket.write(`${JSON.stringify(reply)}\n`));
     }
   });
@@ -79,11 +79,11 @@ function refusalOf(pid: number, admit: Admit): ErrorReply | undefined {
   return reason === undefined ? undefined : errorReply('EPERM', reason);
 }
 
-async function answer(line: string, pid: number, onRequest: OnRequest): Promise<object> {
+async function answer(line: string, pid: number, socket: Socket, onRequest: OnRequest): Promise<object> {
   const request = parseRequest(line);
   if (typeof request === 'string') return errorReply('EINVAL', `bad request: ${request}`);
   try {
-    return await onRequest(request, pid);
+    return await onRequest(request, pid, socket);
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'EIO';
     return errorReply(code, error instanceof Error ? error.message : String(error));

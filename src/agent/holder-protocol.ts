@@ -12,11 +12,24 @@ export interface HeldListener {
   readonly namespace: number;
 }
 
+/** What a process has that another is to go on with. */
+export interface Estate {
+  /** Whose the fds are. */
+  readonly pid: number;
+  readonly journal: number;
+  readonly listeners: readonly HeldListener[];
+}
+
 export type ToHolder =
-  | { readonly op: 'hold'; readonly request: number; readonly fd: number; readonly namespace: number }
-  | { readonly op: 'drop'; readonly token: number };
+  /** First thing to a new holder, from the agent that has lost its own. */
+  | { readonly op: 'adopt'; readonly estate: Estate }
+  | { readonly op: 'hold'; readonly token: number; readonly fd: number; readonly namespace: number }
+  | { readonly op: 'drop'; readonly token: number }
+  /** The agent is up: a crash from now on is none of the start. */
+  | { readonly op: 'serving' }
+  /** The agent ends because nothing needs it: the holder is to end too. */
+  | { readonly op: 'leaving' };
 
 export type FromHolder =
   /** First thing after the start: what earlier agents left. */
-  | { readonly op: 'begin'; readonly journal: number; readonly listeners: readonly HeldListener[] }
-  | { readonly op: 'held'; readonly request: number; readonly token: number };
+  { readonly op: 'begin'; readonly estate: Estate } | { readonly op: 'held'; readonly token: number };

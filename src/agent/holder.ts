@@ -4,19 +4,18 @@
  * As long as it lives, no trapped call fails for want of an agent; it only waits.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, fstatSync, mkdirSync, openSync, rmdirSync, rmSync, statSync, writeSync } from 'node:fs';
-import { paths, runDir } from '../recorder/paths.js';
+import { closeSync, writeSync } from 'node:fs';
 import { check } from '../sys/errno.js';
-import { close, flock } from '../sys/libc.js';
+import { close } from '../sys/libc.js';
 import { getFd, openProcess } from '../sys/task.js';
-import type { FromHolder, HeldListener, ToHolder } from './holder-protocol.js';
+import { takeOver } from './estate.js';
+import type { Estate, FromHolder, HeldListener, ToHolder } from './holder-protocol.js';
 import { createJournalFile } from './journal.js';
+import { releaseLock, takeLock } from './lock.js';
 
-const LOCK_EX = 2;
-const LOCK_NB = 4;
-/** Between an agent's crash and the next start, in ms: none at first, this if crashes follow each other. */
-const PAUSE = 1000;
-const SOON = 2000;
+/** Before the next start, in ms, once starts have failed: doubled with each, up to the longest. */
+const FIRST_PAUSE = 50;
+const LONGEST_PAUSE = 5000;
 
 /**
  * Takes the lock and runs agents until one ends by itself.
@@ -30,47 +29,46 @@ export function holderMain(ready: number | undefined, agentArguments: readonly s
     if (ready !== undefined) writeSync(ready, 'ready\n');
     process.exit(0);
   }
-  new Holder(lock, agentArguments).start(ready);
+  const journal = check(createJournalFile(), 'memfd_create', 'cannot make the journal');
+  new Holder(lock, agentArguments, { pid: process.pid, journal, listeners: [] }).start(ready);
 }
 
-/** undefined if somebody else has it. The lock ends with the process. */
-function takeLock(): number | undefined {
-  for (;;) {
-    mkdirSync(runDir, { recursive: true, mode: 0o700 });
-    let fd: number;
-    try {
-      fd = openSync(paths.lock, 'w', 0o600);
-    } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') continue; // it just left
-      throw error;
-    }
-    const isLocked = flock(fd, LOCK_EX | LOCK_NB) === 0;
-    // The earlier one removes the file as it leaves: a lock on a removed file is no lock.
-    const isThere = fstatSync(fd).ino === statSync(paths.lock, { throwIfNoEntry: false })?.ino;
-    if (isLocked && isThere) return fd;
-    closeSync(fd);
-    if (isThere) return undefined;
-  }
+/** Takes the place of a holder that died: its agent started us, lives on and tells what there is. */
+export function adoptAgent(agentArguments: readonly string[]): void {
+  const lock = takeLock();
+  if (lock === undefined) process.exit(1);
+  process.once('message', (message: ToHolder) => {
+    if (message.op !== 'adopt') process.exit(1);
+    const holder = new Holder(lock, agentArguments, takeOver(message.estate));
+    holder.attach({ channel: process, pid: message.estate.pid }, message.estate.listeners);
+  });
 }
 
-class Holder {
+/** An agent: our child, or the one that started us in place of another holder. */
+interface Agent {
+  readonly channel: NodeJS.Process | ChildProcess;
+  readonly pid: number;
+}
+
+export class Holder {
   readonly #lock: number;
   readonly #agentArguments: readonly string[];
-  readonly #journal = check(createJournalFile(), 'memfd_create', 'cannot make the journal');
+  readonly #journal: number;
   readonly #listeners = new Map<number, HeldListener>();
-  #nextToken = 1;
-  #agent: ChildProcess | undefined;
+  #agent: Agent | undefined;
+  #failedStarts = 0;
+  #isEnding = false;
 
-  constructor(lock: number, agentArguments: readonly string[]) {
+  /** @param estate in fds of our own */
+  constructor(lock: number, agentArguments: readonly string[], estate: Estate) {
     this.#lock = lock;
     this.#agentArguments = agentArguments;
-    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
-      process.on(signal, () => this.#agent?.kill(signal));
-    }
+    this.#journal = estate.journal;
+    for (const listener of estate.listeners) this.#listeners.set(listener.token, listener);
+    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => this.#pass(signal));
   }
 
   start(ready: number | undefined): void {
-    const started = Date.now();
     const main = process.argv[1] ?? '';
     const readyArguments = ready === undefined ? [] : ['--ready-fd', '3'];
     const agent = spawn(
@@ -80,47 +78,82 @@ class Holder {
         stdio: ['ignore', 'inherit', 'inherit', ready ?? 'ignore', 'ipc'],
       },
     );
-    this.#agent = agent;
     if (ready !== undefined) closeSync(ready);
-    agent.on('message', (message: ToHolder) => this.#onMessage(agent, message));
-    agent.once('exit', (code) => this.#onExit(code, Date.now() - started, ready !== undefined));
-    this.#tell(agent, { op: 'begin', journal: this.#journal, listeners: [...this.#listeners.values()] });
+    this.#failedStarts++;
+    this.#listen({ channel: agent, pid: agent.pid ?? 0 });
+    // 'exit' does not follow where there is no process (EAGAIN, ENOMEM).
+    agent.on('error', () => agent.pid === undefined && this.#onExit(null, false));
+    agent.once('exit', (code) => this.#onExit(code, ready !== undefined));
+    const estate = { pid: process.pid, journal: this.#journal, listeners: [...this.#listeners.values()] };
+    this.#tell({ op: 'begin', estate });
   }
 
-  #tell(agent: ChildProcess, message: FromHolder): void {
-    agent.send(message, () => undefined); // an agent that just died needs no answer
+  /** Looks after an agent that runs already. */
+  attach(agent: Agent, listeners: readonly HeldListener[]): void {
+    this.#listen(agent);
+    agent.channel.once('disconnect', () => this.#onExit(null, false));
+    for (const { token } of listeners) this.#tell({ op: 'held', token });
   }
 
-  #onMessage(agent: ChildProcess, message: ToHolder): void {
-    if (message.op === 'drop') {
-      const listener = this.#listeners.get(message.token);
-      if (listener) close(listener.fd);
-      this.#listeners.delete(message.token);
-      return;
+  #listen(agent: Agent): void {
+    this.#agent = agent;
+    agent.channel.on('message', (message: ToHolder) => this.#onMessage(agent, message));
+  }
+
+  #pass(signal: NodeJS.Signals): void {
+    try {
+      if (this.#agent) process.kill(this.#agent.pid, signal);
+    } catch {
+      // It has ended.
     }
-    const token = this.#nextToken++;
-    const pidfd = openProcess(agent.pid ?? 0);
-    const fd = pidfd < 0 ? pidfd : getFd(pidfd, message.fd);
-    if (pidfd >= 0) close(pidfd);
-    if (fd >= 0) this.#listeners.set(token, { token, fd, namespace: message.namespace });
-    this.#tell(agent, { op: 'held', request: message.request, token });
   }
 
-  #onExit(code: number | null, lifetime: number, wasFirst: boolean): void {
-    if (code === 0) this.#leave(0);
+  #tell(message: FromHolder): void {
+    // An agent that just died needs no answer.
+    this.#agent?.channel.send?.(message, undefined, undefined, () => undefined);
+  }
+
+  #onMessage(agent: Agent, message: ToHolder): void {
+    switch (message.op) {
+      case 'hold':
+        this.#hold(agent, message);
+        return;
+      case 'drop': {
+        const listener = this.#listeners.get(message.token);
+        if (listener) close(listener.fd);
+        this.#listeners.delete(message.token);
+        return;
+      }
+      case 'serving':
+        this.#failedStarts = 0;
+        return;
+      case 'leaving':
+        this.#isEnding = true;
+        return;
+      case 'adopt':
+        return; // only the first message can be one
+    }
+  }
+
+  #hold(agent: Agent, { token, fd: theirs, namespace }: Extract<ToHolder, { op: 'hold' }>): void {
+    const pidfd = openProcess(agent.pid);
+    const fd = pidfd < 0 ? pidfd : getFd(pidfd, theirs);
+    if (pidfd >= 0) close(pidfd);
+    if (fd >= 0) this.#listeners.set(token, { token, fd, namespace });
+    this.#tell({ op: 'held', token });
+  }
+
+  #onExit(code: number | null, wasFirst: boolean): void {
+    this.#agent = undefined;
+    if (code === 0 || this.#isEnding) this.#leave(0);
     // One that never came up, with nobody depending on it: its reason has been told.
     if (wasFirst && code !== null && this.#listeners.size === 0) this.#leave(code);
-    setTimeout(() => this.start(undefined), lifetime < SOON ? PAUSE : 0);
+    const pause = this.#failedStarts === 0 ? 0 : Math.min(FIRST_PAUSE * 2 ** this.#failedStarts, LONGEST_PAUSE);
+    setTimeout(() => this.start(undefined), pause);
   }
 
   #leave(code: number): never {
-    rmSync(paths.lock, { force: true });
-    try {
-      rmdirSync(runDir);
-    } catch {
-      // State for the next agent, or somebody else's: not ours to remove.
-    }
-    closeSync(this.#lock);
+    releaseLock(this.#lock);
     process.exit(code);
   }
 }

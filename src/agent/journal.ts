@@ -1,18 +1,22 @@
 /**
  * The calls under way, in memory that outlives the agent: the kernel hands a notification
- * out only once, so whoever comes after a crash must find it here to answer it.
+ * out only once, so whoever comes after a crash must find it here to answer it. Beside a
+ * call stands what was done for it already, so that the next agent does not do it twice.
  */
 
 import { seccomp_notif } from '../sys/kernel.gen.js';
 import { ftruncate, mapShared, memfdCreate } from '../sys/libc.js';
 import { Notification } from '../sys/seccomp.js';
 
-/** u32 token, padding, struct seccomp_notif. Used if the notification's id is not 0. */
+/** u32 token, u32 attempts, struct seccomp_notif, u32 fd given plus one, u32 child. In use if the notification's id is not 0. */
 const SLOT = 96;
 const TOKEN = 0;
+const ATTEMPTS = 4;
 const NOTIFICATION = 8;
+const GIVEN = NOTIFICATION + seccomp_notif.sizeof;
+const CHILD = GIVEN + 4;
 /** One for the call being answered, the rest for those that wait for a path look-up. */
-const SLOTS = 256;
+const SLOTS = 4096;
 
 const SIZE = SLOT * SLOTS;
 const MFD_CLOEXEC = 1;
@@ -25,59 +29,118 @@ export function createJournalFile(): number {
   return result < 0 ? result : fd;
 }
 
-/** A call that an earlier agent had taken and not answered. */
-export interface Unanswered {
-  /** Of its listener. */
-  readonly token: number;
+/** A call that was taken and is not answered yet. */
+export class Entry {
+  readonly #slot: Buffer;
   readonly notification: Notification;
+
+  constructor(slot: Buffer) {
+    this.#slot = slot;
+    this.notification = new Notification(slot.subarray(NOTIFICATION, NOTIFICATION + seccomp_notif.sizeof));
+  }
+
+  get isInUse(): boolean {
+    return this.notification.buffer.readBigUInt64LE(seccomp_notif.id) !== 0n;
+  }
+
+  /** Of its listener. */
+  get token(): number {
+    return this.#slot.readUInt32LE(TOKEN);
+  }
+
+  /** Before a notification is received here: whose it will be. */
+  begin(token: number): void {
+    this.#slot.writeUInt32LE(token, TOKEN);
+    this.#slot.writeUInt32LE(0, ATTEMPTS);
+    this.#slot.writeUInt32LE(0, GIVEN);
+    this.#slot.writeUInt32LE(0, CHILD);
+  }
+
+  /** It has been answered. */
+  end(): void {
+    this.notification.buffer.fill(0, seccomp_notif.id, seccomp_notif.id + 8);
+  }
+
+  /** How many agents have begun to answer it, this one included, after the first died over it. */
+  countAttempt(): number {
+    const attempts = this.#slot.readUInt32LE(ATTEMPTS) + 1;
+    this.#slot.writeUInt32LE(attempts, ATTEMPTS);
+    return attempts;
+  }
+
+  /** The number of an fd that the caller has got for this call already, or -1. */
+  get givenFd(): number {
+    return this.#slot.readUInt32LE(GIVEN) - 1;
+  }
+
+  set givenFd(fd: number) {
+    this.#slot.writeUInt32LE(fd + 1, GIVEN);
+  }
+
+  /** The id of the namespace that this call makes, noted before it is made; 0 if it makes none. */
+  get child(): number {
+    return this.#slot.readUInt32LE(CHILD);
+  }
+
+  set child(id: number) {
+    this.#slot.writeUInt32LE(id, CHILD);
+  }
+
+  /** All of it but what makes it count; that last, so that half a copy is none. */
+  copyFrom(other: Entry): void {
+    const id = NOTIFICATION + seccomp_notif.id;
+    other.#slot.copy(this.#slot, 0, 0, id);
+    other.#slot.copy(this.#slot, id + 8, id + 8, SLOT);
+    other.#slot.copy(this.#slot, id, id, id + 8);
+  }
+
+  isSameCallAs(other: Entry): boolean {
+    return this.token === other.token && this.notification.buffer.compare(other.notification.buffer, 0, 8, 0, 8) === 0;
+  }
 }
 
 export class Journal {
-  readonly #memory: Buffer;
+  readonly #entries: readonly Entry[];
+  /** The memory, for another process to take; open as long as the journal. */
+  readonly fd: number;
   /** Where the kernel writes the call being answered: there is no moment when it is only in our own memory. */
-  readonly current: Notification;
+  readonly current: Entry;
+  /** Another process is about to answer what stands here: no call may be answered or taken out any more. */
+  isPaused = false;
+  /** The call that a handler is at work on: they run one at a time. */
+  serving: Entry;
 
+  /** The fd goes over to the journal. */
   constructor(fd: number) {
-    this.#memory = mapShared(fd, SIZE);
-    this.current = new Notification(this.#notificationIn(0));
+    const memory = mapShared(fd, SIZE);
+    this.fd = fd;
+    this.current = new Entry(memory.subarray(0, SLOT));
+    this.serving = this.current;
+    const later = Array.from(
+      { length: SLOTS - 1 },
+      (_, i) => new Entry(memory.subarray((i + 1) * SLOT, (i + 2) * SLOT)),
+    );
+    this.#entries = [this.current, ...later];
   }
 
-  /** Before a notification is received: whose it will be. */
-  begin(token: number): void {
-    this.#memory.writeUInt32LE(token, TOKEN);
+  /** Where a call is kept whose answer takes longer: the place of the current one is needed for the next. */
+  keep(entry: Entry): Entry {
+    if (entry !== this.current) return entry;
+    // Full: such a call is lost if the agent dies before it is answered.
+    const kept = this.#entries.find((each) => !each.isInUse) ?? new Entry(Buffer.alloc(SLOT));
+    kept.copyFrom(entry);
+    return kept;
   }
 
-  /** The current call has been answered. */
-  end(): void {
-    this.current.buffer.fill(0, 0, 8);
-  }
-
-  /** Keeps the current call while its answer takes longer; call the result when it has been given. */
-  defer(): () => void {
-    for (let slot = 1; slot < SLOTS; slot++) {
-      const kept = this.#notificationIn(slot);
-      if (kept.readBigUInt64LE(seccomp_notif.id) !== 0n) continue;
-      this.#memory.copy(this.#memory, slot * SLOT, 0, SLOT);
-      return () => void kept.fill(0, 0, 8);
-    }
-    return () => undefined; // full: such a call is lost if the agent dies before it is answered
-  }
-
-  /** What an earlier agent left, taken out. */
-  takeUnanswered(): Unanswered[] {
-    const found: Unanswered[] = [];
-    for (let slot = 0; slot < SLOTS; slot++) {
-      const kept = this.#notificationIn(slot);
-      if (kept.readBigUInt64LE(seccomp_notif.id) === 0n) continue;
-      const token = this.#memory.readUInt32LE(slot * SLOT + TOKEN);
-      found.push({ token, notification: new Notification(Buffer.from(kept)) });
-      kept.fill(0, 0, 8);
-    }
-    return found;
-  }
-
-  #notificationIn(slot: number): Buffer {
-    const at = slot * SLOT + NOTIFICATION;
-    return this.#memory.subarray(at, at + seccomp_notif.sizeof);
+  /** What an earlier agent left. Each stays noted until it is ended: this agent may die over it too. */
+  unanswered(): Entry[] {
+    const found = this.#entries.filter((entry) => entry.isInUse);
+    const [first, ...later] = found;
+    if (first !== this.current) return found;
+    // The agent died while it moved the current call: the copy stays, as its answer may be under way.
+    const copy = later.find((entry) => entry.isSameCallAs(first));
+    if (!copy) return found;
+    first.end();
+    return later;
   }
 }

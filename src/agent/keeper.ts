@@ -16,17 +16,25 @@ export interface ChildSpec {
   readonly maxNamespaces: number;
 }
 
+/** Told what becomes of the namespaces. */
+export interface NamespaceLife {
+  onCreated(namespace: Namespace): void;
+  /** The last task behind its filters has ended. */
+  onUnused(namespace: Namespace): void;
+  onRemoved(namespace: Namespace): void;
+}
+
 export class Keeper {
   readonly #mirror: Mirror;
   readonly #holders: HolderReader;
   /** The most namespaces one user may own. */
   readonly #perUser: number;
-  readonly #onRemoved: (namespace: Namespace) => void;
+  readonly #life: NamespaceLife;
   /** Filters in use, by the namespace they were installed for. */
   readonly #filters = new Map<Namespace, number>();
 
-  constructor(mirror: Mirror, holders: HolderReader, perUser: number, onRemoved: (namespace: Namespace) => void) {
-    this.#onRemoved = onRemoved;
+  constructor(mirror: Mirror, holders: HolderReader, perUser: number, life: NamespaceLife) {
+    this.#life = life;
     this.#mirror = mirror;
     this.#holders = holders;
     this.#perUser = perUser;
@@ -40,7 +48,9 @@ export class Keeper {
     if (isRefused()) this.collect();
     if (this.#isFull(parent, spec.ownerUid)) return -E.ENOSPC;
     if (hasChildCalled(parent, spec.name)) return -E.EEXIST;
-    return this.#mirror.create({ ...spec, parent: parent.id, createdNs: bootTimeNs() });
+    const created = this.#mirror.create({ ...spec, parent: parent.id, createdNs: bootTimeNs() });
+    if (typeof created !== 'number') this.#life.onCreated(created);
+    return created;
   }
 
   #isFull(parent: Namespace, uid: number): boolean {
@@ -61,7 +71,10 @@ export class Keeper {
   dropFilter(namespace: Namespace): void {
     const left = (this.#filters.get(namespace) ?? 0) - 1;
     if (left > 0) this.#filters.set(namespace, left);
-    else this.#filters.delete(namespace);
+    else {
+      this.#filters.delete(namespace);
+      this.#life.onUnused(namespace);
+    }
     this.collect();
   }
 
@@ -81,7 +94,7 @@ export class Keeper {
       if (namespace.children.size > 0 || populated.has(namespace.id) || this.#ownsLiveObject(namespace)) continue;
       if (startedBefore.get(namespace) !== this.#mirror.tasksStarted(namespace)) continue;
       this.#mirror.remove(namespace);
-      this.#onRemoved(namespace);
+      this.#life.onRemoved(namespace);
     }
   }
 

@@ -1,19 +1,31 @@
 /** The seccomp listeners: each is served until nobody uses its filter. */
 import { INIT, namespaceId } from '../model/ids.js';
 import type { Namespace } from '../model/namespaces.js';
+import { E } from '../sys/errno.js';
 import { close } from '../sys/libc.js';
 import { type Watch, watch } from '../sys/poll.js';
-import { setSyncWakeUp } from '../sys/seccomp.js';
+import { reply, setSyncWakeUp } from '../sys/seccomp.js';
 import type { Context } from './commands/context.js';
 import type { HolderLink } from './held.js';
 import type { HeldListener } from './holder-protocol.js';
+import type { Entry } from './journal.js';
 import { type OnFault, type Source, serve, serveOne } from './loop.js';
+
+/** How often a call that an agent died over is tried again: its death may have had to do with it. */
+const MAX_ATTEMPTS = 3;
+/** The same for a call that only waited for a look-up when the agent died: that is hardly its fault. */
+const MAX_ATTEMPTS_LATER = 20;
+
+interface Watched extends Source {
+  /** undefined while paused. */
+  readonly watching: Watch | undefined;
+}
 
 export class Listeners {
   readonly #context: Context;
   readonly #holder: HolderLink;
   readonly #onFault: OnFault;
-  readonly #sources = new Map<number, Source>();
+  readonly #sources = new Map<number, Watched>();
 
   constructor(context: Context, holder: HolderLink, onFault: OnFault) {
     this.#context = context;
@@ -31,17 +43,46 @@ export class Listeners {
 
   /** Takes over what an earlier agent served, its unanswered calls first. */
   resume(held: readonly HeldListener[]): void {
-    const unanswered = this.#context.journal.takeUnanswered();
     const sources = held.flatMap(({ fd, namespace: id, token }): Source[] => {
       const namespace = this.#context.mirror.model.get(namespaceId(id));
       return namespace ? [{ listener: fd, namespace, token }] : [];
     });
     for (const { listener, namespace } of sources) this.#bind(listener, namespace);
-    for (const { token, notification } of unanswered) {
-      const source = sources.find((each) => each.token === token);
-      if (source) serve(source, notification, this.#context, this.#onFault);
-    }
+    this.#serveUnanswered(sources);
     for (const source of sources) this.#watch(source);
+  }
+
+  /** Takes no further call and answers none: another process is about to. */
+  pause(): void {
+    this.#context.journal.isPaused = true;
+    for (const { watching } of this.#sources.values()) watching?.close();
+  }
+
+  /** It did not: goes on where {@link pause} was called. */
+  goOn(): void {
+    this.#context.journal.isPaused = false;
+    const sources = [...this.#sources.values()];
+    this.#serveUnanswered(sources);
+    for (const source of sources) this.#watch(source);
+  }
+
+  #serveUnanswered(sources: readonly Source[]): void {
+    for (const entry of this.#context.journal.unanswered()) {
+      const source = sources.find(({ token }) => token === entry.token);
+      if (!source) entry.end();
+      else this.#serveAgain(source, entry);
+    }
+  }
+
+  #serveAgain(source: Source, entry: Entry): void {
+    const limit = entry === this.#context.journal.current ? MAX_ATTEMPTS : MAX_ATTEMPTS_LATER;
+    if (entry.countAttempt() <= limit) {
+      serve(source, entry, this.#context, this.#onFault);
+      return;
+    }
+    this.#onFault('a call that agents crash over', new Error(`given up after ${limit} attempts`));
+    reply(source.listener, entry.notification.buffer, -E.EPERM);
+    entry.end();
   }
 
   #bind(listener: number, namespace: Namespace): void {
@@ -50,17 +91,18 @@ export class Listeners {
     this.#context.keeper.addFilter(namespace);
   }
 
-  #watch(source: Source): void {
-    const { listener, token } = source;
-    this.#sources.set(token, source);
-    const watching: Watch = watch(
-      listener,
-      () => serveOne(source, this.#context, this.#onFault),
-      () => {
-        watching.close();
-        this.#drop(source);
-      },
-    );
+  #watch({ listener, namespace, token }: Source): void {
+    const source = { listener, namespace, token };
+    const start = (): Watch =>
+      watch(
+        listener,
+        () => serveOne(source, this.#context, this.#onFault),
+        () => {
+          this.#sources.get(token)?.watching?.close();
+          this.#drop(source);
+        },
+      );
+    this.#sources.set(token, { ...source, watching: this.#context.journal.isPaused ? undefined : start() });
   }
 
   #drop({ listener, namespace, token }: Source): void {

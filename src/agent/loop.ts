@@ -10,6 +10,7 @@ import { Call, CallerGone, type Needs, type Reply } from './call.js';
 import type { Context } from './commands/context.js';
 import { type Command, clone3Command, commands, unshareNeeds } from './commands/index.js';
 import { isPlainClone, unshare } from './commands/nesting.js';
+import type { Entry } from './journal.js';
 
 const COMMAND_MASK = 0xffff;
 /** Less than that the kernel refuses (EINVAL). */
@@ -31,25 +32,70 @@ export interface Source {
 
 /** Answers one notification of a listener that is readable; false if there was none after all. */
 export function serveOne(source: Source, context: Context, onFault: OnFault): boolean {
-  const { journal } = context;
-  journal.begin(source.token);
-  if (receive(source.listener, journal.current) < 0) return false; // the caller was killed before we got to it
-  serve(source, journal.current, context, onFault);
-  journal.end();
+  const { current } = context.journal;
+  current.begin(source.token);
+  if (receive(source.listener, current.notification) < 0) return false; // the caller was killed before we got to it
+  serve(source, current, context, onFault);
   return true;
 }
 
-/** Answers one that was received already: by an agent that died before it could. */
-export function serve(source: Source, notification: Notification, context: Context, onFault: OnFault): void {
-  const { listener } = source;
+/** Answers a call that has been received, perhaps by an agent that died before it could; takes it out of the journal. */
+export function serve(source: Source, entry: Entry, context: Context, onFault: OnFault): void {
+  const { journal } = context;
+  journal.serving = entry;
+  const started = performance.now();
+  const outcome = decide(source, entry, context, onFault);
+  if (!(outcome instanceof Promise)) {
+    if (outcome !== undefined) answered(source, entry, outcome, started, context);
+    entry.end();
+    return;
+  }
+  const kept = journal.keep(entry);
+  if (kept !== entry) entry.end();
+  const settle = (late: Reply): void => {
+    if (journal.isPaused) {
+      if (typeof late === 'object') close(late.fd);
+      return;
+    }
+    answered(source, kept, late, started, context);
+    kept.end();
+  };
+  outcome.then(settle, (error: unknown) => {
+    onFault('a late answer', error);
+    settle(-E.EPERM);
+  });
+}
+
+/** undefined if there is nobody to answer. */
+function decide(source: Source, entry: Entry, context: Context, onFault: OnFault): Outcome | undefined {
+  const { notification } = entry;
+  // An earlier agent got as far as the fd: a second one would be a leak.
+  if (entry.givenFd >= 0) return entry.givenFd;
   try {
-    finish(listener, notification.buffer, answer(source, notification, context), context, onFault);
+    return answer(source, notification, context);
   } catch (error) {
-    if (error instanceof CallerGone) return;
+    if (error instanceof CallerGone) return undefined;
     // A fault of ours must neither hang the caller nor let an id command through.
     onFault(`system call ${notification.number}, command ${notification.argument(0)}`, error);
-    reply(listener, notification.buffer, -E.EPERM);
+    return -E.EPERM;
   }
+}
+
+function answered(source: Source, entry: Entry, outcome: Reply, started: number, context: Context): void {
+  send(source.listener, entry, outcome);
+  const command = nameOf(entry.notification);
+  context.statistics.count(command, outcome, (performance.now() - started) / 1000);
+  if (outcome !== -E.EPERM) return;
+  const { tid } = entry.notification;
+  context.events.emit({ event: 'call-refused', command, tid, namespace: source.namespace.id });
+}
+
+/** What is called, for events and metrics. */
+function nameOf(notification: Notification): string {
+  if (notification.number === SYS.clone3) return clone3Command.name;
+  if (notification.number === SYS.unshare) return 'unshare';
+  const command = notification.argument(0) & COMMAND_MASK;
+  return (commands as Readonly<Record<number, Command>>)[command]?.name ?? 'other';
 }
 
 function answer(source: Source, notification: Notification, context: Context): Outcome {
@@ -57,7 +103,7 @@ function answer(source: Source, notification: Notification, context: Context): O
     case SYS.bpf:
       return answerBpf(source, notification, context);
     case SYS.clone3:
-      return isPlainClone(notification.tid, notification.pointer(0))
+      return context.journal.serving.child === 0 && isPlainClone(notification.tid, notification.pointer(0))
         ? 'continue'
         : answerClone3(source, notification, context);
     case SYS.unshare:
@@ -129,33 +175,17 @@ function readAttr(notification: Notification, size: number, kernelSize: number):
   return done < size ? -E.EFAULT : 0;
 }
 
-function finish(listener: number, id: Buffer, outcome: Outcome, { journal }: Context, onFault: OnFault): void {
-  if (!(outcome instanceof Promise)) {
-    send(listener, id, outcome);
-    return;
-  }
-  const copy = Buffer.from(id.subarray(0, 8));
-  const done = journal.defer();
-  outcome
-    .then(
-      (late) => send(listener, copy, late),
-      (error: unknown) => {
-        onFault('a late answer', error);
-        reply(listener, copy, -E.EPERM);
-      },
-    )
-    .finally(done);
-}
-
-function send(listener: number, id: Buffer, outcome: Reply): void {
+function send(listener: number, entry: Entry, outcome: Reply): void {
+  const { buffer } = entry.notification;
   if (outcome === 'continue') {
-    replyContinue(listener, id);
+    replyContinue(listener, buffer);
   } else if (typeof outcome === 'number') {
-    reply(listener, id, outcome);
+    reply(listener, buffer, outcome);
   } else {
-    const number = addFd(listener, id, outcome.fd);
+    const number = addFd(listener, buffer, outcome.fd);
+    if (number >= 0) entry.givenFd = number;
     close(outcome.fd);
     // The caller's own limits may refuse an fd (EMFILE); it is told so.
-    reply(listener, id, number);
+    reply(listener, buffer, number);
   }
 }

@@ -1,63 +1,92 @@
-/** Runs the agent as a process, under its holder: readiness, log, signals. Only this file writes to the log. */
-import { appendFileSync, closeSync, rmSync, writeSync } from 'node:fs';
+/** Runs the agent as a process, under its holder: readiness, log, signals, metrics. */
+import { closeSync, rmSync, writeSync } from 'node:fs';
+import { type Config, checkConfig } from '../config/config.js';
 import { paths } from '../recorder/paths.js';
+import { notifyManager, watchdogInterval } from '../sys/notify.js';
 import { Agent, defaultMaxNamespaces } from './agent.js';
 import { HolderLink } from './held.js';
+import { type Log, logTo, toFile, toStderr } from './log.js';
 
 const DEFAULT_LINGER_MS = 1000;
 
 export interface AgentMainOptions {
   /** An fd that gets one line, "ready" or why the agent could not start, and is then closed. */
   readonly ready: number | undefined;
-  /** Stays when nothing needs it, and logs to stderr. */
-  readonly isDaemon: boolean;
+  /** Of a daemon, which stays when nothing needs it and logs to stderr: its configuration as JSON. */
+  readonly daemon: string | undefined;
 }
 
 /** Serves until nothing needs it, then exits with 0: the holder ends too. */
-export async function agentMain({ ready, isDaemon }: AgentMainOptions): Promise<void> {
+export async function agentMain({ ready, daemon }: AgentMainOptions): Promise<void> {
   const tell = (line: string): void => {
     if (ready === undefined) return;
     writeSync(ready, `${line}\n`);
     closeSync(ready);
   };
-  const log = isDaemon ? logToStderr : logToFile;
+  const isDaemon = daemon !== undefined;
+  const config = checked(daemon ?? '{}');
+  const log = openLog(config, isDaemon);
   try {
-    const holder = new HolderLink();
+    const holder = new HolderLink(isDaemon ? ['--daemon', daemon] : [], (message) => log('warning', message));
     const agent = new Agent(
       {
         lingerMs: isDaemon ? Number.POSITIVE_INFINITY : Number(process.env.BPFNS_LINGER_MS ?? DEFAULT_LINGER_MS),
-        maxNamespacesPerUser: Number(process.env.BPFNS_MAX_NAMESPACES ?? defaultMaxNamespaces()),
+        maxNamespacesPerUser: maxNamespaces(config),
         onFault: (command, error) =>
-          log(`fault in ${command}: ${error instanceof Error ? error.stack : String(error)}`),
-        onContainer: ({ container, pid, namespace }) => {
-          if (isDaemon) log(`container ${container}, process ${pid}, joined namespace ${namespace.path}`);
-        },
-        onRefused: (reason) => log(`refused: ${reason}`),
-        onExit: leave,
+          log('error', `fault in ${command}: ${error instanceof Error ? error.stack : String(error)}`),
+        onContainer: ({ container, pid, namespace }) =>
+          log('info', 'container joined', { container, pid, namespace: namespace.path }),
+        onRefused: (reason) => log('warning', `refused: ${reason}`),
+        onReplaced: () => void holder.leaving().then(() => process.exit(0)),
+        onExit: (isDone) => void leave(holder, isDone),
       },
       holder,
       await holder.begin(),
     );
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => agent.stop());
     await agent.listen();
+    if (config.metrics.listen !== undefined) {
+      const { serveMetrics } = await import('./metrics.js');
+      await serveMetrics(config.metrics.listen, () => agent.measure());
+    }
+    holder.serving();
     tell('ready');
-    if (isDaemon) log('ready');
+    if (isDaemon) reportReady(log);
   } catch (error) {
-    tell(error instanceof Error ? error.message : String(error));
+    const message = error instanceof Error ? error.message : String(error);
+    if (isDaemon) log('error', `cannot start: ${message}`);
+    tell(message);
     process.exit(1);
   }
 }
 
-function logToFile(line: string): void {
-  appendFileSync(paths.log, `${new Date().toISOString()} ${line}\n`, { mode: 0o600 });
+function reportReady(log: Log): void {
+  log('info', 'ready');
+  notifyManager('READY=1', 'STATUS=Serving');
+  const interval = watchdogInterval();
+  // On the loop that serves: if that hangs, so does this.
+  if (interval !== undefined) setInterval(() => notifyManager('WATCHDOG=1'), interval);
 }
 
-function logToStderr(line: string): void {
-  writeSync(2, `bpfns: ${line}\n`);
+function checked(text: string): Config {
+  const config = checkConfig(JSON.parse(text));
+  if (Array.isArray(config)) throw new Error('the agent is started by bpfns itself');
+  return config as Config;
 }
 
-function leave(isDone: boolean): never {
+function openLog({ log }: Config, isDaemon: boolean): Log {
+  const isJournal = isDaemon && process.env.JOURNAL_STREAM !== undefined;
+  return logTo(isDaemon ? toStderr : toFile(paths.log), { ...log, isJournal });
+}
+
+function maxNamespaces({ limits }: Config): number {
+  return limits['namespaces-per-user'] ?? Number(process.env.BPFNS_MAX_NAMESPACES ?? defaultMaxNamespaces());
+}
+
+async function leave(holder: HolderLink, isDone: boolean): Promise<never> {
+  notifyManager('STOPPING=1');
   const own = isDone ? [paths.socket, paths.log, paths.containers] : [paths.socket];
   for (const path of own) rmSync(path, { force: true, recursive: true });
+  await holder.leaving();
   process.exit(0);
 }

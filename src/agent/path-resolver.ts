@@ -21,6 +21,10 @@ export interface OpenPinRequest {
 
 /** Calls of one namespace that may be under way at once; more wait for their turn. */
 const PER_NAMESPACE = 4;
+/** Threads kept for the next call; those that a hanging look-up made necessary end. */
+const KEPT = 2;
+/** How long calls wait while no thread gets done before another is started, in ms: one costs more than most look-ups. */
+const PATIENCE = 20;
 
 interface Job {
   readonly namespace: NamespaceId;
@@ -33,6 +37,8 @@ export class PathResolver {
   readonly #idle: Worker[] = [];
   readonly #busy = new Map<NamespaceId, number>();
   readonly #waiting: Job[] = [];
+  #threads = 0;
+  #timer: NodeJS.Timeout | undefined;
 
   /**
    * The fd (the caller's to close) or -errno of BPF_OBJ_GET, resolved as thread `request.tid`
@@ -50,23 +56,50 @@ export class PathResolver {
     for (const worker of this.#idle.splice(0)) void worker.terminate();
   }
 
+  /** Gives the calls whose turn it is to threads that are free; if none is for a while, there will be one more. */
   #start(): void {
-    const index = this.#waiting.findIndex(({ namespace }) => (this.#busy.get(namespace) ?? 0) < PER_NAMESPACE);
-    const job = this.#waiting[index];
-    if (!job) return;
-    this.#waiting.splice(index, 1);
-    this.#busy.set(job.namespace, (this.#busy.get(job.namespace) ?? 0) + 1);
-    const worker = this.#idle.pop() ?? new Worker(new URL('./path-worker.js', import.meta.url));
+    for (let index = this.#nextIndex(); index >= 0; index = this.#nextIndex()) {
+      const worker = this.#idle.pop() ?? (this.#threads < KEPT ? this.#newThread() : undefined);
+      if (!worker) {
+        this.#timer ??= setTimeout(() => {
+          this.#timer = undefined;
+          if (this.#idle.length === 0) this.#idle.push(this.#newThread());
+          this.#start();
+        }, PATIENCE);
+        return;
+      }
+      for (const job of this.#waiting.splice(index, 1)) this.#give(job, worker);
+    }
+  }
+
+  #nextIndex(): number {
+    return this.#waiting.findIndex(({ namespace }) => (this.#busy.get(namespace) ?? 0) < PER_NAMESPACE);
+  }
+
+  #newThread(): Worker {
+    this.#threads++;
+    const worker = new Worker(new URL('./path-worker.js', import.meta.url));
     worker.unref();
+    return worker;
+  }
+
+  #give(job: Job, worker: Worker): void {
+    this.#busy.set(job.namespace, (this.#busy.get(job.namespace) ?? 0) + 1);
     const finish = (answer: () => void, isReusable: boolean): void => {
       // Not all events: Node keeps listeners of its own there.
       for (const event of ['message', 'error']) worker.removeAllListeners(event);
       const busy = (this.#busy.get(job.namespace) ?? 1) - 1;
       if (busy > 0) this.#busy.set(job.namespace, busy);
       else this.#busy.delete(job.namespace);
-      // One thread stays for the next call; a burst's others end.
-      if (isReusable && this.#idle.length === 0) this.#idle.push(worker);
-      else void worker.terminate();
+      // A thread that hangs makes no progress: only as long as none does is another needed.
+      clearTimeout(this.#timer);
+      this.#timer = undefined;
+      if (isReusable && this.#idle.length < KEPT) {
+        this.#idle.push(worker);
+      } else {
+        this.#threads--;
+        void worker.terminate();
+      }
       answer();
       this.#start();
     };

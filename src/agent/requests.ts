@@ -20,9 +20,12 @@ import type { Context } from './commands/context.js';
 import type { ChildSpec } from './keeper.js';
 import type { Listeners } from './listeners.js';
 
+/** The requests that are about one namespace. */
+export type NamespaceRequest = Extract<Request, { op: 'run' | 'join' | 'create' | 'remove' }>;
+
 /** Answers every request about namespaces; `pid` is the process at the other end. */
 export async function handleRequest(
-  request: Exclude<Request, { op: 'status' }>,
+  request: NamespaceRequest,
   pid: number,
   context: Context,
   listeners: Listeners,

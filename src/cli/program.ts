@@ -94,26 +94,47 @@ export function program(): Command {
   main
     .command('daemon')
     .description('serve namespaces and containers in the foreground, until stopped')
-    .action(async () => {
+    .option('--config <file>', 'the configuration; without it /etc/bpfns/bpfns.toml, if there is one')
+    .option('--replace', 'take the place of the agent that runs, without a failed call: an upgrade', false)
+    .option('--check-config', 'only tell what is wrong with the configuration', false)
+    .action(async ({ config, checkConfig, replace }: DaemonFlags) => {
+      const { daemonConfig } = await import('./daemon.js');
+      const settings = JSON.stringify(daemonConfig(config));
+      if (checkConfig) return;
       await requireHost('daemon');
-      (await import('../agent/holder.js')).holderMain(undefined, ['--daemon']);
+      if (replace) await (await import('../agent/handover.js')).replaceMain(['--daemon', settings]);
+      else (await import('../agent/holder.js')).holderMain(undefined, ['--daemon', settings]);
+    });
+
+  main
+    .command('events')
+    .description('tell what happens: namespaces, objects, containers that come and go, calls that are refused')
+    .option('-j, --json', 'print one JSON object a line', false)
+    .action(async ({ json }: { json: boolean }) => {
+      await requireHost('events');
+      await (await import('./events.js')).events(json, out);
     });
 
   main
     .command('hold', { hidden: true })
     .description('keep listeners and run agents, until no namespace is left (started by `run`)')
     .option('--ready-fd <fd>', 'tell the outcome of the start there', Number)
-    .action(async ({ readyFd }: { readyFd?: number }) => {
-      (await import('../agent/holder.js')).holderMain(readyFd, []);
+    .option('--adopt', 'look after the agent that started this, in place of a holder that died', false)
+    .option('--daemon <json>', 'its agents stay when there is nothing to do, with this configuration')
+    .action(async ({ readyFd, adopt, daemon }: { readyFd?: number; adopt: boolean; daemon?: string }) => {
+      const { adoptAgent, holderMain } = await import('../agent/holder.js');
+      const agentArguments = daemon === undefined ? [] : ['--daemon', daemon];
+      if (adopt) adoptAgent(agentArguments);
+      else holderMain(readyFd, agentArguments);
     });
 
   main
     .command('agent', { hidden: true })
     .description('answer trapped calls (started by a holder)')
     .option('--ready-fd <fd>', 'tell the outcome of the start there', Number)
-    .option('--daemon', 'stay when there is nothing to do', false)
-    .action(async ({ readyFd, daemon }: { readyFd?: number; daemon: boolean }) => {
-      await (await import('../agent/main.js')).agentMain({ ready: readyFd, isDaemon: daemon });
+    .option('--daemon <json>', 'stay when there is nothing to do, with this configuration')
+    .action(async ({ readyFd, daemon }: { readyFd?: number; daemon?: string }) => {
+      await (await import('../agent/main.js')).agentMain({ ready: readyFd, daemon });
     });
 
   main
@@ -167,6 +188,12 @@ function addRun(main: Command): void {
       const { exec } = await import('../launch/run.js');
       process.exit(await exec(namespace, command, warn));
     });
+}
+
+interface DaemonFlags {
+  readonly config?: string;
+  readonly checkConfig: boolean;
+  readonly replace: boolean;
 }
 
 interface RunFlags {

@@ -87,6 +87,28 @@ export class AgentClient {
     }
   }
 
+  /** Sends a request whose reply is followed by lines; resolves when they end. @throws AgentError */
+  async follow(request: Request, onLine: (line: string) => void): Promise<void> {
+    const ended = new Promise<void>((resolve) => this.#socket.once('close', () => resolve()));
+    // Whatever comes in the same piece as the reply must not be lost.
+    let text = '';
+    let isAccepted = false;
+    let refusal: ErrorReply | undefined;
+    this.#socket.setEncoding('utf8').on('data', (part: string) => {
+      const lines = (text + part).split('\n');
+      text = lines.pop() ?? '';
+      for (const line of lines) {
+        if (isAccepted) onLine(line);
+        else if (line.startsWith('{"error"')) refusal = JSON.parse(line) as ErrorReply;
+        isAccepted = true;
+      }
+    });
+    this.#socket.on('error', () => undefined); // 'close' follows
+    this.#socket.write(formatRequest(request));
+    await ended;
+    if (refusal) throw new AgentError(refusal.error.code, refusal.error.message);
+  }
+
   close(): void {
     this.#socket.destroy();
   }

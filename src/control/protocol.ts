@@ -51,9 +51,32 @@ export interface StatusRequest {
   readonly op: 'status';
 }
 
-export type Request = RunRequest | JoinRequest | CreateRequest | RemoveRequest | StatusRequest;
+/** Makes the connection one on which only events come, see events.ts. */
+export interface EventsRequest {
+  readonly op: 'events';
+}
 
-/** To everything but `status`. */
+/** Asks the agent to stop serving and to say what it holds: goes on with it if the connection ends before `release`. */
+export interface HandoverRequest {
+  readonly op: 'handover';
+}
+
+/** On the connection of a `handover`: all of it has been taken, the agent is to end. */
+export interface ReleaseRequest {
+  readonly op: 'release';
+}
+
+export type Request =
+  | RunRequest
+  | JoinRequest
+  | CreateRequest
+  | RemoveRequest
+  | StatusRequest
+  | EventsRequest
+  | HandoverRequest
+  | ReleaseRequest;
+
+/** To everything that is about one namespace. */
 export interface NamespaceReply {
   readonly id: number;
   readonly path: string;
@@ -69,6 +92,23 @@ export interface StatusReply {
   readonly lostObjects: number;
   readonly lostTasks: number;
   readonly ringOverflows: number;
+}
+
+export interface EventsReply {
+  readonly subscribed: true;
+}
+
+export interface HandoverReply {
+  /** Whose the fds are. */
+  readonly pid: number;
+  /** Its holder. */
+  readonly holder: number;
+  readonly journal: number;
+  readonly listeners: ReadonlyArray<{ readonly token: number; readonly fd: number; readonly namespace: number }>;
+}
+
+export interface ReleaseReply {
+  readonly released: true;
 }
 
 export interface ErrorReply {
@@ -87,12 +127,15 @@ function isWithin(value: unknown, max: number): boolean {
 }
 
 /** Every request's fields and what each must be. */
-const shapes: Readonly<Record<Request['op'], Readonly<Record<string, keyof typeof fields>>>> = {
+export const shapes: Readonly<Record<Request['op'], Readonly<Record<string, keyof typeof fields>>>> = {
   run: { parent: 'text', name: 'text', pins: 'pins', listener: 'fd' },
   join: { namespace: 'text', listener: 'fd' },
   create: { parent: 'text', name: 'text', pins: 'pins', ownerUid: 'count', maxNamespaces: 'count' },
   remove: { namespace: 'text' },
   status: {},
+  events: {},
+  handover: {},
+  release: {},
 };
 
 /** A line for a request. */

@@ -5,6 +5,7 @@
 
 import { type HostId, hostId, INIT, type Kind, kinds, type NamespaceId, namespaceId, nsId } from '../model/ids.js';
 import { type Namespace, type NamespaceSpec, Namespaces } from '../model/namespaces.js';
+import type { ObjectEvent } from '../model/object-event.js';
 import { getNextId, mapDelete, mapLookup, mapUpdate, withObject } from '../sys/bpf.js';
 import { btfInfo } from '../sys/btf-info.js';
 import { bpfns_counter, bpfns_event } from '../sys/contract.gen.js';
@@ -26,6 +27,8 @@ import {
 import { TaskStates } from './task-states.js';
 
 export class Mirror {
+  /** Told of objects as they are noted and found dead; of those noted before this agent started only the latter. */
+  onObject: (event: ObjectEvent) => void = () => undefined;
   readonly model = new Namespaces();
   readonly #recorder: Recorder;
   readonly #ring: Ring;
@@ -50,6 +53,12 @@ export class Mirror {
       if (namespace && !this.model.isRecorded('btf', host)) this.model.numberKernelBtf(namespace, host, id);
     });
     this.#findKernelBtf();
+    this.#numberMissing();
+  }
+
+  /** The id that the next namespace will get. */
+  get nextNamespace(): number {
+    return this.#nextNamespace;
   }
 
   /** Takes in what the recorder noted since the last time. Call before every answer. */
@@ -123,6 +132,7 @@ export class Mirror {
   }
 
   forget(kind: Kind, host: HostId): void {
+    if (this.model.isRecorded(kind, host)) this.#tell('object-gone', kind, host);
     this.model.forget(kind, host);
     this.#recorder.forget(kinds.indexOf(kind), host);
   }
@@ -186,6 +196,12 @@ export class Mirror {
     // Recorded as init's before, and taken over by a container's namespace since.
     this.model.forget(kind, host);
     this.model.record(kind, host, namespace, ids);
+    this.#tell('object-created', kind, host);
+  }
+
+  #tell(event: ObjectEvent['event'], kind: Kind, host: HostId): void {
+    const owner = this.model.ownerOf(kind, host);
+    this.onObject({ event, kind, hostId: host, namespace: owner.id, id: this.model.idIn(owner, kind, host) });
   }
 
   #readAll(): void {
@@ -197,6 +213,15 @@ export class Mirror {
       this.#newestBtf = id;
       const info = withObject('btf', id, btfInfo);
       if (info?.isKernel) this.#kernelBtf.push(hostId(id));
+    }
+  }
+
+  /** An agent may have died between the creation of a namespace and the last number. */
+  #numberMissing(): void {
+    for (const namespace of this.model.all().slice(1)) {
+      for (const host of this.#kernelBtf) {
+        if (namespace.numbers.btf.idOf(host) === undefined) this.#number(namespace, host);
+      }
     }
   }
 

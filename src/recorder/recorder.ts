@@ -2,7 +2,7 @@
  * The recorder's user half: puts the eBPF programs in place (or adopts those an
  * earlier agent left pinned), and takes them away again.
  */
-import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, statfsSync } from 'node:fs';
 import { mapDelete, mapForEach, runProgram } from '../sys/bpf.js';
 import { bpfns_bind, bpfns_forget, bpfns_number } from '../sys/contract.gen.js';
 import { check } from '../sys/errno.js';
@@ -18,6 +18,7 @@ export type Backend = 'function' | 'tracepoint';
 export const mapNames = ['namespaces', 'counters', 'objects', 'ids', 'tasks', 'filters', 'status', 'events'] as const;
 export type MapName = (typeof mapNames)[number];
 
+const BPF_FS_MAGIC = 0xcafe4a11;
 const SYSCALL_FUNCTION = '__x64_sys_bpf';
 const hooks = {
   function: ['function_enter', 'function_exit'],
@@ -47,28 +48,27 @@ export class Recorder {
    * @throws SyscallError naming the step and libbpf's reason
    */
   static install(): Recorder {
-    if (!existsSync(`${paths.maps}`)) {
-      mkdirSync(paths.bpffs, { recursive: true, mode: 0o700 });
+    mkdirSync(paths.bpffs, { recursive: true, mode: 0o700 });
+    // An agent may have died between any two of these steps.
+    if (statfsSync(paths.bpffs).type !== BPF_FS_MAGIC) {
       check(mount('bpfns', paths.bpffs, 'bpf', 0, 'mode=0700'), 'mount', `cannot mount bpffs at '${paths.bpffs}'`);
-      mkdirSync(paths.maps);
-      mkdirSync(paths.links);
     }
+    mkdirSync(paths.maps, { recursive: true });
+    mkdirSync(paths.links, { recursive: true });
     for (const backend of ['function', 'tracepoint'] as const) {
       if (existsSync(`${paths.links}/${hooks[backend][1]}`)) return new Recorder(load(undefined), [], backend);
     }
     let failure: unknown;
     for (const backend of backendsToTry()) {
+      removePins();
       try {
         const object = load(backend);
         return new Recorder(object, attachAll(object, backend), backend);
       } catch (error) {
         failure = error;
-        rmSync(paths.maps, { recursive: true, force: true });
-        rmSync(paths.links, { recursive: true, force: true });
-        mkdirSync(paths.maps);
-        mkdirSync(paths.links);
       }
     }
+    removePins();
     throw failure;
   }
 
@@ -137,6 +137,14 @@ export class Recorder {
     this.close();
     umount2(paths.bpffs, 0);
     rmSync(paths.bpffs, { recursive: true, force: true });
+  }
+}
+
+/** What an attempt that failed or was cut short has pinned. */
+function removePins(): void {
+  for (const directory of [paths.links, paths.maps]) {
+    rmSync(directory, { recursive: true, force: true });
+    mkdirSync(directory);
   }
 }
 

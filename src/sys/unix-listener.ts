@@ -3,6 +3,7 @@ import { chmodSync, rmSync } from 'node:fs';
 import { check } from './errno.js';
 import { accept4, addressOf, bind, close, getsockopt, listen, recvmsg, socket } from './libc.js';
 import { type Watch, watch } from './poll.js';
+import { addressLength, unixAddress } from './unix-address.js';
 
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
@@ -94,10 +95,7 @@ export class FdListener {
     this.#path = path;
     this.#fd = check(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), 'socket', 'cannot make a socket');
     rmSync(path, { force: true });
-    const address = Buffer.alloc(110);
-    address.writeUInt16LE(AF_UNIX, 0);
-    address.write(path, 2);
-    check(bind(this.#fd, address, 2 + Buffer.byteLength(path) + 1), 'bind', `cannot listen at '${path}'`);
+    check(bind(this.#fd, unixAddress(path), addressLength(path)), 'bind', `cannot listen at '${path}'`);
     chmodSync(path, 0o600);
     check(listen(this.#fd, BACKLOG), 'listen', `cannot listen at '${path}'`);
     this.#watch = watch(this.#fd, () => {

@@ -2,11 +2,13 @@
 
 import type { HolderReader } from '../../recorder/holders.js';
 import type { Mirror } from '../../recorder/mirror.js';
+import type { Events } from '../events.js';
 import type { Journal } from '../journal.js';
 import type { Keeper } from '../keeper.js';
 import type { KernelFacts } from '../kernel-facts.js';
 import type { OwnRights } from '../own-rights.js';
 import type { PathResolver } from '../path-resolver.js';
+import type { Statistics } from '../statistics.js';
 
 export interface Context {
   readonly mirror: Mirror;
@@ -16,4 +18,6 @@ export interface Context {
   readonly holders: HolderReader;
   readonly keeper: Keeper;
   readonly journal: Journal;
+  readonly events: Events;
+  readonly statistics: Statistics;
 }

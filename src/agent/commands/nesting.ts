@@ -3,10 +3,10 @@
  * the bpf(2) command of our own that a nested `bpfns run` uses. Each makes a child of the
  * caller's namespace; none leads anywhere else.
  */
-
-import { INIT } from '../../model/ids.js';
+import { INIT, namespaceId } from '../../model/ids.js';
 import { nameProblem } from '../../model/names.js';
 import type { Namespace } from '../../model/namespaces.js';
+import type { Member } from '../../recorder/holders.js';
 import { BPFNS_NAME_LEN } from '../../sys/contract.gen.js';
 import { E } from '../../sys/errno.js';
 import { readMemory } from '../../sys/memory.js';
@@ -21,6 +21,11 @@ const flags = Buffer.alloc(8);
 /** Threads that were given a namespace for their next child and have not been seen since. */
 const marked = new Set<number>();
 
+/** After a crash: whom an earlier agent had marked. */
+export function restoreMarks(members: readonly Member[]): void {
+  for (const { tid, next } of members) if (next !== INIT) marked.add(tid);
+}
+
 /**
  * Most clone3() calls are none of ours: decided from the flags alone. CONTINUE is right
  * for them: a flag set after this look is one the kernel does not know (EINVAL), or means
@@ -34,7 +39,8 @@ export function isPlainClone(tid: number, address: number): boolean {
 /** `call.attr` is struct clone_args. The flag is taken out and the kernel does the rest. */
 export function clone3(call: Call, context: Context): Reply {
   const high = call.attr.readUInt32LE(FLAGS_HIGH);
-  if ((high & CLONE_NEWBPF_HIGH) === 0) {
+  // After a crash the flag may be out already, while the mark counts.
+  if ((high & CLONE_NEWBPF_HIGH) === 0 && context.journal.serving.child === 0) {
     // An earlier clone3() of this thread failed in the kernel: its mark must not fall to this child.
     marked.delete(call.tid);
     context.mirror.setNext(call.tid, call.namespace.id, INIT);
@@ -84,10 +90,19 @@ function tell(call: Call, room: number): Reply {
   return call.write(readPointer(call.attr, OWN_NAMESPACE.name), text, text.length) ? text.length : -E.EFAULT;
 }
 
-function createChild(call: Call, { keeper }: Context, name: string, pinsAny: boolean): Namespace | number {
+/** The child of this call: made once, however often agents die over it. */
+function createChild(
+  call: Call,
+  { keeper, mirror, journal: { serving } }: Context,
+  name: string,
+  pinsAny: boolean,
+): Namespace | number {
+  const earlier = serving.child === 0 ? undefined : mirror.model.get(namespaceId(serving.child));
+  if (earlier) return earlier;
   if (!call.mayMakeNamespace) return -E.EPERM;
   // As create_pid_namespace(): from elsewhere in the tree of user namespaces it makes no sense.
   if (!call.isWithinOwner) return -E.EINVAL;
+  serving.child = mirror.nextNamespace;
   return keeper.create(call.namespace, {
     name,
     pinsAny,

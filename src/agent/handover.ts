@@ -1,0 +1,42 @@
+/**
+ * `bpfns daemon --replace`: a new holder takes the listeners and the journal from the
+ * agent that runs, which ends; calls wait meanwhile as in a restart, and none fails.
+ */
+import { AgentClient } from '../control/client.js';
+import type { HandoverReply } from '../control/protocol.js';
+import { takeOver } from './estate.js';
+import { Holder, holderMain } from './holder.js';
+import { takeLock } from './lock.js';
+
+/** How long the earlier holder may take to end, in ms, before it is killed: its agent is gone by then. */
+const PATIENCE = 5000;
+const PAUSE = 10;
+
+/** As {@link holderMain}, in the place of an agent that may be running. @throws AgentError, SyscallError */
+export async function replaceMain(agentArguments: readonly string[]): Promise<void> {
+  const client = await AgentClient.connect();
+  if (!client) return holderMain(undefined, agentArguments);
+  const reply = await client.ask<HandoverReply>({ op: 'handover' });
+  // From here on the calls of all guests wait for us.
+  const estate = takeOver(reply);
+  await client.ask({ op: 'release' });
+  client.close();
+  new Holder(await lockAfter(reply.holder), agentArguments, estate).start(undefined);
+}
+
+async function lockAfter(holder: number): Promise<number> {
+  for (const since = Date.now(); ; ) {
+    const lock = takeLock();
+    if (lock !== undefined) return lock;
+    if (Date.now() - since > PATIENCE) endForGood(holder);
+    await new Promise((resolve) => setTimeout(resolve, PAUSE));
+  }
+}
+
+function endForGood(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has ended.
+  }
+}

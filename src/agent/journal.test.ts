@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { createJournalFile, Journal } from './journal.js';
+
+/** A journal, and what another process that takes it over would find. */
+function journal(): { own: Journal; heir: () => Journal } {
+  const fd = createJournalFile();
+  assert.ok(fd >= 0);
+  return { own: new Journal(fd), heir: () => new Journal(fd) };
+}
+
+function take(own: Journal, token: number, id: bigint): void {
+  own.current.begin(token);
+  own.current.notification.buffer.writeBigUInt64LE(id);
+}
+
+describe('the journal', () => {
+  test('of an agent that has answered everything is empty', () => {
+    const { own, heir } = journal();
+    take(own, 1, 7n);
+    own.current.end();
+    assert.deepEqual(heir().unanswered(), []);
+  });
+
+  test('has the call that was being answered, with what was done for it', () => {
+    const { own, heir } = journal();
+    take(own, 3, 7n);
+    own.current.child = 5;
+    own.current.givenFd = 0;
+    const [found] = heir().unanswered();
+    assert.deepEqual([found?.token, found?.child, found?.givenFd], [3, 5, 0]);
+  });
+
+  test('keeps a call until it is ended, so that the next agent may die over it too', () => {
+    const { own, heir } = journal();
+    take(own, 3, 7n);
+    assert.equal(heir().unanswered().length, 1);
+    assert.equal(heir().unanswered()[0]?.countAttempt(), 1);
+    assert.equal(heir().unanswered()[0]?.countAttempt(), 2);
+    heir().unanswered()[0]?.end();
+    assert.deepEqual(heir().unanswered(), []);
+  });
+
+  test('tells of nothing that was done for an earlier call', () => {
+    const { own } = journal();
+    take(own, 3, 7n);
+    own.current.child = 5;
+    own.current.givenFd = 4;
+    own.current.end();
+    take(own, 3, 8n);
+    assert.deepEqual([own.current.child, own.current.givenFd], [0, -1]);
+  });
+
+  test('has room for calls whose answer takes longer, and finds each once if the agent died while moving one', () => {
+    const { own, heir } = journal();
+    take(own, 1, 7n);
+    own.keep(own.current).givenFd = 9;
+    assert.deepEqual(
+      heir()
+        .unanswered()
+        .map(({ givenFd }) => givenFd),
+      [9],
+    );
+    take(own, 1, 8n);
+    own.keep(own.current);
+    own.current.end();
+    assert.equal(heir().unanswered().length, 2);
+  });
+
+  test('that is full still serves: such a call only does not survive the agent', () => {
+    const { own, heir } = journal();
+    for (let id = 1n; id <= 4096n; id++) {
+      take(own, 1, id);
+      assert.equal(own.keep(own.current).notification.buffer.readBigUInt64LE(), id);
+      own.current.end();
+    }
+    assert.equal(heir().unanswered().length, 4095);
+  });
+});

@@ -1,0 +1,49 @@
+/** The log: lines of text or JSON, to stderr or to a file. */
+import { appendFileSync, writeSync } from 'node:fs';
+import { type logFormats, logLevels } from '../config/config.js';
+
+export type Level = (typeof logLevels)[number];
+export type Format = (typeof logFormats)[number];
+export type Fields = Readonly<Record<string, string | number>>;
+/** `fields` are what of the message a program may want to sort by. */
+export type Log = (level: Level, message: string, fields?: Fields) => void;
+
+/** syslog(3) priorities, which sd-daemon(3) reads as <N> in front of a line. */
+const priorities: Readonly<Record<Level, number>> = { error: 3, warning: 4, info: 6, debug: 7 };
+
+export interface LogOptions {
+  readonly level: Level;
+  readonly format: Format;
+  /** Whether stderr leads to systemd's journal: it has times of its own, and takes priorities. */
+  readonly isJournal: boolean;
+}
+
+export function formatLine(level: Level, message: string, fields: Fields, options: LogOptions, now: Date): string {
+  const prefix = options.isJournal ? `<${priorities[level]}>` : '';
+  if (options.format === 'json') {
+    return `${prefix}${JSON.stringify({ time: now.toISOString(), level, message, ...fields })}`;
+  }
+  const details = Object.entries(fields).map(([key, value]) => ` ${key}=${value}`);
+  // A priority counts for one line only.
+  const text = `${message}${details.join('')}`.replaceAll('\n', options.isJournal ? `\n${prefix}` : '\n');
+  return options.isJournal ? `${prefix}${text}` : `${now.toISOString()} ${level} ${text}`;
+}
+
+export function logTo(write: (line: string) => void, options: LogOptions): Log {
+  return (level, message, fields = {}) => {
+    if (logLevels.indexOf(level) > logLevels.indexOf(options.level)) return;
+    write(`${formatLine(level, message, fields, options, new Date())}\n`);
+  };
+}
+
+export function toStderr(line: string): void {
+  try {
+    writeSync(2, line);
+  } catch {
+    // Nobody reads it any more: no reason to end.
+  }
+}
+
+export function toFile(path: string): (line: string) => void {
+  return (line) => appendFileSync(path, line, { mode: 0o600 });
+}

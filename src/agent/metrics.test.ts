@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { registryOf } from './metrics.js';
+import { Statistics } from './statistics.js';
+
+describe('metrics', () => {
+  const statistics = new Statistics();
+  statistics.count('MAP_GET_NEXT_ID', 0, 0.00004);
+  statistics.count('MAP_GET_NEXT_ID', 0, 0.0009);
+  statistics.count('MAP_GET_NEXT_ID', -2, 7);
+  statistics.count('OBJ_GET', -1, 0.00004);
+  statistics.count('clone3', 'continue', 0.00004);
+  const text = registryOf(() => ({
+    statistics,
+    namespaces: 3,
+    objects: { map: 4, prog: 1, link: 0, btf: 0 },
+    recorder: { ringOverflows: 1, lostObjects: 2, lostTasks: 3, refused: 4 },
+  })).metrics();
+
+  const lines: ReadonlyArray<readonly [what: string, line: string]> = [
+    ['calls by command and result', 'bpfns_trapped_calls_total{command="MAP_GET_NEXT_ID",result="ok"} 2'],
+    ['errors by name', 'bpfns_trapped_calls_total{command="MAP_GET_NEXT_ID",result="ENOENT"} 1'],
+    ['calls left to the kernel', 'bpfns_trapped_calls_total{command="clone3",result="continue"} 1'],
+    ['refused calls', 'bpfns_refused_calls_total{command="OBJ_GET"} 1'],
+    [
+      'latencies: up to each bound, in seconds',
+      'bpfns_trapped_call_seconds_bucket{le="0.001",command="MAP_GET_NEXT_ID"} 2',
+    ],
+    ['latencies: all', 'bpfns_trapped_call_seconds_bucket{le="+Inf",command="MAP_GET_NEXT_ID"} 3'],
+    ['latencies: their number', 'bpfns_trapped_call_seconds_count{command="MAP_GET_NEXT_ID"} 3'],
+    ['namespaces', 'bpfns_namespaces 3'],
+    ['objects by kind', 'bpfns_objects{kind="map"} 4'],
+    ['overflows of the ring', 'bpfns_recorder_overflows_total 1'],
+    ['lost objects', 'bpfns_recorder_lost_objects_total 2'],
+    ['lost tasks', 'bpfns_recorder_lost_tasks_total 3'],
+    ['refused fds', 'bpfns_recorder_refused_fds_total 4'],
+  ];
+  for (const [what, line] of lines) {
+    test(`tell of ${what}`, async () => {
+      assert.ok((await text).split('\n').includes(line), await text);
+    });
+  }
+});

@@ -1,0 +1,16 @@
+/** What `bpfns daemon` does before it serves. */
+import { existsSync } from 'node:fs';
+import { type Config, defaultConfig } from '../config/config.js';
+import { ConfigError, defaultConfigPath, loadConfig } from '../config/load.js';
+import { CliError } from './cli-error.js';
+
+/** The file named, or the usual one if it is there. @throws CliError with every mistake in it */
+export function daemonConfig(path: string | undefined): Config {
+  if (path === undefined && !existsSync(defaultConfigPath)) return defaultConfig;
+  try {
+    return loadConfig(path ?? defaultConfigPath);
+  } catch (error) {
+    if (error instanceof ConfigError) throw new CliError(error.message);
+    throw error;
+  }
+}

@@ -1,0 +1,52 @@
+/** The daemon's configuration: what may stand in bpfns.toml, and what holds where nothing does. */
+import * as v from 'valibot';
+
+export const logLevels = ['error', 'warning', 'info', 'debug'] as const;
+export const logFormats = ['text', 'json'] as const;
+
+const listen = v.pipe(
+  v.string('a string'),
+  v.regex(/^(unix:\/.+|(\d{1,3}\.){3}\d{1,3}:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5})$/, 'ADDRESS:PORT or unix:/PATH'),
+);
+
+const schema = v.strictObject({
+  limits: v.optional(
+    v.strictObject({
+      'namespaces-per-user': v.optional(
+        v.pipe(v.number('a whole number'), v.integer('a whole number'), v.minValue(1, 'a number above 0')),
+      ),
+    }),
+    {},
+  ),
+  log: v.optional(
+    v.strictObject({
+      level: v.optional(v.picklist(logLevels, `one of ${logLevels.join(', ')}`), 'info'),
+      format: v.optional(v.picklist(logFormats, `one of ${logFormats.join(', ')}`), 'text'),
+    }),
+    {},
+  ),
+  metrics: v.optional(v.strictObject({ listen: v.optional(listen) }), {}),
+});
+
+export type Config = v.InferOutput<typeof schema>;
+
+/** What is wrong with one key. */
+export interface ConfigProblem {
+  /** From the outermost table on. */
+  readonly key: readonly string[];
+  readonly expected: string;
+}
+
+export function checkConfig(value: unknown): Config | readonly ConfigProblem[] {
+  const result = v.safeParse(schema, value);
+  if (result.success) return result.output;
+  return result.issues.map((issue) => {
+    const key = (issue.path ?? []).map(({ key: each }) => String(each));
+    // 'strict_object' of valibot: a key that is not in the schema.
+    const isUnknown = issue.type === 'strict_object' && issue.expected === 'never';
+    const isNoTable = issue.type === 'strict_object' && !isUnknown;
+    return { key, expected: isUnknown ? 'no such key' : isNoTable ? 'a table' : issue.message };
+  });
+}
+
+export const defaultConfig: Config = v.parse(schema, {});

@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { describe, test } from 'node:test';
+import { defaultConfig } from './config.js';
+import { ConfigError, loadConfig, parseConfig } from './load.js';
+
+const example = new URL('../../../../packaging/bpfns.toml', import.meta.url).pathname;
+
+describe('a configuration file', () => {
+  test('may be empty: the defaults hold', () => {
+    assert.deepEqual(parseConfig('', 'x.toml'), defaultConfig);
+    assert.deepEqual(defaultConfig, { limits: {}, log: { level: 'info', format: 'text' }, metrics: {} });
+  });
+
+  test('sets every key', () => {
+    const text = `
+      [limits]
+      namespaces-per-user = 12
+      [log]
+      level = "debug"
+      format = "json"
+      [metrics]
+      listen = "unix:/run/bpfns/metrics.sock"`;
+    assert.deepEqual(parseConfig(text, 'x.toml'), {
+      limits: { 'namespaces-per-user': 12 },
+      log: { level: 'debug', format: 'json' },
+      metrics: { listen: 'unix:/run/bpfns/metrics.sock' },
+    });
+  });
+
+  test('the annotated example holds the defaults, and is valid with every line in use', () => {
+    assert.deepEqual(loadConfig(example), defaultConfig);
+    const all = readFileSync(example, 'utf8').replace(/^#(?=[a-z-]+ = )/gm, '');
+    assert.deepEqual(parseConfig(all, 'x.toml').metrics, { listen: '127.0.0.1:9435' });
+  });
+
+  const mistakes: ReadonlyArray<readonly [what: string, text: string, message: string]> = [
+    ['an unknown key', '[log]\nlevle = "info"', 'x.toml:2: log.levle: there is no such key'],
+    ['an unknown table', '\n\n[logs]\nlevel = "info"', 'x.toml:3: logs: there is no such key'],
+    [
+      'a value of none of the names',
+      '[log]\nlevel = "loud"',
+      'x.toml:2: log.level: expected one of error, warning, info, debug',
+    ],
+    ['a value of another type', 'log = 1', 'x.toml:1: log: expected a table'],
+    [
+      'a number too small',
+      '[limits]\nnamespaces-per-user = 0',
+      'x.toml:2: limits.namespaces-per-user: expected a number above 0',
+    ],
+    ['a fraction', 'limits.namespaces-per-user = 1.5', 'x.toml:1: limits.namespaces-per-user: expected a whole number'],
+    [
+      'an address without port',
+      '[metrics]\nlisten = "localhost"',
+      'x.toml:2: metrics.listen: expected ADDRESS:PORT or unix:/PATH',
+    ],
+    [
+      'two mistakes',
+      '[log]\nlevel = 1\nx = 2',
+      'x.toml:2: log.level: expected one of error, warning, info, debug\nx.toml:3: log.x: there is no such key',
+    ],
+  ];
+  for (const [what, text, message] of mistakes) {
+    test(`${what}: file, line, key, and what was expected`, () => {
+      assert.throws(() => parseConfig(text, 'x.toml'), new ConfigError(message));
+    });
+  }
+
+  test('what is no TOML: file, line and column', () => {
+    assert.throws(() => parseConfig('[log]\nlevel = ', 'x.toml'), /^ConfigError: x\.toml:2:\d+: /);
+  });
+
+  test('a file that is not there: its name and why', () => {
+    assert.throws(() => loadConfig('/nonexistent.toml'), /ENOENT.*'\/nonexistent\.toml'/);
+  });
+});

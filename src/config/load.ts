@@ -1,0 +1,62 @@
+/** Reads a configuration file, and says of every mistake where it is and what was expected. */
+import { readFileSync } from 'node:fs';
+import { parse, TomlError } from 'smol-toml';
+import { type Config, checkConfig } from './config.js';
+
+export const defaultConfigPath = '/etc/bpfns/bpfns.toml';
+
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+/** @throws ConfigError one line for each mistake: FILE:LINE: KEY: what was expected */
+export function loadConfig(path: string): Config {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new ConfigError(error instanceof Error ? error.message : String(error));
+  }
+  return parseConfig(text, path);
+}
+
+/** @throws ConfigError as {@link loadConfig}; `path` is for the messages alone */
+export function parseConfig(text: string, path: string): Config {
+  const checked = checkConfig(parseToml(text, path));
+  if (!Array.isArray(checked)) return checked as Config;
+  const lines = checked.map(({ key, expected }) => {
+    const problem = expected === 'no such key' ? 'there is no such key' : `expected ${expected}`;
+    return `${path}:${lineOf(text, key)}: ${key.join('.')}: ${problem}`;
+  });
+  throw new ConfigError(lines.join('\n'));
+}
+
+function parseToml(text: string, path: string): unknown {
+  try {
+    return parse(text);
+  } catch (error) {
+    if (!(error instanceof TomlError)) throw error;
+    const [what] = error.message.replace(/^Invalid TOML document: /, '').split('\n');
+    throw new ConfigError(`${path}:${error.line}:${error.column}: ${what}`);
+  }
+}
+
+/** Where a key is set; of a table, where it begins. 1 if it is written in a way that this does not know. */
+export function lineOf(text: string, key: readonly string[]): number {
+  const wanted = key.join('.');
+  let table = '';
+  for (const [index, line] of text.split('\n').entries()) {
+    const [, header] = /^\s*\[+\s*([^\]]+?)\s*\]+/.exec(line) ?? [];
+    const [, name] = /^\s*([\w."'-]+(?:\s*\.\s*[\w"'-]+)*)\s*=/.exec(line) ?? [];
+    if (header !== undefined) table = plain(header);
+    else if (name === undefined) continue;
+    const here = name === undefined ? table : [table, plain(name)].filter((part) => part !== '').join('.');
+    if (here === wanted || here.startsWith(`${wanted}.`)) return index + 1;
+  }
+  // Set within an inline table: its own line is the nearest.
+  return key.length > 1 ? lineOf(text, key.slice(0, -1)) : 1;
+}
+
+function plain(name: string): string {
+  return name.replace(/["'\s]/g, '');
+}

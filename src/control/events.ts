@@ -1,0 +1,44 @@
+/**
+ * What happens in the agent, as `bpfns events --json` prints it: one JSON object a line.
+ * docs/control-api.md describes every one; a test holds the two together.
+ */
+import type { ObjectEvent } from '../model/object-event.js';
+
+/** When, as an ISO 8601 time in UTC, stands in each as `time`. */
+export type Event =
+  | NamespaceEvent
+  | ObjectEvent
+  | { readonly event: 'call-refused'; readonly command: string; readonly tid: number; readonly namespace: number }
+  | {
+      readonly event: 'container-joined';
+      readonly container: string;
+      readonly pid: number;
+      readonly namespace: number;
+      readonly path: string;
+    }
+  | { readonly event: 'container-left'; readonly namespace: number; readonly path: string }
+  | { readonly event: 'dropped'; readonly count: number };
+
+export interface NamespaceEvent {
+  readonly event: 'namespace-created' | 'namespace-gone';
+  readonly namespace: number;
+  readonly path: string;
+  readonly level: number;
+}
+
+export const eventNames = [
+  'namespace-created',
+  'namespace-gone',
+  'object-created',
+  'object-gone',
+  'call-refused',
+  'container-joined',
+  'container-left',
+  'dropped',
+] as const satisfies ReadonlyArray<Event['event']>;
+
+/** A line without JSON, for people. */
+export function formatEvent({ event, time, ...details }: Event & { readonly time: string }): string {
+  const fields = Object.entries(details).map(([key, value]) => `${key}=${String(value)}`);
+  return [time, event, ...fields].join(' ');
+}

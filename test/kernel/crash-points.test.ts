@@ -1,0 +1,43 @@
+/** The agent killed before each of the system calls that it answers a call with: the call is carried out once. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { describe, test } from 'node:test';
+import { allRight, startGuest } from '../support/crash-guests.js';
+import { agentsOf, bpfns, leavesNothingBehind, runDir, skipReason, until } from '../support/host.js';
+
+const agent = (): string => agentsOf(runDir ?? '')[0] ?? '';
+/** What the agent's own thread does for a call; waiting for the next one is not among it. */
+const systemCalls = 'ioctl,bpf,openat,close,readlink,capget,pidfd_open,pread64,pwrite64,process_vm_readv,read,sendmsg';
+
+/** Kills the agent on its `nth` system call from now on. Resolves once that is armed. */
+async function killAt(nth: number): Promise<void> {
+  const inject = `inject=${systemCalls}:signal=KILL:when=${nth}`;
+  const strace = spawn('timeout', ['5', 'strace', '-p', agent(), '-o', '/dev/null', '-e', inject], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let text = '';
+  strace.stderr.setEncoding('utf8').on('data', (part: string) => {
+    text += part;
+  });
+  await until(() => text.includes('attached'), `strace does not attach: ${text}`);
+}
+
+describe('the agent killed before its nth system call', { skip: skipReason }, () => {
+  leavesNothingBehind();
+
+  for (const role of ['nest', 'list']) {
+    test(`'${role}': every answer is right, whichever n`, { timeout: 120_000 }, async (t) => {
+      const guest = startGuest(role, role, 20);
+      await until(() => bpfns(['ls']).stdout.includes(role), 'the guest has not started');
+      let kills = 0;
+      for (const end = Date.now() + 18_000; Date.now() < end; kills++) {
+        const before = agent();
+        await killAt(1 + kills);
+        await until(() => agent() !== '' && agent() !== before, 'the agent has not been killed and replaced');
+      }
+      const { calls, fdsLost } = await allRight([guest]);
+      t.diagnostic(`killed ${kills} times during ${calls} calls, ${fdsLost} fds were lost`);
+      assert.ok(kills > 10);
+    });
+  }
+});

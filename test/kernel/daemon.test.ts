@@ -1,0 +1,172 @@
+/** `bpfns daemon`: configuration, readiness, metrics, events, and a new one in the place of the old. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { rmSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { after, before, describe, test } from 'node:test';
+import { check } from '../../src/sys/errno.js';
+import { bind, close, read, socket } from '../../src/sys/libc.js';
+import { type Watch, watch } from '../../src/sys/poll.js';
+import { addressLength, unixAddress } from '../../src/sys/unix-address.js';
+import { allRight, startGuest } from '../support/crash-guests.js';
+import {
+  agentsOf,
+  bpfns,
+  bpfnsPath,
+  inNamespace,
+  leavesNothingBehind,
+  removePins,
+  runDir,
+  skipReason,
+  until,
+} from '../support/host.js';
+
+const file = `/tmp/bpfns-test-${process.pid}.toml`;
+const metrics = `/tmp/bpfns-test-${process.pid}.sock`;
+
+interface Daemon {
+  readonly process: ChildProcess;
+  readonly log: () => string;
+}
+
+function startDaemon(args: readonly string[], env: NodeJS.ProcessEnv = {}): Daemon {
+  const child = spawn(bpfnsPath, ['daemon', ...args], {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let text = '';
+  child.stderr.setEncoding('utf8').on('data', (part: string) => {
+    text += part;
+  });
+  return { process: child, log: () => text };
+}
+
+const agent = (): string => agentsOf(runDir ?? '').join();
+
+/** The other end of sd_notify(3). */
+class Manager {
+  readonly told: string[] = [];
+  readonly #path: string;
+  readonly #fd: number;
+  readonly #watch: Watch;
+
+  constructor(path: string) {
+    const [AF_UNIX, SOCK_DGRAM] = [1, 2];
+    this.#path = path;
+    this.#fd = check(socket(AF_UNIX, SOCK_DGRAM, 0), 'socket', 'no socket');
+    check(bind(this.#fd, unixAddress(path), addressLength(path)), 'bind', path);
+    const message = Buffer.alloc(4096);
+    const take = (): void => void this.told.push(message.toString('utf8', 0, read(this.#fd, message, message.length)));
+    this.#watch = watch(this.#fd, take, () => undefined);
+  }
+
+  close(): void {
+    this.#watch.close();
+    close(this.#fd);
+    rmSync(this.#path);
+  }
+}
+
+function get(socketPath: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    request({ socketPath, path: '/metrics' }, (response) => {
+      let text = '';
+      response.setEncoding('utf8').on('data', (part: string) => {
+        text += part;
+      });
+      response.on('end', () => resolve(text));
+    })
+      .on('error', reject)
+      .end();
+  });
+}
+
+describe('bpfns daemon', { skip: skipReason }, () => {
+  leavesNothingBehind();
+  let daemon: Daemon;
+
+  before(async () => {
+    writeFileSync(file, `[log]\nformat = "json"\n[metrics]\nlisten = "unix:${metrics}"\n`);
+    daemon = startDaemon(['--config', file]);
+    await until(() => daemon.log().includes('"ready"'), 'the daemon has not started');
+  });
+  after(async () => {
+    removePins();
+    await until(() => bpfns(['ls']).stdout.trimEnd().split('\n').length === 2, 'namespaces are left');
+    for (const pid of agentsOf(runDir ?? '')) process.kill(Number(pid), 'SIGTERM');
+    await until(() => agent() === '', 'the daemon has not ended');
+    for (const path of [file, metrics]) rmSync(path, { force: true });
+  });
+
+  test('with a mistake in its configuration tells file, line and key, and does not start', () => {
+    const wrong = `${file}.wrong`;
+    writeFileSync(wrong, '[log]\nlevle = "info"\n');
+    const { status, stderr } = bpfns(['daemon', '--check-config', '--config', wrong]);
+    rmSync(wrong);
+    assert.equal(status, 1);
+    assert.equal(stderr, `bpfns: ${wrong}:2: log.levle: there is no such key\n`);
+  });
+
+  test('logs as configured', () => {
+    const [line = ''] = daemon.log().split('\n');
+    const { level, message } = JSON.parse(line) as Record<string, string>;
+    assert.deepEqual([level, message], ['info', 'ready']);
+  });
+
+  test('counts calls by command and result', async () => {
+    assert.equal(inNamespace('bpftool map list').status, 0);
+    assert.match(await get(metrics), /^bpfns_trapped_calls_total{command="MAP_GET_NEXT_ID",result="ENOENT"} [1-9]/m);
+  });
+
+  test('tells of namespaces and objects as they come and go', async () => {
+    const follower = spawn(bpfnsPath, ['events', '--json'], { stdio: ['ignore', 'pipe', 'inherit'] });
+    let text = '';
+    follower.stdout.setEncoding('utf8').on('data', (part: string) => {
+      text += part;
+    });
+    const seen = (): Array<Record<string, unknown>> =>
+      text
+        .split('\n')
+        .slice(0, -1)
+        .map((line) => JSON.parse(line) as Record<string, unknown>);
+    // Until it listens, nothing is told: try until something is.
+    await until(() => {
+      inNamespace('bpftool map create $P/m type hash key 4 value 4 entries 1 name told; bpftool map list; rm $P/m');
+      return seen().some(({ event }) => event === 'namespace-created');
+    }, 'no event has come');
+    await until(() => seen().some(({ event }) => event === 'namespace-gone'), 'the end has not been told');
+    follower.kill();
+    const created = seen().find(({ event, kind }) => event === 'object-created' && kind === 'map');
+    assert.equal(created?.id, 1);
+    assert.ok(seen().some(({ event, hostId }) => event === 'object-gone' && hostId === created?.hostId));
+  });
+
+  test('is replaced ten times by another, and guests get every answer', { timeout: 90_000 }, async (t) => {
+    const guests = ['list', 'list', 'list', 'create', 'nest'].map((role, i) => startGuest(`up${i}`, role, 25));
+    await until(() => bpfns(['ls']).stdout.includes('up4'), 'the guests have not started');
+    let current = daemon;
+    for (let i = 0; i < 10; i++) {
+      const earlier = agent();
+      const next = startDaemon(['--replace', '--config', file]);
+      await until(() => next.log().includes('"ready"'), 'the new daemon has not started');
+      await until(() => current.process.exitCode !== null, 'the old daemon has not ended');
+      assert.equal(current.process.exitCode, 0);
+      assert.notEqual(agent(), earlier);
+      current = next;
+    }
+    const { calls, longest } = await allRight(guests);
+    t.diagnostic(`${calls} calls, the longest took ${longest} ms`);
+    assert.ok(longest < 5000);
+  });
+
+  test('tells its service manager that it is ready, alive and stopping', async () => {
+    const manager = new Manager(`${file}.notify`);
+    const next = startDaemon(['--replace'], { NOTIFY_SOCKET: `${file}.notify`, WATCHDOG_USEC: '200000' });
+    await until(() => manager.told.includes('WATCHDOG=1'), 'no sign of life');
+    removePins();
+    next.process.kill('SIGTERM');
+    await until(() => manager.told.includes('STOPPING=1'), 'no word at the end');
+    manager.close();
+    assert.match(manager.told[0] ?? '', /^READY=1\n/);
+  });
+});

@@ -1,0 +1,50 @@
+/** Guests that check every answer they get, see test/guests/crash.c. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { asContainerUser, bpfnsPath, guestPath, pinDirectory } from './host.js';
+
+export interface Guest {
+  readonly name: string;
+  readonly process: ChildProcess;
+  readonly output: () => string;
+}
+
+/** In a namespace of that name, for so long. Roles: list, create, nest. */
+export function startGuest(name: string, role: string, seconds: number): Guest {
+  const command = [guestPath('crash'), role, `${pinDirectory()}/${name}`, String(seconds)];
+  const process = spawn(
+    'timeout',
+    ['-k', '1', String(seconds + 30), bpfnsPath, 'run', '--name', name, '--', ...asContainerUser, ...command],
+    { stdio: ['ignore', 'pipe', 'pipe'] },
+  );
+  let text = '';
+  for (const stream of [process.stdout, process.stderr]) {
+    stream?.setEncoding('utf8').on('data', (part: string) => {
+      text += part;
+    });
+  }
+  return { name, process, output: () => text };
+}
+
+function ended({ process }: Guest): Promise<number | null> {
+  if (process.exitCode !== null) return Promise.resolve(process.exitCode);
+  return new Promise((resolve) => process.once('close', resolve));
+}
+
+/** Waits for their ends, and asserts that each got every answer right. Times in ms. */
+export async function allRight(
+  guests: readonly Guest[],
+): Promise<{ readonly calls: number; readonly longest: number; readonly fdsLost: number }> {
+  const results = await Promise.all(
+    guests.map(async (guest) => ({ name: guest.name, status: await ended(guest), output: guest.output() })),
+  );
+  assert.deepEqual(
+    results.filter(({ status }) => status !== 0),
+    [],
+  );
+  const report = /^calls (\d+) longest-ms (\d+) fds-lost (\d+)$/m;
+  const numbers = results.map(({ output }) => (report.exec(output) ?? []).slice(1).map(Number));
+  const column = (index: number): number[] => numbers.map((each) => each[index] ?? Number.NaN);
+  const sum = (all: readonly number[]): number => all.reduce((a, b) => a + b);
+  return { calls: sum(column(0)), longest: Math.max(...column(1)), fdsLost: sum(column(2)) };
+}
