@@ -35,6 +35,7 @@ import { OwnRights } from './own-rights.js';
 import { PathResolver } from './path-resolver.js';
 import { handleRequest, refusal } from './requests.js';
 import { Statistics } from './statistics.js';
+import { Watchdog } from './watchdog.js';
 
 /** How often dead objects and unused namespaces are looked for, in ms. */
 const TICK = 500;
@@ -112,6 +113,7 @@ export class Agent {
       paths: new PathResolver(),
       holders,
       journal: beginning.journal,
+      watchdog: new Watchdog(),
       events,
       statistics: new Statistics(),
       keeper: new Keeper(this.#mirror, holders, options.maxNamespacesPerUser, lifeOf(events)),
@@ -152,6 +154,7 @@ export class Agent {
     this.#control.close();
     this.#containers.close();
     this.#context.paths.close();
+    this.#context.watchdog.close();
     this.#context.holders.close();
     this.#mirror.close();
     const isDone = !this.#hasNamespaces;

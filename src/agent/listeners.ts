@@ -3,7 +3,7 @@ import { INIT, namespaceId } from '../model/ids.js';
 import type { Namespace } from '../model/namespaces.js';
 import { E } from '../sys/errno.js';
 import { close } from '../sys/libc.js';
-import { type Watch, watch } from '../sys/poll.js';
+import { ReadySet, type Watch } from '../sys/poll.js';
 import { reply, setSyncWakeUp } from '../sys/seccomp.js';
 import type { Context } from './commands/context.js';
 import type { HolderLink } from './held.js';
@@ -25,6 +25,7 @@ export class Listeners {
   readonly #context: Context;
   readonly #holder: HolderLink;
   readonly #onFault: OnFault;
+  readonly #ready = new ReadySet();
   readonly #sources = new Map<number, Watched>();
 
   constructor(context: Context, holder: HolderLink, onFault: OnFault) {
@@ -94,7 +95,7 @@ export class Listeners {
   #watch({ listener, namespace, token }: Source): void {
     const source = { listener, namespace, token };
     const start = (): Watch =>
-      watch(
+      this.#ready.add(
         listener,
         () => serveOne(source, this.#context, this.#onFault),
         () => {

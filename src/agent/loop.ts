@@ -44,7 +44,9 @@ export function serve(source: Source, entry: Entry, context: Context, onFault: O
   const { journal } = context;
   journal.serving = entry;
   const started = performance.now();
+  context.watchdog.begin(entry.notification.tid);
   const outcome = decide(source, entry, context, onFault);
+  context.watchdog.end();
   if (!(outcome instanceof Promise)) {
     if (outcome !== undefined) answered(source, entry, outcome, started, context);
     entry.end();

@@ -93,23 +93,6 @@ describe('what a guest with CAP_PERFMON observes', { skip: skipReason }, () => {
   });
 });
 
-describe('a guest that serves its own memory', { skip: skipReason }, () => {
-  leavesNothingBehind();
-
-  test('holds up every namespace until it is killed', async () => {
-    const guest = spawn('timeout', ['-s', 'KILL', '30', bpfnsPath, 'run', '--', guestPath('holes'), 'slow-memory'], {
-      detached: true,
-    });
-    const ended = once(guest, 'exit');
-    assert.equal((await createInterface({ input: guest.stdout })[Symbol.asyncIterator]().next()).value, 'ready');
-    const timedOut = 124;
-    assert.equal(bpfns(['run', '--', 'true'], { timeoutSeconds: 1 }).status, timedOut);
-    process.kill(-(guest.pid ?? 0), 'SIGKILL'); // timeout and what it runs
-    await ended;
-    assert.equal(bpfns(['run', '--', 'true'], { timeoutSeconds: 10 }).status, 0);
-  });
-});
-
 test('docs/limitations.md names this file', () => {
   assert.match(readFileSync(`${root}docs/limitations.md`, 'utf8'), /test\/kernel\/limitations\.test\.ts/);
 });

@@ -9,6 +9,7 @@ import type { KernelFacts } from '../kernel-facts.js';
 import type { OwnRights } from '../own-rights.js';
 import type { PathResolver } from '../path-resolver.js';
 import type { Statistics } from '../statistics.js';
+import type { Watchdog } from '../watchdog.js';
 
 export interface Context {
   readonly mirror: Mirror;
@@ -18,6 +19,7 @@ export interface Context {
   readonly holders: HolderReader;
   readonly keeper: Keeper;
   readonly journal: Journal;
+  readonly watchdog: Watchdog;
   readonly events: Events;
   readonly statistics: Statistics;
 }
