@@ -4,7 +4,7 @@ _bpfns() {
 	local words= i operands=0
 	COMPREPLY=()
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		COMPREPLY=($(compgen -W 'run exec create rm of ps ls map prog link btf who doctor daemon --help --version' -- "$current"))
+		COMPREPLY=($(compgen -W 'run exec create rm of ps ls map prog link btf who profile doctor daemon --help --version' -- "$current"))
 		return
 	fi
 	for ((i = 2; i < COMP_CWORD; i++)); do
@@ -26,6 +26,11 @@ _bpfns() {
 	'prog --ns') COMPREPLY=($(compgen -W "$(bpfns __complete namespaces 2>/dev/null)" -- "$current")); return ;;
 	'link --ns') COMPREPLY=($(compgen -W "$(bpfns __complete namespaces 2>/dev/null)" -- "$current")); return ;;
 	'btf --ns') COMPREPLY=($(compgen -W "$(bpfns __complete namespaces 2>/dev/null)" -- "$current")); return ;;
+	'profile --base') COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+	'profile --listener') COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+	'profile --metadata') COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+	'profile --cap-add') COMPREPLY=($(compgen -W "" -- "$current")); return ;;
+	'profile --output') COMPREPLY=($(compgen -W "" -- "$current")); return ;;
 	esac
 	case $command in
 	run)
@@ -56,6 +61,9 @@ _bpfns() {
 		words='--json --help'
 		[ $operands -ne 0 ] || words="$words map prog link btf"
 		[ $operands -ne 1 ] || words="$words $(bpfns __complete "${COMP_WORDS[2]}" 2>/dev/null)"
+		;;
+	profile)
+		words='--base --listener --metadata --cap-add --nesting --wait-killable --output --help'
 		;;
 	doctor)
 		words='--json --help'
