@@ -13,8 +13,10 @@ import type { Estate, FromHolder, HeldListener, ToHolder } from './holder-protoc
 import { createJournalFile } from './journal.js';
 import { releaseLock, takeLock } from './lock.js';
 
-/** Before the next start, in ms, once starts have failed: doubled with each, up to the longest. */
-const FIRST_PAUSE = 50;
+/** Starts that may fail in a row before there are pauses: guests wait meanwhile. */
+const QUICK_STARTS = 5;
+/** Before the next start after that, in ms: doubled with each failure, up to the longest. */
+const FIRST_PAUSE = 100;
 const LONGEST_PAUSE = 5000;
 
 /**
@@ -148,7 +150,8 @@ export class Holder {
     if (code === 0 || this.#isEnding) this.#leave(0);
     // One that never came up, with nobody depending on it: its reason has been told.
     if (wasFirst && code !== null && this.#listeners.size === 0) this.#leave(code);
-    const pause = this.#failedStarts === 0 ? 0 : Math.min(FIRST_PAUSE * 2 ** this.#failedStarts, LONGEST_PAUSE);
+    const slow = this.#failedStarts - QUICK_STARTS;
+    const pause = slow <= 0 ? 0 : Math.min(FIRST_PAUSE * 2 ** (slow - 1), LONGEST_PAUSE);
     setTimeout(() => this.start(undefined), pause);
   }
 

@@ -5,7 +5,7 @@ import { allRight, startGuest } from '../support/crash-guests.js';
 import { agentsOf, bpfns, leavesNothingBehind, runDir, skipReason, until } from '../support/host.js';
 
 const KILLS = 200;
-const SECONDS = 120;
+const SECONDS = 160;
 /** How long a call may take, in ms: a start of the agent, and what a few kills in a row add. */
 const LONGEST_CALL = 5000;
 

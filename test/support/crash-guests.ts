@@ -1,7 +1,8 @@
 /** Guests that check every answer they get, see test/guests/crash.c. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { asContainerUser, bpfnsPath, guestPath, pinDirectory } from './host.js';
+import { connect } from 'node:net';
+import { asContainerUser, bpfnsPath, guestPath, pinDirectory, runDir } from './host.js';
 
 export interface Guest {
   readonly name: string;
@@ -47,4 +48,19 @@ export async function allRight(
   const column = (index: number): number[] => numbers.map((each) => each[index] ?? Number.NaN);
   const sum = (all: readonly number[]): number => all.reduce((a, b) => a + b);
   return { calls: sum(column(0)), longest: Math.max(...column(1)), fdsLost: sum(column(2)) };
+}
+
+/** Resolves once an agent answers its control socket: then it serves its guests too. */
+export async function agentServes(): Promise<void> {
+  for (;;) {
+    const isThere = await new Promise<boolean>((resolve) => {
+      const socket = connect(`${runDir}/agent.sock`);
+      socket.once('connect', () => resolve(true));
+      socket.once('error', () => resolve(false));
+      socket.once('close', () => resolve(false));
+      socket.once('connect', () => socket.destroy());
+    });
+    if (isThere) return;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
 }
