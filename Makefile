@@ -6,7 +6,7 @@ SHELL := /bin/bash
 CLANG ?= clang
 BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -Wall -Werror -I/usr/include/x86_64-linux-gnu
 BPF_OBJECTS := build/bpf/recorder.bpf.o build/bpf/inspect.bpf.o build/bpf/probe.bpf.o
-SOURCES := $(shell find src test tools -name '*.ts')
+SOURCES := $(shell find bench src test tools -name '*.ts')
 
 .PHONY: demo
 demo:
@@ -119,3 +119,13 @@ KERNEL_TESTS := $(patsubst %.ts,build/js/%.js,$(wildcard test/kernel/*.test.ts))
 lint: node_modules/.package-lock.json
 	npx biome check --error-on-warnings
 	npx oxlint --type-aware --deny-warnings
+
+# Ratios against a C responder and against no filter, into bench/results.md. Wants a quiet machine.
+build/bench/%: bench/%.c
+	mkdir -p $(@D)
+	$(CC) -O2 -Wall -Wextra -Werror -o $@ $<
+.PHONY: bench
+bench:
+	tools/setup.sh test
+	$(MAKE) --no-print-directory build build/bench/guest build/bench/responder
+	node build/js/bench/run.js
