@@ -26,7 +26,7 @@ export class Daemon {
   }
 
   async ready(): Promise<void> {
-    await until(() => this.#said.includes('bpfns: ready'), 'the daemon is not ready').catch((error: unknown) => {
+    await until(() => / ready$/m.test(this.#said), 'the daemon is not ready').catch((error: unknown) => {
       throw new Error(`${error instanceof Error ? error.message : ''}: ${this.#said}`);
     });
   }
