@@ -10,6 +10,8 @@ describe('a guest that serves its own memory', { skip: skipReason }, () => {
   leavesNothingBehind();
 
   test('is killed, and the others go on with the same agent', async () => {
+    const keeper = spawn(bpfnsPath, ['run', '--', 'cat']);
+    const keeperEnded = once(keeper, 'exit');
     const guest = spawn(bpfnsPath, ['run', '--', guestPath('holes'), 'slow-memory']);
     const ended = once(guest, 'exit');
     assert.equal((await createInterface({ input: guest.stdout })[Symbol.asyncIterator]().next()).value, 'ready');
@@ -17,5 +19,7 @@ describe('a guest that serves its own memory', { skip: skipReason }, () => {
     assert.equal(bpfns(['run', '--', 'true'], { timeoutSeconds: 20 }).status, 0);
     assert.deepEqual(await ended, [null, 'SIGKILL']);
     assert.deepEqual(agentsOf(runDir ?? ''), agent);
+    keeper.stdin.end();
+    await keeperEnded;
   });
 });
