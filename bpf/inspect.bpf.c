@@ -1,26 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Iterators: which process holds which object, which task is in which namespace. */
 #include "objects.h"
+#include "task-maps.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 #define BPF_LINK_TYPE_PERF_EVENT_NR 7
-
-/* The recorder's maps; user space hands in the pinned ones. */
-struct {
-	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct bpfns_task);
-} tasks SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 16384);
-	__type(key, __u64);
-	__type(value, __u32);
-} filters SEC(".maps");
 
 /* Only so that their layouts get into the BTF. */
 const struct bpfns_holder *holder_layout __attribute__((unused));

@@ -11,6 +11,7 @@
  * function hooks (fentry/fexit) where allowed, else the syscall tracepoints.
  */
 #include "objects.h"
+#include "task-maps.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -51,21 +52,6 @@ struct {
 	__type(key, struct bpfns_id_key);
 	__type(value, __u32);
 } ids SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct bpfns_task);
-} tasks SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 16384);
-	__type(key, __u64);
-	__type(value, __u32);
-} filters SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -52,9 +52,9 @@ export interface AgentOptions {
   readonly onFault: OnFault;
   readonly onContainer: OnContainer;
   readonly onRefused: OnRefused;
-  /** Called once the agent has ended its work; `isDone` if there is nothing for a next one to go on with. */
   /** Called once another process has all that this one held. */
   readonly onReplaced: () => void;
+  /** Called once the agent has ended its work; `isDone` if there is nothing for a next one to go on with. */
   readonly onExit: (isDone: boolean) => void;
 }
 

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Which namespace a task is in. The recorder's maps; for the iterators user space hands
+ * the pinned ones in.
+ */
+#ifndef BPFNS_TASK_MAPS_H
+#define BPFNS_TASK_MAPS_H
+
+#include "bpfns.h"
+#include "kernel.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct bpfns_task);
+} tasks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, __u32);
+} filters SEC(".maps");
+
+#endif
