@@ -7,6 +7,8 @@
 #include "bpf.h"
 
 #define ROUNDS 6000
+/* How many maps live at a time: long enough to be met. */
+#define KEPT 64
 
 static int works(int fd)
 {
@@ -36,12 +38,12 @@ static void find(pid_t maker, const char *where)
 
 static void make_maps(void)
 {
-	int kept[8];
+	int kept[KEPT];
 
 	for (int i = 0; i < ROUNDS; i++) {
-		if (i >= 8)
-			close(kept[i % 8]);
-		kept[i % 8] = create_map();
+		if (i >= KEPT)
+			close(kept[i % KEPT]);
+		kept[i % KEPT] = create_map();
 	}
 	_exit(0);
 }
