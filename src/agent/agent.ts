@@ -220,6 +220,11 @@ export class Agent {
     this.#mirror.checkOverflow();
     this.#sweep();
     this.#context.keeper.collect();
+    // Whoever connected while the loop was held up is met before that, in this turn of the event loop.
+    setImmediate(() => this.#leaveIfIdle());
+  }
+
+  #leaveIfIdle(): void {
     if (this.#hasNamespaces || this.#control.connections > 0) this.#idleSince = Date.now();
     else if (Date.now() - this.#idleSince >= this.#options.lingerMs) this.stop();
   }

@@ -4,14 +4,22 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { describe, test } from 'node:test';
-import { agentsOf, bpfns, bpfnsPath, guestPath, leavesNothingBehind, runDir, skipReason } from '../support/host.js';
+import {
+  agentsOf,
+  bpfns,
+  bpfnsPath,
+  guestPath,
+  leavesNothingBehind,
+  runDir,
+  skipReason,
+  startInNamespace,
+} from '../support/host.js';
 
 describe('a guest that serves its own memory', { skip: skipReason }, () => {
   leavesNothingBehind();
 
   test('is killed, and the others go on with the same agent', async () => {
-    const keeper = spawn(bpfnsPath, ['run', '--', 'cat']);
-    const keeperEnded = once(keeper, 'exit');
+    const keeper = await startInNamespace('echo ready; read -r _ || true');
     const guest = spawn(bpfnsPath, ['run', '--', guestPath('holes'), 'slow-memory']);
     const ended = once(guest, 'exit');
     assert.equal((await createInterface({ input: guest.stdout })[Symbol.asyncIterator]().next()).value, 'ready');
@@ -19,7 +27,6 @@ describe('a guest that serves its own memory', { skip: skipReason }, () => {
     assert.equal(bpfns(['run', '--', 'true'], { timeoutSeconds: 20 }).status, 0);
     assert.deepEqual(await ended, [null, 'SIGKILL']);
     assert.deepEqual(agentsOf(runDir ?? ''), agent);
-    keeper.stdin.end();
-    await keeperEnded;
+    await keeper.stop();
   });
 });
