@@ -46,6 +46,22 @@ function results(stdout: string): Array<readonly [call: string, errno: number]> 
     .map((match) => [match?.[1] ?? '', Number(match?.[2])] as const);
 }
 
+/** Makes the calls of a seed natively and inside. @returns the differences that no entry of the table explains */
+function compare(seed: number, used: Set<string>): string[] {
+  const command = [guestPath('fuzz'), String(seed), String(CALLS)];
+  const natively = results(run(command).stdout);
+  const inside = results(bpfns(['run', '--', ...command]).stdout);
+  assert.equal(natively.length, CALLS);
+  assert.equal(inside.length, CALLS);
+  return natively.flatMap(([call, native], i) => {
+    const [same, errno = -1] = inside[i] ?? [];
+    if (same === call && errno === native) return [];
+    const reason = differences.find((each) => each.call.test(call) && each.natively(native) && each.inside(errno));
+    if (same === call && reason) used.add(reason.title);
+    return same === call && reason ? [] : [`${call}: natively ${native}, inside ${errno}`];
+  });
+}
+
 describe('bad calls', { skip: skipReason }, () => {
   leavesNothingBehind();
 
@@ -56,20 +72,12 @@ describe('bad calls', { skip: skipReason }, () => {
     for (const seed of SEEDS) {
       test(`${CALLS} calls of seed ${seed} give the native error numbers, and the agent stays whole`, () => {
         const pid = agent.pid();
-        const arguments_ = [guestPath('fuzz'), String(seed), String(CALLS)];
-        const natively = results(run(arguments_).stdout);
-        const inside = results(bpfns(['run', '--', ...arguments_]).stdout);
-        assert.equal(natively.length, CALLS);
-        assert.equal(inside.length, CALLS);
-        const unexplained = natively.flatMap(([call, native], i) => {
-          const [same, errno = -1] = inside[i] ?? [];
-          if (same === call && errno === native) return [];
-          const reason = differences.find(
-            (each) => each.call.test(call) && each.natively(native) && each.inside(errno),
-          );
-          if (same === call && reason) used.add(reason.title);
-          return same === call && reason ? [] : [`${call}: natively ${native}, inside ${errno}`];
-        });
+        let unexplained = compare(seed, used);
+        // The calls are the same each time: what the host's own coming and going made of one does not show again.
+        if (unexplained.length > 0) {
+          const again = new Set(compare(seed, used));
+          unexplained = unexplained.filter((difference) => again.has(difference));
+        }
         assert.deepEqual(unexplained, []);
         assert.equal(agent.pid(), pid);
         assert.equal(agent.log(), '');
