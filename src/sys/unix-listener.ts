@@ -1,8 +1,9 @@
 /** A listening unix stream socket whose peers pass file descriptors, which Node's own cannot receive. */
 import { chmodSync, rmSync } from 'node:fs';
-import { check } from './errno.js';
-import { accept4, addressOf, bind, close, getsockopt, listen, recvmsg, socket } from './libc.js';
+import { check, SyscallError } from './errno.js';
+import { accept4, addressOf, bind, close, listen, recvmsg, socket } from './libc.js';
 import { type Watch, watch } from './poll.js';
+import { credentialsOfPeer, type PeerCredentials } from './socket.js';
 import { addressLength, unixAddress } from './unix-address.js';
 
 const AF_UNIX = 1;
@@ -10,7 +11,6 @@ const SOCK_STREAM = 1;
 const SOCK_CLOEXEC = 0o2000000;
 const SOCK_NONBLOCK = 0o4000;
 const SOL_SOCKET = 1;
-const SO_PEERCRED = 17;
 const SCM_RIGHTS = 1;
 const MSG_CMSG_CLOEXEC = 0x40000000;
 const MSG_CTRUNC = 8;
@@ -37,13 +37,11 @@ export class FdConnection {
     this.#fd = fd;
   }
 
-  /** SO_PEERCRED. */
-  peer(): { readonly pid: number; readonly uid: number } {
-    const credentials = Buffer.alloc(12);
-    const length = Buffer.alloc(4);
-    length.writeUInt32LE(credentials.length);
-    check(getsockopt(this.#fd, SOL_SOCKET, SO_PEERCRED, credentials, length), 'getsockopt', 'cannot tell the peer');
-    return { pid: credentials.readInt32LE(0), uid: credentials.readUInt32LE(4) };
+  /** SO_PEERCRED. @throws SyscallError */
+  peer(): PeerCredentials {
+    const found = credentialsOfPeer(this.#fd);
+    if (typeof found === 'number') throw new SyscallError(-found, 'getsockopt', 'cannot tell the peer');
+    return found;
   }
 
   /** Calls `onData` for each message; with no bytes when the peer has closed or the socket failed. */
