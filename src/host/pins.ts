@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Kind } from '../model/ids.js';
-import { getInfoByFd, kindOfFd, objGet } from '../sys/bpf.js';
+import { idOfFd, kindOfFd, objGet } from '../sys/bpf.js';
 import { close } from '../sys/libc.js';
 
 export interface Pin {
@@ -57,9 +57,8 @@ function pinAt(path: string): Pin[] {
   if (fd < 0) return [];
   try {
     const kind = kindOfFd(fd);
-    const info = Buffer.alloc(32);
-    if (!kind || kind === 'token' || getInfoByFd(fd, info, info.length) < 0) return [];
-    return [{ kind, host: info.readUInt32LE(4), path }];
+    const host = kind && kind !== 'token' ? idOfFd(fd, kind) : 0;
+    return kind && kind !== 'token' && host > 0 ? [{ kind, host, path }] : [];
   } finally {
     close(fd);
   }

@@ -1,7 +1,7 @@
 /** bpf(2): one function a command. All return a value >= 0 or -errno; an fd returned is the caller's to close. */
 
 import type { Kind } from '../model/ids.js';
-import { bpf_attr, bpf_cmd } from './kernel.gen.js';
+import { bpf_attr, bpf_btf_info, bpf_cmd, bpf_link_info, bpf_map_info, bpf_prog_info } from './kernel.gen.js';
 import { addressOf, close, readlink, SYS, syscallBpf } from './libc.js';
 
 const nextIdCommand = {
@@ -143,6 +143,19 @@ const kindByLink: Readonly<Record<string, Kind | 'token'>> = {
 export function kindOfFd(fd: number): Kind | 'token' | undefined {
   const length = readlink(`/proc/self/fd/${fd}`, link, link.length);
   return length < 0 ? undefined : kindByLink[link.toString('latin1', 0, length)];
+}
+
+const idOffset: Readonly<Record<Kind, number>> = {
+  map: bpf_map_info.id,
+  prog: bpf_prog_info.id,
+  link: bpf_link_info.id,
+  btf: bpf_btf_info.id,
+};
+
+/** The host id of the object behind one of our own fds, which is of that kind; 0 if it cannot be told. */
+export function idOfFd(fd: number, kind: Kind): number {
+  const info = Buffer.alloc(32);
+  return getInfoByFd(fd, info, info.length) < 0 ? 0 : info.readUInt32LE(idOffset[kind]);
 }
 
 /** Every host id of a kind, in order. */

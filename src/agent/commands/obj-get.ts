@@ -1,6 +1,6 @@
 /** BPF_OBJ_GET: opens a pin as the caller would, unless the object belongs elsewhere. */
-import { hostId, type Kind } from '../../model/ids.js';
-import { bpf, getInfoByFd, kindOfFd } from '../../sys/bpf.js';
+import { hostId } from '../../model/ids.js';
+import { bpf, idOfFd, kindOfFd } from '../../sys/bpf.js';
 import { E } from '../../sys/errno.js';
 import { bpf_attr, bpf_cmd } from '../../sys/kernel.gen.js';
 import { close } from '../../sys/libc.js';
@@ -11,7 +11,6 @@ import type { Context } from './context.js';
 const PATH_MAX = 4096;
 const PAGE = 4096;
 const BPF_F_PATH_FD = 1 << 14;
-const info = Buffer.alloc(16);
 
 export function objGet(call: Call, { paths, mirror }: Context): Reply | Promise<Reply> {
   const flags = call.attr.readUInt32LE(bpf_attr.file_flags);
@@ -34,7 +33,7 @@ export function objGet(call: Call, { paths, mirror }: Context): Reply | Promise<
     const kind = kindOfFd(fd);
     const isVisible =
       namespace.spec.pinsAny ||
-      (kind !== undefined && kind !== 'token' && mirror.model.idIn(namespace, kind, hostId(idOf(fd, kind))) !== 0);
+      (kind !== undefined && kind !== 'token' && mirror.model.idIn(namespace, kind, hostId(idOfFd(fd, kind))) !== 0);
     if (isVisible) return { fd };
     close(fd);
     return -E.EPERM;
@@ -50,14 +49,6 @@ function refusedForm(call: Call): number {
   form.writeBigUInt64LE(0n, bpf_attr.pathname);
   const result = bpf(bpf_cmd.BPF_OBJ_GET, form, call.size);
   return result === -E.EFAULT ? 0 : result;
-}
-
-/** The host id behind one of our own fds. All four info structures are read alike up to here. */
-function idOf(fd: number, kind: Kind): number {
-  const btfInfo = Buffer.alloc(32);
-  const buffer = kind === 'btf' ? btfInfo : info;
-  if (getInfoByFd(fd, buffer, buffer.length) < 0) return 0;
-  return buffer.readUInt32LE(kind === 'btf' ? 12 : 4);
 }
 
 /** A string of the caller's memory: read page by page, as it may end just before an unmapped one. */
