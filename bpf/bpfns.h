@@ -52,7 +52,7 @@ struct bpfns_counter_key {
 
 struct bpfns_counter {
 	__u64 allocated; /* numbers handed out since the namespace began */
-	__u64 live;      /* objects owned by this very namespace and not yet forgotten */
+	__s64 live;      /* objects owned by this very namespace and not yet forgotten; -1 for a moment */
 };
 
 /* Map "objects": who owns an object and what it is called at every level. */

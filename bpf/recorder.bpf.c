@@ -179,6 +179,23 @@ static __always_inline void publish(struct bpfns_status *stat, struct bpfns_obje
 				  BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
 }
 
+static long do_nothing(__u64 unused, void *nothing)
+{
+	return 0;
+}
+
+/*
+ * The agent finds the dead by looking. Whoever makes objects faster than it can look pays for
+ * it in time of their own, a fraction of a millisecond at most, long before one would be lost.
+ */
+static __always_inline void hold_up(struct bpfns_counter *counter)
+{
+	const __s64 many = BPFNS_MAX_OBJECTS_PER_NS / 4 * 3;
+
+	if (counter->live > many)
+		bpf_loop((counter->live - many) * 4, do_nothing, NULL, 0);
+}
+
 /* Writes the record of a new object of the current task. */
 __noinline int record(struct bpfns_task *state, __u32 kind, __u32 host_id)
 {
@@ -204,11 +221,14 @@ __noinline int record(struct bpfns_task *state, __u32 kind, __u32 host_id)
 		if (by_filter)
 			object.owner = *by_filter;
 	}
+	counter_key.ns = object.owner;
+	counter = bpf_map_lookup_elem(&counters, &counter_key);
+	/* Init too: what the host makes and drops must not take the room of the namespaces. */
+	if (!counter || counter->live >= BPFNS_MAX_OBJECTS_PER_NS)
+		goto lost;
 	if (object.owner != BPFNS_INIT) {
 		namespace = bpf_map_lookup_elem(&namespaces, &object.owner);
-		counter_key.ns = object.owner;
-		counter = bpf_map_lookup_elem(&counters, &counter_key);
-		if (!namespace || !counter || counter->live >= BPFNS_MAX_OBJECTS_PER_NS)
+		if (!namespace)
 			goto lost;
 		object.level = namespace->level;
 	}
@@ -223,8 +243,9 @@ __noinline int record(struct bpfns_task *state, __u32 kind, __u32 host_id)
 	/* Published last: nobody finds an object before all its numbers are there. */
 	if (allocate_ids(&object, kind, host_id) || bpf_map_update_elem(&objects, &key, &object, BPF_NOEXIST))
 		goto lost;
-	if (counter)
-		__sync_fetch_and_add(&counter->live, 1);
+	__sync_fetch_and_add(&counter->live, 1);
+	if (object.owner != BPFNS_INIT)
+		hold_up(counter);
 	/* A lost race only leaves the mark a little low; the check is one of three. */
 	if (is_newer(host_id, stat->newest[kind]))
 		stat->newest[kind] = host_id;
@@ -509,6 +530,24 @@ int one_task(struct bpf_iter__task *ctx)
 	return 0;
 }
 
+static __always_inline void count_live(__u32 ns, __u32 kind, int change)
+{
+	struct bpfns_counter_key key = { .ns = ns, .kind = kind };
+	struct bpfns_counter *counter = bpf_map_lookup_elem(&counters, &key);
+
+	if (counter)
+		__sync_fetch_and_add(&counter->live, change);
+}
+
+/* For our own programs of type SYSCALL: the search for what they made would cost more than they do. */
+static __always_inline void creates_nothing(void)
+{
+	struct bpfns_task *state = bpf_task_storage_get(&tasks, bpf_get_current_task_btf(), 0, 0);
+
+	if (state)
+		state->cmd = 0;
+}
+
 /* Run by the agent: the object is dead, its numbers are free. */
 SEC("syscall")
 int forget(struct bpfns_forget *args)
@@ -516,17 +555,13 @@ int forget(struct bpfns_forget *args)
 	struct bpfns_object_key key = { .kind = args->kind, .host_id = args->host_id };
 	struct bpfns_object *object = bpf_map_lookup_elem(&objects, &key);
 	struct bpfns_id_key id_key = { .kind = args->kind };
-	struct bpfns_counter_key counter_key = { .kind = args->kind };
-	struct bpfns_counter *counter;
 	__u32 ns;
 
+	creates_nothing();
 	if (!object)
 		return 0;
 	ns = object->owner;
-	counter_key.ns = ns;
-	counter = bpf_map_lookup_elem(&counters, &counter_key);
-	if (counter && counter->live)
-		__sync_fetch_and_sub(&counter->live, 1);
+	count_live(ns, args->kind, -1);
 	for (int level = BPFNS_MAX_LEVEL; level > 0; level--) {
 		struct bpfns_namespace *namespace;
 
@@ -554,9 +589,7 @@ struct adoption {
 /* Takes over an object of init that was made under the filter before its namespace was known. */
 static long adopt(void *map, struct bpfns_object_key *key, struct bpfns_object *object, struct adoption *adoption)
 {
-	struct bpfns_counter_key counter_key = { .ns = adoption->owner, .kind = key->kind };
 	struct bpfns_status *stat = get_status();
-	struct bpfns_counter *counter;
 
 	if (object->owner != BPFNS_INIT || object->filter != adoption->filter || !stat)
 		return 0;
@@ -568,9 +601,8 @@ static long adopt(void *map, struct bpfns_object_key *key, struct bpfns_object *
 		return 0;
 	}
 	*object = changed;
-	counter = bpf_map_lookup_elem(&counters, &counter_key);
-	if (counter)
-		__sync_fetch_and_add(&counter->live, 1);
+	count_live(BPFNS_INIT, key->kind, -1);
+	count_live(adoption->owner, key->kind, 1);
 	publish(stat, key, &changed);
 	adoption->count++;
 	return 0;
@@ -589,6 +621,7 @@ int bind_filter(struct bpfns_bind *args)
 	char name[16] = {};
 	__u32 ns = args->ns;
 
+	creates_nothing();
 	args->error = -9; /* EBADF */
 	if (!file || BPF_CORE_READ(file, f_inode, i_sb, s_magic) != ANON_INODE_FS_MAGIC)
 		return 0;
@@ -614,6 +647,7 @@ int bind_filter(struct bpfns_bind *args)
 SEC("syscall")
 int number_kernel_btf(struct bpfns_number *args)
 {
+	creates_nothing();
 	args->id = allocate_id(args->ns, BPFNS_BTF, args->host_id);
 	return 0;
 }

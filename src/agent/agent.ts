@@ -13,13 +13,14 @@ import type {
   Request,
   StatusReply,
 } from '../control/protocol.js';
-import type { HostId, Kind } from '../model/ids.js';
+import type { Kind } from '../model/ids.js';
 import type { Namespace } from '../model/namespaces.js';
 import { HolderReader } from '../recorder/holders.js';
 import { Mirror } from '../recorder/mirror.js';
 import { Recorder } from '../recorder/recorder.js';
 import { readStatus } from '../recorder/records.js';
 import { E, SyscallError } from '../sys/errno.js';
+import { type Watch, watch } from '../sys/poll.js';
 import type { Context } from './commands/context.js';
 import { restoreMarks } from './commands/nesting.js';
 import { Containers, isContainer, type OnContainer, type OnRefused, removeLabels } from './containers.js';
@@ -88,11 +89,11 @@ export class Agent {
   readonly #containers: Containers;
   readonly #control: ControlServer;
   readonly #timer: NodeJS.Timeout;
+  readonly #ring: Watch;
   #idleSince = Date.now();
   #isStopped = false;
   /** The connection of a daemon that is taking our place. */
   #heir: Socket | undefined;
-  #toSweep: Iterator<readonly [Kind, HostId]>;
 
   /** @throws SyscallError if the recorder or a socket cannot be put in place */
   constructor(options: AgentOptions, holder: HolderLink, beginning: Beginning) {
@@ -102,7 +103,6 @@ export class Agent {
     this.#recorder = Recorder.install();
     this.#recorder.forgetFilters();
     this.#mirror = new Mirror(this.#recorder);
-    this.#toSweep = this.#mirror.model.everything();
     const holders = new HolderReader();
     const events = new Events();
     this.#mirror.onObject = (event) => events.emit(event);
@@ -135,6 +135,7 @@ export class Agent {
         this.#idleSince = Date.now();
       },
     );
+    this.#ring = watch(this.#mirror.eventsFd, () => this.#mirror.update());
     this.#timer = setInterval(() => this.#tick(), TICK);
   }
 
@@ -156,6 +157,7 @@ export class Agent {
     this.#context.paths.close();
     this.#context.watchdog.close();
     this.#context.holders.close();
+    this.#ring.close();
     this.#mirror.close();
     const isDone = !this.#hasNamespaces;
     if (isDone) this.#recorder.remove();
@@ -218,7 +220,7 @@ export class Agent {
   #tick(): void {
     this.#mirror.update();
     this.#mirror.checkOverflow();
-    this.#sweep();
+    this.#mirror.sweep(SWEEP);
     this.#context.keeper.collect();
     // Whoever connected while the loop was held up is met before that, in this turn of the event loop.
     setImmediate(() => this.#leaveIfIdle());
@@ -227,17 +229,5 @@ export class Agent {
   #leaveIfIdle(): void {
     if (this.#hasNamespaces || this.#control.connections > 0) this.#idleSince = Date.now();
     else if (Date.now() - this.#idleSince >= this.#options.lingerMs) this.stop();
-  }
-
-  /** Forgets dead objects, a few at a time, round and round. */
-  #sweep(): void {
-    for (let i = 0; i < SWEEP; i++) {
-      const next = this.#toSweep.next();
-      if (next.done) {
-        this.#toSweep = this.#mirror.model.everything();
-        return;
-      }
-      this.#mirror.isAlive(...next.value);
-    }
   }
 }

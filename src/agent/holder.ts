@@ -15,9 +15,9 @@ import { releaseLock, takeLock } from './lock.js';
 
 /** Starts that may fail in a row before there are pauses: guests wait meanwhile. */
 const QUICK_STARTS = 5;
-/** Before the next start after that, in ms: doubled with each failure, up to the longest. */
+/** Before the next start after that, in ms: doubled with each failure, up to about what a start takes on a busy machine. */
 const FIRST_PAUSE = 100;
-const LONGEST_PAUSE = 5000;
+const LONGEST_PAUSE = 1000;
 
 /**
  * Takes the lock and runs agents until one ends by itself.

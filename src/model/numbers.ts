@@ -1,26 +1,32 @@
 /** One number space: the ids of one kind in one namespace, in order. */
 import type { HostId, NsId } from './ids.js';
 
+/** For fewer that are gone it is not worth while to make the array anew. */
+const SOME_GONE = 64;
+
 export interface Numbered {
   readonly id: NsId;
   readonly host: HostId;
 }
 
-/** Ids mostly arrive in rising order, so a sorted array beats a tree: adding is a push. */
+/**
+ * Ids mostly arrive in rising order, so a sorted array beats a tree: adding is a push. Those
+ * that are gone stay in it until they are many, those out of order until somebody looks.
+ */
 export class Numbers {
-  readonly #ids: NsId[] = [];
+  #ids: NsId[] = [];
+  #isSorted = true;
   readonly #hosts = new Map<NsId, HostId>();
   readonly #byHost = new Map<HostId, NsId>();
 
   get size(): number {
-    return this.#ids.length;
+    return this.#hosts.size;
   }
 
   add(id: NsId, host: HostId): void {
     if (this.#hosts.has(id)) return;
-    const last = this.#ids.at(-1);
-    if (last === undefined || id > last) this.#ids.push(id);
-    else this.#ids.splice(this.#above(id), 0, id);
+    if (id <= (this.#ids.at(-1) ?? 0)) this.#isSorted = false;
+    this.#ids.push(id);
     this.#hosts.set(id, host);
     this.#byHost.set(host, id);
   }
@@ -28,9 +34,9 @@ export class Numbers {
   remove(id: NsId): void {
     const host = this.#hosts.get(id);
     if (host === undefined) return;
-    this.#ids.splice(this.#above(id) - 1, 1);
     this.#hosts.delete(id);
     this.#byHost.delete(host);
+    if (this.#ids.length > 2 * this.#hosts.size + SOME_GONE) this.#order();
   }
 
   hostOf(id: NsId): HostId | undefined {
@@ -43,9 +49,18 @@ export class Numbers {
 
   /** The lowest id above `start`, as BPF_*_GET_NEXT_ID counts. */
   next(start: number): Numbered | undefined {
-    const id = this.#ids[this.#above(start)];
-    const host = id === undefined ? undefined : this.#hosts.get(id);
-    return id === undefined || host === undefined ? undefined : { id, host };
+    if (!this.#isSorted) this.#order();
+    for (let at = this.#above(start); at < this.#ids.length; at++) {
+      const id = this.#ids[at];
+      const host = id === undefined ? undefined : this.#hosts.get(id);
+      if (id !== undefined && host !== undefined) return { id, host };
+    }
+    return undefined;
+  }
+
+  #order(): void {
+    this.#ids = [...this.#hosts.keys()].sort((a, b) => a - b);
+    this.#isSorted = true;
   }
 
   /** Index of the first id greater than `start`. */

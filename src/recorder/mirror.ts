@@ -11,6 +11,7 @@ import { btfInfo } from '../sys/btf-info.js';
 import { bpfns_counter, bpfns_event } from '../sys/contract.gen.js';
 import { E } from '../sys/errno.js';
 import { Ring } from '../sys/libbpf.js';
+import { LivingIds } from './living.js';
 import type { Recorder } from './recorder.js';
 import {
   counted,
@@ -26,6 +27,9 @@ import {
 } from './records.js';
 import { TaskStates } from './task-states.js';
 
+/** Older records looked at for each new one, so that the dead cannot pile up however quickly objects come and go. */
+const LOOKS_PER_EVENT = 2;
+
 export class Mirror {
   /** Told of objects as they are noted and found dead; of those noted before this agent started only the latter. */
   onObject: (event: ObjectEvent) => void = () => undefined;
@@ -33,6 +37,10 @@ export class Mirror {
   readonly #recorder: Recorder;
   readonly #ring: Ring;
   readonly #tasks: TaskStates;
+  readonly #living = new LivingIds();
+  #toSweep: Iterator<readonly [Kind, HostId]>;
+  /** Records taken in since the last sweep. */
+  #noted = 0;
   #overflows = 0;
   #nextNamespace = 1;
   /** The newest BTF id looked at for kernel ownership. */
@@ -42,6 +50,7 @@ export class Mirror {
   constructor(recorder: Recorder) {
     this.#recorder = recorder;
     this.#tasks = new TaskStates(recorder);
+    this.#toSweep = this.model.everything();
     this.#ring = new Ring(recorder.mapFd('events'), (record) => this.#onEvent(record));
     for (const spec of readNamespaces(recorder.mapFd('namespaces'))) {
       this.model.add(spec);
@@ -64,6 +73,27 @@ export class Mirror {
   /** Takes in what the recorder noted since the last time. Call before every answer. */
   update(): void {
     this.#ring.consume();
+    if (this.#noted === 0) return;
+    this.sweep(this.#noted * LOOKS_PER_EVENT);
+    this.#noted = 0;
+  }
+
+  /** Readable when it is high time for {@link update}: the ring is half full. Open as long as the mirror. */
+  get eventsFd(): number {
+    return this.#recorder.mapFd('events');
+  }
+
+  /** Looks at so many records, round and round, and forgets those of dead objects. */
+  sweep(count: number): void {
+    for (let i = 0; i < count; i++) {
+      const next = this.#toSweep.next();
+      if (next.done) {
+        this.#living.forgetGaps();
+        this.#toSweep = this.model.everything();
+        return;
+      }
+      this.isAlive(...next.value);
+    }
   }
 
   /** Whether events were lost since the last look; if so the maps are read again. */
@@ -120,8 +150,7 @@ export class Mirror {
 
   /** Whether the object still exists; if not it is forgotten everywhere. */
   isAlive(kind: Kind, host: HostId): boolean {
-    // One call instead of opening and closing: is it the next id after its predecessor?
-    if (getNextId(kind, host - 1) === host) return true;
+    if (this.#living.isAlive(kind, host)) return true;
     this.forget(kind, host);
     return false;
   }
@@ -187,7 +216,11 @@ export class Mirror {
 
   #onEvent(event: Buffer): void {
     const kind = event.readUInt32LE(bpfns_event.key_kind);
-    this.#record(decodeObject(kind, event.readUInt32LE(bpfns_event.key_host_id), event, bpfns_event.object));
+    const object = decodeObject(kind, event.readUInt32LE(bpfns_event.key_host_id), event, bpfns_event.object);
+    this.#record(object);
+    this.#noted++;
+    // Often it has come and gone already.
+    this.isAlive(object.kind, object.host);
   }
 
   #record({ kind, host, owner, ids }: ObjectRecord): void {

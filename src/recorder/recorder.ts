@@ -3,7 +3,8 @@
  * earlier agent left pinned), and takes them away again.
  */
 import { existsSync, mkdirSync, rmSync, statfsSync } from 'node:fs';
-import { mapDelete, mapForEach, runProgram } from '../sys/bpf.js';
+import { INIT } from '../model/ids.js';
+import { mapDelete, mapForEach, mapUpdate, runProgram } from '../sys/bpf.js';
 import { bpfns_bind, bpfns_forget, bpfns_number } from '../sys/contract.gen.js';
 import { check } from '../sys/errno.js';
 import { type Attached, BpfObject } from '../sys/libbpf.js';
@@ -11,6 +12,7 @@ import { close, mount, umount2 } from '../sys/libc.js';
 import { bpfObjectPath } from '../sys/object-path.js';
 import { openSyscallTracepoint } from '../sys/tracepoint.js';
 import { paths } from './paths.js';
+import { counted, counterKey, newCounter } from './records.js';
 
 /** How creations are noticed; see docs/decisions/0002-recorder-backends.md. */
 export type Backend = 'function' | 'tracepoint';
@@ -63,6 +65,7 @@ export class Recorder {
       removePins();
       try {
         const object = load(backend);
+        for (const what of counted) mapUpdate(object.mapFd('counters'), counterKey(INIT, what), newCounter());
         return new Recorder(object, attachAll(object, backend), backend);
       } catch (error) {
         failure = error;

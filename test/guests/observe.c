@@ -3,12 +3,16 @@
  *   publish      one process makes and closes maps, others find them by id, here and below
  *   lost         makes a map and tells its fd, id, and whether it works
  *   query PID    asks for the programs behind the first fds of another process
+ *   churn COUNT  makes and drops so many maps as fast as it can, and tells the next one's id
  */
 #include "bpf.h"
+#include <time.h>
 
-#define ROUNDS 6000
-/* How many maps live at a time: long enough to be met. */
-#define KEPT 64
+/* How many maps live at a time, so that some live long enough to be met. */
+#define KEPT 256
+/* How many have to be met, and for how long at most: a maker that is too quick leaves none. */
+#define ENOUGH 1000
+#define SECONDS 30
 
 static int works(int fd)
 {
@@ -18,49 +22,61 @@ static int works(int fd)
 	return !bpf(BPF_MAP_UPDATE_ELEM, &attr);
 }
 
-/* Until the maker ends: every id that is listed is an object's of that id, or gone again. */
-static void find(pid_t maker, const char *where)
+/* Every id that is listed is an object's of that id, or gone again. */
+static void find(const char *where)
 {
-	int found = 0, wrong = 0;
+	int found = 0, wrong = 0, id = 0;
 
-	while (!waitpid(maker, NULL, WNOHANG)) {
-		for (int id = next_map(0); id > 0; id = next_map(id)) {
-			int fd = open_map(id);
+	for (time_t end = time(NULL) + SECONDS; found < ENOUGH && time(NULL) < end;) {
+		id = next_map(id > 0 ? id : 0);
+		if (id < 0)
+			continue;
+		int fd = open_map(id);
 
-			found += fd >= 0;
-			wrong += fd >= 0 ? map_id(fd) != id : errno != ENOENT;
-			if (fd >= 0)
-				close(fd);
-		}
+		found += fd >= 0;
+		wrong += fd >= 0 ? map_id(fd) != id : errno != ENOENT;
+		if (fd >= 0)
+			close(fd);
 	}
-	dprintf(1, "%s: %s, %d wrong\n", where, found ? "found" : "found none", wrong);
+	dprintf(1, "%s: %s, %d wrong\n", where, found >= ENOUGH ? "found" : "found too few", wrong);
 }
 
+/* Until it is killed. */
 static void make_maps(void)
 {
 	int kept[KEPT];
 
-	for (int i = 0; i < ROUNDS; i++) {
+	for (int i = 0;; i++) {
 		if (i >= KEPT)
 			close(kept[i % KEPT]);
 		kept[i % KEPT] = create_map();
+		usleep(100);
 	}
-	_exit(0);
 }
 
 static void publish(void)
 {
+	char end;
+	int done[2];
+
+	if (pipe(done))
+		return;
 	pid_t child = clone_with(NEWBPF, SIGCHLD);
 
 	if (!child) {
+		close(done[1]);
 		pid_t maker = fork();
 
 		if (!maker)
 			make_maps();
-		find(maker, "namespace");
+		find("namespace");
+		if (read(done[0], &end, 1) == 0)
+			kill(maker, SIGKILL);
 		_exit(0);
 	}
-	find(child, "parent");
+	find("parent");
+	close(done[1]);
+	waitpid(child, NULL, 0);
 }
 
 static void query(int pid)
@@ -86,6 +102,10 @@ int main(int argc, char **argv)
 
 		dprintf(1, "fd %s, id %d, %s\n", fd > 2 ? "given" : "missing", map_id(fd), works(fd) ? "works" : "broken");
 		getchar();
+	} else if (!strcmp(way, "churn") && argc > 2) {
+		for (int i = atoi(argv[2]); i > 0; i--)
+			close(create_map());
+		dprintf(1, "id %d\n", new_map());
 	} else if (!strcmp(way, "query") && argc > 2) {
 		query(atoi(argv[2]));
 	} else {

@@ -1,5 +1,4 @@
 /** The agent killed before each of the system calls that it answers a call with: the call is carried out once. */
-import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { describe, test } from 'node:test';
 import { agentServes, allRight, startGuest } from '../support/crash-guests.js';
@@ -16,15 +15,18 @@ async function killAt(nth: number): Promise<void> {
   await new Promise((resolve) => strace.once('close', resolve));
 }
 
+/** More than the system calls of the longest answer. */
+const KILLS = 25;
+
 describe('the agent killed before its nth system call', { skip: skipReason }, () => {
   leavesNothingBehind();
 
   for (const role of ['nest', 'list']) {
-    test(`'${role}': every answer is right, whichever n`, { timeout: 120_000 }, async (t) => {
-      const guest = startGuest(role, role, 20);
+    test(`'${role}': every answer is right, whichever n`, { timeout: 300_000 }, async (t) => {
+      const guest = startGuest(role, role);
       await until(() => bpfns(['ls']).stdout.includes(role), 'the guest has not started');
       let kills = 0;
-      for (const end = Date.now() + 18_000; Date.now() < end; ) {
+      while (kills < KILLS) {
         await agentServes();
         const before = agent();
         await killAt(1 + kills);
@@ -32,8 +34,7 @@ describe('the agent killed before its nth system call', { skip: skipReason }, ()
         if (agent() !== before) kills++;
       }
       const { calls, fdsLost } = await allRight([guest]);
-      t.diagnostic(`killed ${kills} times during ${calls} calls, ${fdsLost} fds were lost`);
-      assert.ok(kills > 5);
+      t.diagnostic(`${calls} calls, ${fdsLost} fds were lost`);
     });
   }
 });

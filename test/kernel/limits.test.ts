@@ -94,3 +94,14 @@ async function forgotten(name: string, numbers: readonly number[]): Promise<void
     return numbers.every((id) => model.find(name)?.numbers.map.hostOf(id as never) === undefined);
   }, 'dead objects still have their numbers');
 }
+
+describe('a namespace that makes and drops objects as fast as it can', { skip: skipReason }, () => {
+  leavesNothingBehind();
+  /** More than one namespace may own at a time, and more than the recorder's tables hold. */
+  const COUNT = 300_000;
+
+  test('loses none of them to init, whose they would be without a number', () => {
+    const { stdout } = bpfns(['run', '--', guestPath('observe'), 'churn', String(COUNT)], { timeoutSeconds: 300 });
+    assert.equal(stdout, `id ${COUNT + 1}\n`);
+  });
+});
