@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { describe, test } from 'node:test';
 import { agentServes, allRight, startGuest } from '../support/crash-guests.js';
 import { agentsOf, bpfns, leavesNothingBehind, runDir, skipReason, until } from '../support/host.js';
+import { limit } from '../support/slowness.js';
 
 const agent = (): string => agentsOf(runDir ?? '')[0] ?? '';
 /** What the agent's own thread does for a call; waiting for the next one is not among it. */
@@ -12,19 +13,23 @@ const systemCalls = 'ioctl,bpf,openat,close,readlink,capget,pidfd_open,pread64,p
 /** Kills the agent on its `nth` system call from now on, unless it ends before that. Resolves when strace has ended. */
 async function killAt(nth: number): Promise<void> {
   const inject = `inject=${systemCalls}:signal=KILL:when=${nth}`;
-  const strace = spawn('timeout', ['5', 'strace', '-p', agent(), '-o', '/dev/null', '-e', inject], { stdio: 'ignore' });
+  const strace = spawn('timeout', [String(limit(5)), 'strace', '-p', agent(), '-o', '/dev/null', '-e', inject], {
+    stdio: 'ignore',
+  });
   await new Promise((resolve) => strace.once('close', resolve));
 }
+
+const SECONDS = 18;
 
 describe('the agent killed before its nth system call', { skip: skipReason }, () => {
   leavesNothingBehind();
 
   for (const role of ['nest', 'list']) {
-    test(`'${role}': every answer is right, whichever n`, { timeout: 120_000 }, async (t) => {
-      const guest = startGuest(role, role, 20);
+    test(`'${role}': every answer is right, whichever n`, { timeout: limit(120_000) }, async (t) => {
+      const guest = startGuest(role, role, SECONDS + limit(2));
       await until(() => bpfns(['ls']).stdout.includes(role), 'the guest has not started');
       let kills = 0;
-      for (const end = Date.now() + 18_000; Date.now() < end; ) {
+      for (const end = Date.now() + SECONDS * 1000; Date.now() < end; ) {
         await agentServes();
         const before = agent();
         await killAt(1 + kills);

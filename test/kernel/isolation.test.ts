@@ -13,6 +13,7 @@ import {
   skipReason,
   startInNamespace,
 } from '../support/host.js';
+import { times } from '../support/slowness.js';
 
 const names = ['left', 'right'] as const;
 
@@ -22,7 +23,7 @@ const script = `exec ${guestPath('objects')} sh -c '
   while read -r ranges; do ${guestPath('sweep')} $ranges; echo swept; done'`;
 
 /** Every id up to here is tried; above it, where a host is that has made many objects, those around the live ones. */
-const SWEEP_ALL = 20_000;
+const SWEEP_ALL = times(20_000);
 
 /** From a little below the first to a little above the last that lives and is not in the sweep anyway. */
 function idsOnHost(kind: Kind): string {

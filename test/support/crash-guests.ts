@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { connect } from 'node:net';
-import { asContainerUser, bpfnsPath, guestPath, pinDirectory, runDir } from './host.js';
+import { asContainerUser, bpfnsPath, guestPath, limited, pinDirectory, runDir } from './host.js';
 
 export interface Guest {
   readonly name: string;
@@ -15,7 +15,7 @@ export function startGuest(name: string, role: string, seconds: number): Guest {
   const command = [guestPath('crash'), role, `${pinDirectory()}/${name}`, String(seconds)];
   const process = spawn(
     'timeout',
-    ['-k', '1', String(seconds + 30), bpfnsPath, 'run', '--name', name, '--', ...asContainerUser, ...command],
+    limited(seconds + 30, [bpfnsPath, 'run', '--name', name, '--', ...asContainerUser, ...command]),
     { stdio: ['ignore', 'pipe', 'pipe'] },
   );
   let text = '';

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { isDeepStrictEqual } from 'node:util';
 import { kinds } from '../../src/model/ids.js';
 import { hostIds } from '../../src/sys/bpf.js';
+import { limit } from './slowness.js';
 
 /** The repository: compiled tests live in build/js/test/support. */
 export const root = fileURLToPath(new URL('../../../..', import.meta.url));
@@ -42,18 +43,26 @@ export interface Outcome {
   readonly stderr: string;
 }
 
+/** Arguments for timeout(1): a command and how long it may take, longer on a slow machine. */
+export function limited(seconds: number, command: readonly string[]): string[] {
+  return ['-k', '1', String(limit(seconds)), ...command];
+}
+
 /** Runs a program to its end. A limit is always set: under a filter a lost answer would hang. */
 export function run(
   command: readonly string[],
   options: { timeoutSeconds?: number; env?: NodeJS.ProcessEnv; input?: string } = {},
 ): Outcome {
-  const limit = options.timeoutSeconds ?? 60;
-  const { status, signal, stdout, stderr, error } = spawnSync('timeout', ['-k', '1', String(limit), ...command], {
-    encoding: 'utf8',
-    env: { ...process.env, ...options.env },
-    input: options.input ?? '',
-    maxBuffer: 256 * 1024 * 1024,
-  });
+  const { status, signal, stdout, stderr, error } = spawnSync(
+    'timeout',
+    limited(options.timeoutSeconds ?? 60, command),
+    {
+      encoding: 'utf8',
+      env: { ...process.env, ...options.env },
+      input: options.input ?? '',
+      maxBuffer: 256 * 1024 * 1024,
+    },
+  );
   if (error) throw error;
   return { status: status ?? 128 + constants.signals[signal ?? 'SIGKILL'], stdout, stderr };
 }
@@ -79,7 +88,7 @@ export interface Guest {
  * its end with `read -r _ || true`. It is stopped after the tests at the latest. @throws Error if it ends before that
  */
 export async function start(command: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Guest> {
-  const child = spawn('timeout', ['-k', '1', '60', ...command], { env: { ...process.env, ...env } });
+  const child = spawn('timeout', limited(60, command), { env: { ...process.env, ...env } });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (output += String(data)));
   const ended = new Promise<void>((resolve) => child.on('close', () => resolve()));
@@ -222,10 +231,11 @@ export async function agentGone(): Promise<void> {
   await until(() => !existsSync(runDir ?? '') && agentsOf(runDir ?? '').length === 0, 'the agent has not left');
 }
 
-/** Waits until `condition` holds. */
+/** Waits until `condition` holds; longer on a slow machine. */
 export async function until(condition: () => boolean, otherwise: string, seconds = 10): Promise<void> {
-  for (const end = Date.now() + seconds * 1000; !condition(); ) {
-    if (Date.now() > end) throw new Error(`${otherwise} within ${seconds} s`);
+  const most = limit(seconds);
+  for (const end = Date.now() + most * 1000; !condition(); ) {
+    if (Date.now() > end) throw new Error(`${otherwise} within ${most} s`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
