@@ -133,12 +133,12 @@ describe(`${RUNS} namespaces one after the other`, { skip: skipReason }, () => {
       const { status, stderr } = run(['sh', '-c', loop, 'sh', bpfnsPath, 'run', 'true'], { timeoutSeconds: 120 });
       assert.equal(status, 0, stderr);
     };
-    runs(RUNS / 10);
+    runs(Math.ceil(RUNS / 10));
     await until(() => sizes()['namespaces in the recorder'] === 1, 'namespaces have not ended');
     const before = sizes();
-    runs(RUNS * 0.45);
+    runs(Math.ceil(RUNS * 0.45));
     const middle = residentKb();
-    runs(RUNS * 0.45);
+    runs(Math.ceil(RUNS * 0.45));
     await until(() => sizes()['namespaces in the recorder'] === 1, 'namespaces have not ended');
     for (const [what, size] of Object.entries(sizes())) assert.ok(size <= (before[what] ?? 0), `${what}: ${size}`);
     const grown = residentKb() - middle;

@@ -144,7 +144,7 @@ describe('bpfns daemon', { skip: skipReason }, () => {
 
   test('is replaced ten times by another, and guests get every answer', { timeout: limit(90_000) }, async (t) => {
     const guests = ['list', 'list', 'list', 'create', 'nest'].map((role, i) =>
-      startGuest(`up${i}`, role, 15 + limit(10)),
+      startGuest(`up${i}`, role, 20 + limit(5)),
     );
     await until(() => bpfns(['ls']).stdout.includes('up4'), 'the guests have not started');
     let current = daemon;

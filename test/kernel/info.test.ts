@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { after, before, describe, test } from 'node:test';
+import { cgroup2Mount } from '../../src/host/cgroups.js';
 import { type Kind, kinds } from '../../src/model/ids.js';
 import { bpf_btf_info, bpf_link_info, bpf_map_info, bpf_prog_info } from '../../src/sys/kernel.gen.js';
 import { lacking } from '../support/features.js';
@@ -50,6 +51,8 @@ const allLinks: ReadonlyArray<readonly [what: string, type: number, place?: read
 const lackingLinks = new Map(['tcx', 'netfilter'].map((what) => [what, lacking(`${what} links`)] as const));
 /** Those that the running kernel has, so that a link's place here is its id. */
 const links = allLinks.filter(([what]) => !lackingLinks.get(what));
+
+process.env.CGROUP = cgroup2Mount();
 
 async function begin(command: readonly string[]): Promise<{ guest: ChildProcess; lines: string[] }> {
   const guest = spawn('timeout', limited(60, command), { stdio: ['pipe', 'pipe', 'inherit'] });
