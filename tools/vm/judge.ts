@@ -5,7 +5,8 @@ export interface Suite {
   readonly backend: string;
   readonly passed: number;
   readonly failed: number;
-  readonly skipped: number;
+  /** Name and reason of each skipped test. */
+  readonly skipped: readonly string[];
   readonly output: string;
 }
 
@@ -43,8 +44,9 @@ export function judge(
 }
 
 function suite(output: string): Suite {
-  const counts = [...output.matchAll(/^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?/gm)].at(-1) ?? [];
-  const [passed = 0, failed = 0, skipped = 0] = counts.slice(1).map((count) => Number(count ?? 0));
+  const counts = [...output.matchAll(/^(\d+) passed, (\d+) failed/gm)].at(-1) ?? [];
+  const [passed = 0, failed = 0] = counts.slice(1).map(Number);
+  const skipped = [...output.matchAll(/^ *﹣ (.+) \([\d.]+ms\) # (.+)$/gm)].map(([, name, why]) => `${name}: ${why}`);
   return { backend: /^\w+/.exec(output)?.[0] ?? '', passed, failed, skipped, output };
 }
 

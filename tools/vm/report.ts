@@ -29,10 +29,11 @@ export function summary(finished: readonly Finished[]): { readonly text: string;
   for (const { title, result, seconds } of finished) {
     lines.push(`${title}: ${seconds} s`);
     for (const suite of result.suites) {
-      lines.push(`  ${suite.backend} hooks: ${suite.passed} passed, ${suite.failed} failed, ${suite.skipped} skipped`);
+      lines.push(`  ${suite.backend} hooks: ${suite.passed} passed, ${suite.failed} failed`);
+      lines.push(...suite.skipped.map((each) => `    skipped: ${each}`));
       passed += suite.passed;
       failed += suite.failed;
-      skipped += suite.skipped;
+      skipped += suite.skipped.length;
     }
     lines.push(...result.problems.map((problem) => `  PROBLEM: ${problem}`));
     failed += result.problems.length;
