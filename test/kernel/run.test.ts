@@ -148,7 +148,7 @@ describe('bpfns run answers', { skip: skipReason }, () => {
         '125: no CAP_SYS_ADMIN',
         125,
         ['setpriv', '--bounding-set=-sys_admin', ...bpfnsRun, 'true'],
-        /^bpfns: cannot put the seccomp filter in place .*EACCES\n$/,
+        /^bpfns: (cannot put the seccomp filter in place .*EACCES|the agent cannot start: .*EPERM)\n$/,
       ],
     ];
   for (const [what, status, command, message] of statuses) {

@@ -8,14 +8,15 @@ import { fileURLToPath } from 'node:url';
 import { isDeepStrictEqual } from 'node:util';
 import { kinds } from '../../src/model/ids.js';
 import { hostIds } from '../../src/sys/bpf.js';
-import { limit } from './slowness.js';
+import { isSlow, limit } from './slowness.js';
 
 /** The repository: compiled tests live in build/js/test/support. */
 export const root = fileURLToPath(new URL('../../../..', import.meta.url));
 
 // Every test file has an agent of its own, so that none meets another's.
 process.env.BPFNS_RUN_DIR ??= `/run/bpfns-test-${process.pid}`;
-process.env.BPFNS_LINGER_MS ??= '300';
+// On a slow machine it stays between tests, as each would wait for a new one.
+process.env.BPFNS_LINGER_MS ??= isSlow ? '20000' : '300';
 export const runDir = process.env.BPFNS_RUN_DIR;
 
 export const bpfnsPath = `${root}bin/bpfns`;
@@ -231,6 +232,15 @@ export async function agentGone(): Promise<void> {
   await until(() => !existsSync(runDir ?? '') && agentsOf(runDir ?? '').length === 0, 'the agent has not left');
 }
 
+/** For an agent that waits long: tells it, once its last namespace is gone, that there will be none. */
+async function dismissAgent(): Promise<void> {
+  // Not before the run directory is set.
+  const { readRecords } = await import('../../src/host/inventory.js');
+  const isIdle = (): boolean => !existsSync(runDir ?? '') || readRecords().model.all().length === 1;
+  await until(isIdle, 'namespaces are left');
+  for (const pid of agentsOf(runDir ?? '')) process.kill(Number(pid), 'SIGTERM');
+}
+
 /** Waits until `condition` holds; longer on a slow machine. */
 export async function until(condition: () => boolean, otherwise: string, seconds = 10): Promise<void> {
   const most = limit(seconds);
@@ -253,6 +263,7 @@ export function leavesNothingBehind(cleanUp: () => void = () => undefined): void
     for (const guest of running.splice(0)) await guest.stop();
     cleanUp();
     removePins();
+    if (isSlow) await dismissAgent();
     await agentGone();
     // The kernel frees objects a moment after their last reference (RCU).
     await until(() => isDeepStrictEqual(hostState(), earlier), 'the host has not gone back to what it was').catch(

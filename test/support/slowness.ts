@@ -5,6 +5,9 @@
  */
 const slowness = Number(process.env.BPFNS_TEST_SLOWNESS ?? 1);
 
+/** Whether this is such a machine. */
+export const isSlow = slowness > 1;
+
 /** A time limit, in whatever unit. */
 export function limit(time: number): number {
   return time * slowness;

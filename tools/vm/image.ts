@@ -89,9 +89,7 @@ function pack(directory: string): string {
 function filesOf(name: string): string[] {
   return output('dpkg', ['-L', name])
     .split('\n')
-    .filter((path) =>
-      /^\/(usr\/)?(s?bin|lib\/x86_64-linux-gnu|lib\/x86_64-linux-gnu\/perl-base\/.*)\/[^/]+$/.test(path),
-    )
+    .filter((path) => /^\/(usr\/)?(s?bin|lib\/x86_64-linux-gnu(\/perl-base(\/.*)?)?)\/[^/]+$/.test(path))
     .filter((path) => statSync(path).isFile());
 }
 

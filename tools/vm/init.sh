@@ -35,7 +35,8 @@ ip link set lo up
 depmod
 while read -r module || [ -n "$module" ]; do modprobe "$module"; done </etc/modules
 cd /bpfns || exit 1
-setsid sh -e /etc/run
+# By path: the names alone mean busybox's own to its shell.
+/usr/bin/setsid /usr/bin/sh -e /etc/run
 echo "status $?"
 sync
 poweroff -f

@@ -14,8 +14,8 @@ import { judge, suiteMark } from './judge.js';
 import { type Backend, chosenKernels } from './kernels.js';
 import { type Finished, summary, troubles } from './report.js';
 
-/** What tests are told (test/support): limits are so much longer, and an agent waits as long for the next command. */
-const environment = 'CI=1 BPFNS_TEST_SLOWNESS=20 BPFNS_LINGER_MS=1500';
+/** What tests are told: see test/support/slowness.ts. */
+const environment = 'CI=1 BPFNS_TEST_SLOWNESS=20';
 
 /** A test mostly waits for one process: a machine with two CPUs keeps one of ours busy. */
 const jobs = Number(process.env.VM_JOBS ?? availableParallelism());
