@@ -121,7 +121,7 @@ CI_TESTS := bpftool isolation lifetime fds-and-pins info rights callers recorder
 .PHONY: test-vm-ci
 test-vm-ci:
 	$(MAKE) --no-print-directory test-vm TESTS="$(CI_TESTS:%=build/js/test/kernel/%.test.js)" \
-		KERNELS="6.1-cloud 6.12-cloud:function" VM_PARTS=2 VM_JOBS=2 VM_TIMEOUT=900 VM_QUIET=1
+		KERNELS="6.1-cloud 6.12-cloud:function" VM_PARTS=2 VM_JOBS=2 VM_TIMEOUT=1200 VM_QUIET=1
 
 .PHONY: lint
 lint: node_modules/.package-lock.json

@@ -47,10 +47,12 @@ export async function boot(options: Boot): Promise<Booted> {
     ],
     { stdio: ['ignore', 'pipe', 'inherit'] },
   );
+  const kill = (): void => void qemu.kill('SIGKILL');
+  process.once('exit', kill);
   const problems: string[] = [];
   const timer = setTimeout(() => {
     problems.push(`no end within ${options.timeoutSeconds} s`);
-    qemu.kill('SIGKILL');
+    kill();
   }, options.timeoutSeconds * 1000);
   let output = '';
   const decoder = new StringDecoder('utf8');
@@ -64,6 +66,7 @@ export async function boot(options: Boot): Promise<Booted> {
     qemu.on('close', resolve);
   });
   clearTimeout(timer);
+  process.removeListener('exit', kill);
   if (code !== 0) problems.push(`qemu ended with ${code}`);
   return { output, kernelLog: readFileSync(options.log, 'utf8'), problems };
 }

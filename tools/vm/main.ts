@@ -3,9 +3,9 @@
  * compiled test files. Environment: KERNELS (see kernels.ts); VM_RUN, a shell command to run
  * instead of the tests; VM_PARTS, on how many machines a kernel's tests are spread; VM_JOBS,
  * how many machines run at once; VM_TIMEOUT, the time limit of one in seconds; VM_QUIET=1
- * shows failures only.
+ * shows failures only. What machines and kernels said is kept in build/vm/logs.
  */
-import { rmSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { boot } from './boot.js';
 import { type FetchedKernel, fetchKernel } from './fetch.js';
@@ -72,12 +72,16 @@ async function run(machine: Machine): Promise<void> {
     show: (text) => void (isLive && process.stdout.write(text)),
   });
   rmSync(initramfs);
+  writeFileSync(`build/vm/logs/${file}.out`, output);
   const result = judge(output, kernelLog, process.env.VM_RUN ? [] : backends, problems);
   const seconds = Math.round((Date.now() - start) / 1000);
   if (!isLive && !isQuiet) console.log(`\n== ${title}\n\n${output}`);
   console.log(`== ${title} has ended`);
   finished.push({ title, result, output, kernelLog, seconds });
 }
+
+// So that the machines end too.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 
 const waiting = [...machines];
 async function worker(): Promise<void> {
