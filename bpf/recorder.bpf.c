@@ -72,6 +72,17 @@ struct {
 	__uint(max_entries, 1 << 20);
 } events SEC(".maps");
 
+/*
+ * Records being written, one a task. Not on the stack: before Linux 6.13 all functions
+ * on the way, callbacks among them, share its 512 bytes.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct bpfns_object);
+} drafts SEC(".maps");
+
 /* Only so that its layout gets into the BTF. */
 const struct bpfns_event *event_layout __attribute__((unused));
 
@@ -164,6 +175,11 @@ undo:
 	return -1;
 }
 
+static __always_inline struct bpfns_object *get_draft(void)
+{
+	return bpf_task_storage_get(&drafts, bpf_get_current_task_btf(), 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+}
+
 static __always_inline void publish(struct bpfns_status *stat, struct bpfns_object_key *key, struct bpfns_object *object)
 {
 	struct bpfns_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
@@ -204,7 +220,7 @@ __noinline int record(struct bpfns_task *state, __u32 kind, __u32 host_id)
 	struct bpfns_counter_key counter_key = { .kind = kind };
 	struct bpfns_namespace *namespace = NULL;
 	struct bpfns_counter *counter = NULL;
-	struct bpfns_object object = {};
+	struct bpfns_object *object;
 	__u32 *by_filter;
 	__u64 pid_tgid;
 
@@ -214,43 +230,47 @@ __noinline int record(struct bpfns_task *state, __u32 kind, __u32 host_id)
 		__sync_fetch_and_add(&stat->refused, 1);
 		return -1;
 	}
-	object.owner = state->ns;
-	object.filter = filter_of_task(bpf_get_current_task_btf());
-	if (object.owner == BPFNS_INIT && object.filter) {
-		by_filter = bpf_map_lookup_elem(&filters, &object.filter);
+	object = get_draft();
+	if (!object)
+		goto lost;
+	__builtin_memset(object, 0, sizeof(*object));
+	object->owner = state->ns;
+	object->filter = filter_of_task(bpf_get_current_task_btf());
+	if (object->owner == BPFNS_INIT && object->filter) {
+		by_filter = bpf_map_lookup_elem(&filters, &object->filter);
 		if (by_filter)
-			object.owner = *by_filter;
+			object->owner = *by_filter;
 	}
-	counter_key.ns = object.owner;
+	counter_key.ns = object->owner;
 	counter = bpf_map_lookup_elem(&counters, &counter_key);
 	/* Init too: what the host makes and drops must not take the room of the namespaces. */
 	if (!counter || counter->live >= BPFNS_MAX_OBJECTS_PER_NS)
 		goto lost;
-	if (object.owner != BPFNS_INIT) {
-		namespace = bpf_map_lookup_elem(&namespaces, &object.owner);
+	if (object->owner != BPFNS_INIT) {
+		namespace = bpf_map_lookup_elem(&namespaces, &object->owner);
 		if (!namespace)
 			goto lost;
-		object.level = namespace->level;
+		object->level = namespace->level;
 	}
 	pid_tgid = bpf_get_current_pid_tgid();
-	object.pid = pid_tgid >> 32;
-	object.tid = pid_tgid;
-	object.uid = bpf_get_current_uid_gid();
-	object.cgroup_id = bpf_get_current_cgroup_id();
-	object.created_ns = bpf_ktime_get_boot_ns();
-	bpf_get_current_comm(object.comm, sizeof(object.comm));
+	object->pid = pid_tgid >> 32;
+	object->tid = pid_tgid;
+	object->uid = bpf_get_current_uid_gid();
+	object->cgroup_id = bpf_get_current_cgroup_id();
+	object->created_ns = bpf_ktime_get_boot_ns();
+	bpf_get_current_comm(object->comm, sizeof(object->comm));
 
 	/* Published last: nobody finds an object before all its numbers are there. */
-	if (allocate_ids(&object, kind, host_id) || bpf_map_update_elem(&objects, &key, &object, BPF_NOEXIST))
+	if (allocate_ids(object, kind, host_id) || bpf_map_update_elem(&objects, &key, object, BPF_NOEXIST))
 		goto lost;
 	__sync_fetch_and_add(&counter->live, 1);
-	if (object.owner != BPFNS_INIT)
+	if (object->owner != BPFNS_INIT)
 		hold_up(counter);
 	/* A lost race only leaves the mark a little low; the check is one of three. */
 	if (is_newer(host_id, stat->newest[kind]))
 		stat->newest[kind] = host_id;
 
-	publish(stat, &key, &object);
+	publish(stat, &key, object);
 	return 0;
 lost:
 	__sync_fetch_and_add(&stat->lost_objects, 1);
@@ -590,21 +610,26 @@ struct adoption {
 static long adopt(void *map, struct bpfns_object_key *key, struct bpfns_object *object, struct adoption *adoption)
 {
 	struct bpfns_status *stat = get_status();
+	struct bpfns_object *changed;
 
 	if (object->owner != BPFNS_INIT || object->filter != adoption->filter || !stat)
 		return 0;
-	struct bpfns_object changed = *object;
-	changed.owner = adoption->owner;
-	changed.level = adoption->level;
-	if (allocate_ids(&changed, key->kind, key->host_id)) {
-		__sync_fetch_and_add(&stat->lost_objects, 1);
-		return 0;
-	}
-	*object = changed;
+	changed = get_draft();
+	if (!changed)
+		goto lost;
+	*changed = *object;
+	changed->owner = adoption->owner;
+	changed->level = adoption->level;
+	if (allocate_ids(changed, key->kind, key->host_id))
+		goto lost;
+	*object = *changed;
 	count_live(BPFNS_INIT, key->kind, -1);
 	count_live(adoption->owner, key->kind, 1);
-	publish(stat, key, &changed);
+	publish(stat, key, changed);
 	adoption->count++;
+	return 0;
+lost:
+	__sync_fetch_and_add(&stat->lost_objects, 1);
 	return 0;
 }
 

@@ -1,6 +1,6 @@
 /** `bpfns create|rm|of|ps|ls`: namespaces for people. */
 import { createInterface } from 'node:readline/promises';
-import { AgentClient } from '../control/client.js';
+import { AgentClient, AgentError } from '../control/client.js';
 import type { CreateRequest, NamespaceReply } from '../control/protocol.js';
 import { reasonsAlive } from '../host/alive.js';
 import { evict } from '../host/evict.js';
@@ -56,10 +56,22 @@ export async function remove(wanted: string, options: { objects: boolean; yes: b
   const { model } = readRecords();
   const namespace = findNamespace(model, wanted);
   const done = options.objects ? await evictAll(namespace, options.yes) : [];
+  const isLeft = await removeByAgent(namespace.id);
+  return [...done, ...(isLeft ? remaining(namespace) : [])].map(printable).join('\n');
+}
+
+/** @returns whether something keeps it; one whose objects were just taken away may have ended by itself */
+async function removeByAgent(id: number): Promise<boolean> {
   const agent = await AgentClient.connectOrStart();
-  const { exists } = await agent.ask<NamespaceReply>({ op: 'remove', namespace: String(namespace.id) });
-  agent.close();
-  return [...done, ...(exists ? remaining(namespace) : [])].map(printable).join('\n');
+  try {
+    const { exists } = await agent.ask<NamespaceReply>({ op: 'remove', namespace: String(id) });
+    return exists;
+  } catch (error) {
+    if (error instanceof AgentError && error.code === 'ENOENT') return false;
+    throw error;
+  } finally {
+    agent.close();
+  }
 }
 
 function objectsOf(namespace: Namespace): HostObject[] {

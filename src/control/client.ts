@@ -8,6 +8,9 @@ import { type ErrorReply, formatRequest, MAX_LINE, type Request, type StatusRepl
 const ATTEMPTS = 50;
 const PAUSE = 100;
 
+/** What connecting gives where no agent listens; the last of an agent that left before it took the connection. */
+const absences = ['ENOENT', 'ECONNREFUSED', 'ECONNRESET'];
+
 /** The agent refused, or cannot be reached. */
 export class AgentError extends Error {
   override readonly name = 'AgentError';
@@ -34,7 +37,7 @@ export class AgentClient {
       const socket = connect(paths.socket);
       socket.once('connect', () => resolve(new AgentClient(socket)));
       socket.once('error', (error: NodeJS.ErrnoException) => {
-        if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED') resolve(undefined);
+        if (absences.includes(error.code ?? '')) resolve(undefined);
         else reject(new AgentError(error.code ?? 'EIO', `cannot reach the agent at '${paths.socket}': ${error.code}`));
       });
     });

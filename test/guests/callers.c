@@ -22,6 +22,24 @@ static int map = -1;
 static atomic_int calls, wrong, interrupted;
 static int may_be_interrupted;
 
+/* As test/support/slowness.ts: pauses are stretched by it, and repetitions reduced. */
+static int slowness(void)
+{
+	const char *text = getenv("BPFNS_TEST_SLOWNESS");
+
+	return text && atoi(text) > 1 ? atoi(text) : 1;
+}
+
+static int times(int count)
+{
+	return count / slowness();
+}
+
+static void pause_us(int us)
+{
+	usleep(us * slowness());
+}
+
 static uint32_t id_of(int fd)
 {
 	struct bpf_map_info info = {};
@@ -73,9 +91,9 @@ static int failed(int status)
 	return !WIFEXITED(status) || WEXITSTATUS(status);
 }
 
-static void *check_often(void *times)
+static void *check_often(void *count)
 {
-	for (long i = 0; i < (long)times; i++)
+	for (long i = 0; i < (long)count; i++)
 		check();
 	return NULL;
 }
@@ -101,7 +119,7 @@ static void *outlive(void *unused)
 		if (read(fd, line, sizeof(line) - 1) > 0)
 			state = *(strrchr(line, ')') + 2);
 		close(fd);
-		usleep(1000);
+		pause_us(1000);
 	}
 	(void)unused;
 	check_often((void *)100);
@@ -160,7 +178,7 @@ static void storm(void)
 {
 	int status, running = 0;
 
-	for (int i = 0; i < 1000; i++) {
+	for (int i = 0; i < times(1000); i++) {
 		if (running == 50) {
 			wait(&status);
 			wrong += failed(status);
@@ -184,13 +202,14 @@ static void storm(void)
 static void crowd(void)
 {
 	pthread_t threads[200];
+	long each = times(20);
 
 	for (int i = 0; i < 200; i++)
-		if (pthread_create(&threads[i], NULL, check_often, (void *)20))
+		if (pthread_create(&threads[i], NULL, check_often, (void *)each))
 			exit(2);
 	for (int i = 0; i < 200; i++)
 		pthread_join(threads[i], NULL);
-	say(calls != 4000);
+	say(calls != 200 * each);
 }
 
 static pid_t start_calling(void)
@@ -206,11 +225,11 @@ static pid_t start_calling(void)
 
 static void killed(void)
 {
-	for (int i = 0; i < 500; i++) {
+	for (int i = 0; i < times(500); i++) {
 		pid_t child = start_calling();
 		int status;
 
-		usleep(300 + rand() % 700);
+		pause_us(300 + rand() % 700);
 		kill(child, SIGKILL);
 		waitpid(child, &status, 0);
 		wrong += !WIFSIGNALED(status);
@@ -223,8 +242,8 @@ static void stopped(void)
 	pid_t child = start_calling();
 	int status;
 
-	for (int i = 0; i < 300; i++) {
-		usleep(rand() % 500);
+	for (int i = 0; i < times(300); i++) {
+		pause_us(rand() % 500);
 		kill(child, SIGSTOP);
 		waitpid(child, &status, WUNTRACED);
 		wrong += !WIFSTOPPED(status);
@@ -252,17 +271,17 @@ static void pid_reuse(void)
 {
 	int reused = 0, status;
 
-	for (int i = 0; i < 300; i++) {
+	for (int i = 0; i < times(300); i++) {
 		pid_t first = start_calling();
 
-		usleep(300 + rand() % 500);
+		pause_us(300 + rand() % 500);
 		kill(first, SIGKILL);
 		waitpid(first, &status, 0);
 		set_last_pid(first - 1);
 		pid_t second = fork();
 		if (second == 0) {
 			static volatile uint32_t canary[1024];
-			usleep(200);
+			pause_us(200);
 			for (int at = 0; at < 1024; at++)
 				if (canary[at])
 					_exit(1);
@@ -272,9 +291,9 @@ static void pid_reuse(void)
 		waitpid(second, &status, 0);
 		wrong += failed(status);
 	}
-	if (reused < 100)
+	if (reused < times(100))
 		printf("reused only %d pids\n", reused);
-	say(reused < 100);
+	say(reused < times(100));
 }
 
 static atomic_int alarms;
@@ -288,14 +307,14 @@ static void on_alarm(int number)
 static void with_signals(int flags)
 {
 	struct sigaction action = { .sa_handler = on_alarm, .sa_flags = flags };
-	struct itimerval each_ms = { { 0, 1000 }, { 0, 1000 } };
+	struct itimerval each_ms = { { 0, 1000 * slowness() }, { 0, 1000 * slowness() } };
 
 	sigaction(SIGALRM, &action, NULL);
 	setitimer(ITIMER_REAL, &each_ms, NULL);
-	check_often((void *)10000);
+	check_often((void *)(long)times(10000));
 	memset(&each_ms, 0, sizeof(each_ms));
 	setitimer(ITIMER_REAL, &each_ms, NULL);
-	say(alarms < 100);
+	say(alarms < times(100));
 }
 
 static void signals(void)

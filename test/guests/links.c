@@ -2,6 +2,7 @@
  * Makes a link of every sort that needs no more than a trivial program, then prints the
  * info structure of every object there is, what is attached, and TASK_FD_QUERY of itself
  * and of the process given, and waits for the end of its input. With no argument it only prints.
+ * $CGROUP is a cgroup2 directory.
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -104,7 +105,7 @@ static void print_task_query(const char *what, int pid, int fd)
 
 int main(int argc, char **argv)
 {
-	int cgroup = open("/sys/fs/cgroup/unified", O_RDONLY), fd = 0;
+	int cgroup = open(getenv("CGROUP"), O_RDONLY), fd = 0;
 
 	if (argc > 1)
 		fd = make(cgroup);

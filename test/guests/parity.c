@@ -10,6 +10,7 @@
 #include <linux/perf_event.h>
 #include <net/if.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -32,7 +33,7 @@ static int on_report(void *ctx, void *data, size_t size)
 static struct bpf_link *attach(struct bpf_program *program)
 {
 	if (bpf_program__type(program) == BPF_PROG_TYPE_CGROUP_SKB)
-		return bpf_program__attach_cgroup(program, open("/sys/fs/cgroup/unified", O_RDONLY | O_CLOEXEC));
+		return bpf_program__attach_cgroup(program, open(getenv("CGROUP"), O_RDONLY | O_CLOEXEC));
 	if (bpf_program__type(program) == BPF_PROG_TYPE_XDP)
 		return bpf_program__attach_xdp(program, if_nametoindex("lo"));
 	if (bpf_program__type(program) == BPF_PROG_TYPE_PERF_EVENT) {

@@ -2,15 +2,17 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { keepsOneAgent } from '../support/agent.js';
+import { lacking } from '../support/features.js';
 import { bpfns, guestPath, leavesNothingBehind, skipReason } from '../support/host.js';
+import { times } from '../support/slowness.js';
 
-const callers: ReadonlyArray<readonly [mode: string, behaviour: string]> = [
+const callers: ReadonlyArray<readonly [mode: string, behaviour: string, needs?: string]> = [
   ['non-leader', 'a thread that is not the leader is answered'],
-  ['orphan', 'a thread that outlives its leader is answered'],
-  ['files', 'an fd number means what it means in the fd table of the calling thread'],
+  ['orphan', 'a thread that outlives its leader is answered', 'PIDFD_THREAD'],
+  ['files', 'an fd number means what it means in the fd table of the calling thread', 'PIDFD_THREAD'],
   ['vfork', 'a vfork child and then its parent are answered'],
   ['exec', 'a program is in the same namespace after exec'],
-  ['storm', '1,000 short processes, 50 at a time, are answered'],
+  ['storm', `${times(1000)} short processes, 50 at a time, are answered`],
   ['crowd', '200 threads that call at once are answered'],
   ['killed', 'callers killed in mid-call harm nobody'],
   ['pid-reuse', 'a process with the pid of a caller killed in mid-call keeps its memory'],
@@ -25,8 +27,8 @@ describe('callers', { skip: skipReason }, () => {
   describe('of one agent', () => {
     const agent = keepsOneAgent();
 
-    for (const [mode, behaviour] of callers) {
-      test(`${behaviour}; no fd stays in the agent`, async () => {
+    for (const [mode, behaviour, needs] of callers) {
+      test(`${behaviour}; no fd stays in the agent`, { skip: needs !== undefined && lacking(needs) }, async () => {
         const fds = await agent.fds();
         const { stdout, stderr } = bpfns(['run', '--', guestPath('callers'), mode]);
         assert.deepEqual([stdout, stderr], ['ok\n', '']);

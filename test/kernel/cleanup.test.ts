@@ -17,18 +17,23 @@ import {
   hostState,
   inNamespace,
   leavesNothingBehind,
+  limited,
   removePins,
   run,
   runDir,
   skipReason,
   until,
 } from '../support/host.js';
+import { limit, times } from '../support/slowness.js';
+
+// How the agent leaves by itself is looked at here: it need not stay for the next test.
+process.env.BPFNS_LINGER_MS = '300';
 
 const anHour = { BPFNS_LINGER_MS: '3600000' };
 
 /** A guest that runs until {@link end}; resolves once it has printed a line. */
 async function begin(command: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<ChildProcess> {
-  const guest = spawn('timeout', ['-k', '1', '120', bpfnsPath, 'run', '--', ...command], {
+  const guest = spawn('timeout', limited(120, [bpfnsPath, 'run', '--', ...command]), {
     env: { ...process.env, ...env },
     stdio: ['pipe', 'pipe', 'inherit'],
   });
@@ -79,7 +84,7 @@ describe('when the last namespace is gone nothing is left', { skip: skipReason }
 
   test('of a pin, which keeps its namespace until it is removed', async () => {
     assert.equal(inNamespace('bpftool map create $P/kept type array key 4 value 4 entries 1 name kept').status, 0);
-    await new Promise((resolve) => setTimeout(resolve, 1500)); // several times the agent's patience
+    await new Promise((resolve) => setTimeout(resolve, limit(300) + 1200)); // several times the agent's patience
     assert.equal(agentsOf(runDir ?? '').length, 1);
     removePins();
     await agentGone();
@@ -115,10 +120,12 @@ function residentKb(): number {
   return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${agent}/status`, 'latin1'))?.[1]);
 }
 
-describe('500 namespaces one after the other', { skip: skipReason }, () => {
+const RUNS = times(500);
+
+describe(`${RUNS} namespaces one after the other`, { skip: skipReason }, () => {
   leavesNothingBehind();
 
-  test('nothing grows', { timeout: 240_000 }, async (t) => {
+  test('nothing grows', { timeout: limit(240_000) }, async (t) => {
     const keeper = await begin(waiting, anHour);
     t.after(async () => {
       await end(keeper);
@@ -129,12 +136,12 @@ describe('500 namespaces one after the other', { skip: skipReason }, () => {
       const { status, stderr } = run(['sh', '-c', loop, 'sh', bpfnsPath, 'run', 'true'], { timeoutSeconds: 120 });
       assert.equal(status, 0, stderr);
     };
-    runs(50);
+    runs(Math.ceil(RUNS / 10));
     await until(() => sizes()['namespaces in the recorder'] === 1, 'namespaces have not ended');
     const before = sizes();
-    runs(225);
+    runs(Math.ceil(RUNS * 0.45));
     const middle = residentKb();
-    runs(225);
+    runs(Math.ceil(RUNS * 0.45));
     await until(() => sizes()['namespaces in the recorder'] === 1, 'namespaces have not ended');
     for (const [what, size] of Object.entries(sizes())) assert.ok(size <= (before[what] ?? 0), `${what}: ${size}`);
     const grown = residentKb() - middle;

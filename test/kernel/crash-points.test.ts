@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { describe, test } from 'node:test';
 import { agentServes, allRight, startGuest } from '../support/crash-guests.js';
 import { agentsOf, bpfns, leavesNothingBehind, runDir, skipReason, until } from '../support/host.js';
+import { limit } from '../support/slowness.js';
 
 const agent = (): string => agentsOf(runDir ?? '')[0] ?? '';
 /** What the agent's own thread does for a call; waiting for the next one is not among it. */
@@ -11,7 +12,9 @@ const systemCalls = 'ioctl,bpf,openat,close,readlink,capget,pidfd_open,pread64,p
 /** Kills the agent on its `nth` system call from now on, unless it ends before that. Resolves when strace has ended. */
 async function killAt(nth: number): Promise<void> {
   const inject = `inject=${systemCalls}:signal=KILL:when=${nth}`;
-  const strace = spawn('timeout', ['5', 'strace', '-p', agent(), '-o', '/dev/null', '-e', inject], { stdio: 'ignore' });
+  const strace = spawn('timeout', [String(limit(5)), 'strace', '-p', agent(), '-o', '/dev/null', '-e', inject], {
+    stdio: 'ignore',
+  });
   await new Promise((resolve) => strace.once('close', resolve));
 }
 
@@ -22,7 +25,7 @@ describe('the agent killed before its nth system call', { skip: skipReason }, ()
   leavesNothingBehind();
 
   for (const role of ['nest', 'list']) {
-    test(`'${role}': every answer is right, whichever n`, { timeout: 300_000 }, async (t) => {
+    test(`'${role}': every answer is right, whichever n`, { timeout: limit(300_000) }, async (t) => {
       const guest = startGuest(role, role);
       await until(() => bpfns(['ls']).stdout.includes(role), 'the guest has not started');
       let kills = 0;

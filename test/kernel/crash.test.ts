@@ -3,10 +3,11 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { agentServes, allRight, HANG, startGuest } from '../support/crash-guests.js';
 import { agentsOf, bpfns, leavesNothingBehind, runDir, skipReason, until } from '../support/host.js';
+import { limit, times } from '../support/slowness.js';
 
-const KILLS = 200;
+const KILLS = times(200);
 /** Between two kills, on average, in ms. */
-const LIFE = 600;
+const LIFE = limit(600);
 /** Of so many kills one waits until the agent serves: where its start is slow, all would die too young. */
 const MEETS_SERVICE = 3;
 

@@ -20,6 +20,7 @@ import {
   skipReason,
   until,
 } from '../support/host.js';
+import { limit } from '../support/slowness.js';
 
 const file = `/tmp/bpfns-test-${process.pid}.toml`;
 const metrics = `/tmp/bpfns-test-${process.pid}.sock`;
@@ -141,7 +142,7 @@ describe('bpfns daemon', { skip: skipReason }, () => {
     assert.ok(seen().some(({ event, hostId }) => event === 'object-gone' && hostId === created?.hostId));
   });
 
-  test('is replaced ten times by another, and guests get every answer', { timeout: 90_000 }, async (t) => {
+  test('is replaced ten times by another, and guests get every answer', { timeout: limit(90_000) }, async (t) => {
     const guests = ['list', 'list', 'list', 'create', 'nest'].map((role, i) => startGuest(`up${i}`, role));
     await until(() => bpfns(['ls']).stdout.includes('up4'), 'the guests have not started');
     let current = daemon;

@@ -16,6 +16,7 @@ import {
   guestPath,
   inNamespace,
   leavesNothingBehind,
+  limited,
   pinDirectory,
   root,
   run,
@@ -71,17 +72,8 @@ describe('what a guest with CAP_PERFMON observes', { skip: skipReason }, () => {
   leavesNothingBehind();
 
   test('a tracing program sees processes outside the namespace', async () => {
-    const guest = spawn('timeout', [
-      '-k',
-      '1',
-      '30',
-      bpfnsPath,
-      'run',
-      '--',
-      ...asContainerUser,
-      guestPath('holes'),
-      'tracing',
-    ]);
+    const command = [bpfnsPath, 'run', '--', ...asContainerUser, guestPath('holes'), 'tracing'];
+    const guest = spawn('timeout', limited(30, command));
     const lines = createInterface({ input: guest.stdout })[Symbol.asyncIterator]();
     assert.equal((await lines.next()).value, 'ready');
     run(['true']); // this process, which is in no namespace, forks

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Guest } from '../support/guest.js';
 import { asContainerUser, bpfns, guestPath, leavesNothingBehind, run, runDir, skipReason } from '../support/host.js';
+import { times } from '../support/slowness.js';
 
 describe('the most namespaces a user may own', { skip: skipReason }, () => {
   leavesNothingBehind();
@@ -98,7 +99,7 @@ async function forgotten(name: string, numbers: readonly number[]): Promise<void
 describe('a namespace that makes and drops objects as fast as it can', { skip: skipReason }, () => {
   leavesNothingBehind();
   /** More than one namespace may own at a time, and more than the recorder's tables hold. */
-  const COUNT = 300_000;
+  const COUNT = times(300_000);
 
   test('loses none of them to init, whose they would be without a number', () => {
     const { stdout } = bpfns(['run', '--', guestPath('observe'), 'churn', String(COUNT)], { timeoutSeconds: 300 });

@@ -1,6 +1,7 @@
 /** What a program does natively it does under bpfns, with the same results: nothing becomes worse. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { cgroup2Mount } from '../../src/host/cgroups.js';
 import {
   asContainerUser,
   bpfnsPath,
@@ -10,6 +11,8 @@ import {
   run,
   skipReason,
 } from '../support/host.js';
+
+process.env.CGROUP = cgroup2Mount();
 
 const users = [
   { user: 'root', as: [] },

@@ -167,9 +167,16 @@ describe('bpfns run inside a namespace', { skip: skipReason }, () => {
   test('two children of one namespace cannot have one name, and a name is free again when its namespace has ended', () => {
     const again = `${bpfnsPath} run --name a -- true && ${bpfnsPath} run --name a -- true`;
     assert.equal(inside(again).status, 0);
-    const { status, stderr } = inside(
-      `${bpfnsPath} run --name a -- ${bpfnsPath} run --name b -- true; ${bpfnsPath} run --name a -- sh -c 'sleep 1' & sleep 0.5; ${bpfnsPath} run --name a -- true`,
-    );
+    const { status, stderr } = inside(`
+      ${bpfnsPath} run --name a -- ${bpfnsPath} run --name b -- true
+      export USED=$(mktemp -u)
+      ${bpfnsPath} run --name a -- sh -c 'touch $USED; while [ -e $USED ]; do sleep 0.1; done' &
+      until [ -e $USED ]; do sleep 0.1; done
+      ${bpfnsPath} run --name a -- true
+      status=$?
+      rm $USED
+      wait
+      exit $status`);
     assert.equal(status, 125);
     assert.match(stderr, /EEXIST/);
   });

@@ -1,17 +1,13 @@
 /** The recorder, on each kind of hook that this kernel allows. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { features } from '../../src/kernel/features.js';
+import { hasFeature } from '../support/features.js';
 import { bpfns, guestPath, inNamespace, leavesNothingBehind, runDir, skipReason } from '../support/host.js';
 
 const backends = [
   { name: 'function', feature: 'function hooks (fentry, fexit)', program: 'function_exit' },
   { name: 'tracepoint', feature: 'system call tracepoints', program: 'tracepoint_exit' },
 ] as const;
-
-function isAllowed(feature: string): boolean {
-  return features.find(({ name }) => name === feature)?.probe().answer === 'yes';
-}
 
 /** The names of the pinned links while a namespace exists. */
 function attachedLinks(env: NodeJS.ProcessEnv): string[] {
@@ -21,7 +17,7 @@ function attachedLinks(env: NodeJS.ProcessEnv): string[] {
 }
 
 describe('the recorder', { skip: skipReason }, () => {
-  const allowed = backends.filter(({ feature }) => isAllowed(feature));
+  const allowed = backends.filter(({ feature }) => hasFeature(feature));
   const [preferred] = allowed;
 
   describe('left to choose', () => {

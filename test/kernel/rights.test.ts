@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { asContainerUser, bpfns, bpfnsPath, guestPath, leavesNothingBehind, run, skipReason } from '../support/host.js';
+import { times } from '../support/slowness.js';
 
 const guest = guestPath('rights');
 const EPERM = 1;
@@ -57,8 +58,9 @@ describe('rights', { skip: skipReason }, () => {
     assert.equal(bpfns(['run', '--', ...asContainerUser, guest, 'modes']).stdout, natively);
   });
 
-  test('foreign objects put onto the numbers of fds under creation, 100,000 times, stay foreign', () => {
-    const inside = [bpfnsPath, 'run', '--', guest, 'race', '100000'];
+  const rounds = times(100_000);
+  test(`foreign objects put onto the numbers of fds under creation, ${rounds} times, stay foreign`, () => {
+    const inside = [bpfnsPath, 'run', '--', guest, 'race', String(rounds)];
     const { stdout } = run([guest, 'foreign', ...inside], { timeoutSeconds: 120 });
     assert.equal(stdout, 'replaced often, visible 0, map id 0, program id 0\n');
   });

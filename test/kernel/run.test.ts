@@ -10,6 +10,7 @@ import {
   bpfnsPath,
   guestPath,
   leavesNothingBehind,
+  limited,
   run,
   runDir,
   skipReason,
@@ -147,7 +148,7 @@ describe('bpfns run answers', { skip: skipReason }, () => {
         '125: no CAP_SYS_ADMIN',
         125,
         ['setpriv', '--bounding-set=-sys_admin', ...bpfnsRun, 'true'],
-        /^bpfns: cannot put the seccomp filter in place .*EACCES\n$/,
+        /^bpfns: (cannot put the seccomp filter in place .*EACCES|the agent cannot start: .*EPERM)\n$/,
       ],
     ];
   for (const [what, status, command, message] of statuses) {
@@ -176,7 +177,7 @@ describe('bpfns run started ten times at once, with no agent there', { skip: ski
 
   test('makes ten namespaces and one agent', async () => {
     const guests = Array.from({ length: 10 }, () =>
-      spawn('timeout', ['-k', '1', '60', ...bpfnsRun, 'cat'], { stdio: ['pipe', 'pipe', 'inherit'] }),
+      spawn('timeout', limited(60, [...bpfnsRun, 'cat']), { stdio: ['pipe', 'pipe', 'inherit'] }),
     );
     const answers = guests.map(async (guest) => {
       guest.stdin.write('here');

@@ -1,7 +1,7 @@
 /** Callers that are not the first thread of their process (before Linux 6.9 there is no pidfd of them). */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { features } from '../../src/kernel/features.js';
+import { hasFeature } from '../support/features.js';
 import { bpfnsPath, guestPath, inNamespace, leavesNothingBehind, skipReason } from '../support/host.js';
 
 const thread = guestPath('thread');
@@ -35,8 +35,7 @@ describe('a thread that is not the first of its process', { skip: skipReason }, 
     });
   }
 
-  const threadPidfd = features.find(({ name }) => name === 'PIDFD_THREAD');
-  const hasThreadPidfd = threadPidfd?.probe().answer === 'yes';
+  const hasThreadPidfd = hasFeature('PIDFD_THREAD');
   test(`with fds of its own, ${hasThreadPidfd ? 'learns the id of its map' : 'gets the error of a bad fd'}`, () => {
     const { status, stdout, stderr } = inNamespace(`${thread} own-fds`);
     if (hasThreadPidfd) assert.deepEqual([status, stdout], [0, '1\n'], stderr);

@@ -3,9 +3,10 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { connect } from 'node:net';
 import { asContainerUser, bpfnsPath, guestPath, pinDirectory, runDir } from './host.js';
+import { limit } from './slowness.js';
 
 /** No call may take so long, in ms. The start of an agent takes a fraction of it, even on a busy machine. */
-export const HANG = 30_000;
+export const HANG = limit(30_000);
 
 export interface Guest {
   readonly name: string;
@@ -18,7 +19,18 @@ export function startGuest(name: string, role: string): Guest {
   const command = [guestPath('crash'), role, `${pinDirectory()}/${name}`];
   const process = spawn(
     'timeout',
-    ['-k', '60', '600', bpfnsPath, 'run', '--name', name, '--', ...asContainerUser, ...command],
+    [
+      '-k',
+      String(limit(60)),
+      String(limit(600)),
+      bpfnsPath,
+      'run',
+      '--name',
+      name,
+      '--',
+      ...asContainerUser,
+      ...command,
+    ],
     { stdio: ['ignore', 'pipe', 'pipe'] },
   );
   let text = '';

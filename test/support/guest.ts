@@ -2,7 +2,7 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
-import { bpfnsPath, until } from './host.js';
+import { bpfnsPath, limited, until } from './host.js';
 
 export class Guest {
   readonly #child: ChildProcessByStdio<Writable, Readable, null>;
@@ -11,7 +11,7 @@ export class Guest {
 
   /** Starts a program under a time limit of a minute; stderr is the test's own. */
   constructor(command: readonly string[], env: NodeJS.ProcessEnv = {}) {
-    this.#child = spawn('timeout', ['-k', '1', '60', ...command], {
+    this.#child = spawn('timeout', limited(60, command), {
       env: { ...process.env, ...env },
       stdio: ['pipe', 'pipe', 'inherit'],
     });

@@ -8,13 +8,15 @@ import { fileURLToPath } from 'node:url';
 import { isDeepStrictEqual } from 'node:util';
 import { kinds } from '../../src/model/ids.js';
 import { hostIds } from '../../src/sys/bpf.js';
+import { isSlow, limit } from './slowness.js';
 
 /** The repository: compiled tests live in build/js/test/support. */
 export const root = fileURLToPath(new URL('../../../..', import.meta.url));
 
 // Every test file has an agent of its own, so that none meets another's.
 process.env.BPFNS_RUN_DIR ??= `/run/bpfns-test-${process.pid}`;
-process.env.BPFNS_LINGER_MS ??= '300';
+// On a slow machine it stays between tests, as each would wait for a new one.
+process.env.BPFNS_LINGER_MS ??= isSlow ? '20000' : '300';
 export const runDir = process.env.BPFNS_RUN_DIR;
 
 export const bpfnsPath = `${root}bin/bpfns`;
@@ -42,18 +44,26 @@ export interface Outcome {
   readonly stderr: string;
 }
 
+/** Arguments for timeout(1): a command and how long it may take, longer on a slow machine. */
+export function limited(seconds: number, command: readonly string[]): string[] {
+  return ['-k', '1', String(limit(seconds)), ...command];
+}
+
 /** Runs a program to its end. A limit is always set: under a filter a lost answer would hang. */
 export function run(
   command: readonly string[],
   options: { timeoutSeconds?: number; env?: NodeJS.ProcessEnv; input?: string } = {},
 ): Outcome {
-  const limit = options.timeoutSeconds ?? 60;
-  const { status, signal, stdout, stderr, error } = spawnSync('timeout', ['-k', '1', String(limit), ...command], {
-    encoding: 'utf8',
-    env: { ...process.env, ...options.env },
-    input: options.input ?? '',
-    maxBuffer: 256 * 1024 * 1024,
-  });
+  const { status, signal, stdout, stderr, error } = spawnSync(
+    'timeout',
+    limited(options.timeoutSeconds ?? 60, command),
+    {
+      encoding: 'utf8',
+      env: { ...process.env, ...options.env },
+      input: options.input ?? '',
+      maxBuffer: 256 * 1024 * 1024,
+    },
+  );
   if (error) throw error;
   return { status: status ?? 128 + constants.signals[signal ?? 'SIGKILL'], stdout, stderr };
 }
@@ -79,7 +89,7 @@ export interface Guest {
  * its end with `read -r _ || true`. It is stopped after the tests at the latest. @throws Error if it ends before that
  */
 export async function start(command: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Guest> {
-  const child = spawn('timeout', ['-k', '1', '60', ...command], { env: { ...process.env, ...env } });
+  const child = spawn('timeout', limited(60, command), { env: { ...process.env, ...env } });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (output += String(data)));
   const ended = new Promise<void>((resolve) => child.on('close', () => resolve()));
@@ -222,10 +232,20 @@ export async function agentGone(): Promise<void> {
   await until(() => !existsSync(runDir ?? '') && agentsOf(runDir ?? '').length === 0, 'the agent has not left');
 }
 
-/** Waits until `condition` holds. */
+/** For an agent that waits long: tells it, once its last namespace is gone, that there will be none. */
+async function dismissAgent(): Promise<void> {
+  // Not before the run directory is set.
+  const { readRecords } = await import('../../src/host/inventory.js');
+  const isIdle = (): boolean => !existsSync(runDir ?? '') || readRecords().model.all().length === 1;
+  await until(isIdle, 'namespaces are left');
+  for (const pid of agentsOf(runDir ?? '')) process.kill(Number(pid), 'SIGTERM');
+}
+
+/** Waits until `condition` holds; longer on a slow machine. */
 export async function until(condition: () => boolean, otherwise: string, seconds = 10): Promise<void> {
-  for (const end = Date.now() + seconds * 1000; !condition(); ) {
-    if (Date.now() > end) throw new Error(`${otherwise} within ${seconds} s`);
+  const most = limit(seconds);
+  for (const end = Date.now() + most * 1000; !condition(); ) {
+    if (Date.now() > end) throw new Error(`${otherwise} within ${most} s`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
@@ -243,6 +263,7 @@ export function leavesNothingBehind(cleanUp: () => void = () => undefined): void
     for (const guest of running.splice(0)) await guest.stop();
     cleanUp();
     removePins();
+    if (isSlow) await dismissAgent();
     await agentGone();
     // The kernel frees objects a moment after their last reference (RCU).
     await until(() => isDeepStrictEqual(hostState(), earlier), 'the host has not gone back to what it was').catch(

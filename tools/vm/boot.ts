@@ -1,6 +1,7 @@
-/** Boots a kernel under qemu and judges what it says. */
+/** Boots a kernel under qemu. */
 import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { StringDecoder } from 'node:string_decoder';
 
 export interface Boot {
@@ -13,10 +14,10 @@ export interface Boot {
   readonly show: (text: string) => void;
 }
 
-export interface Result {
-  readonly passed: number;
-  readonly failed: number;
-  /** What went wrong besides failed tests. */
+export interface Booted {
+  readonly output: string;
+  readonly kernelLog: string;
+  /** How it came to a bad end, if it did. */
   readonly problems: readonly string[];
 }
 
@@ -24,34 +25,40 @@ const MEMORY = '3G';
 
 /**
  * No KVM: it is not everywhere, and emulation is slow rather than different. A panic ends
- * the machine at once; stalls are given more time than on a machine of their own.
+ * the machine at once; stalls are given more time than on a machine of their own. The
+ * emulated TSC is the host's and a good clock, but looks unstable to the kernel, which would
+ * take a slow one. Retpolines and a fifth level of page tables only cost time here.
  */
-const kernelArguments =
-  'console=ttyS0 ignore_loglevel panic=-1 oops=panic watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=120 rdinit=/init';
+const kernelArguments = [
+  'console=ttyS0 ignore_loglevel panic=-1 oops=panic watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=120',
+  'tsc=reliable spectre_v2=off retbleed=off rdinit=/init',
+].join(' ');
 
 /** Runs /etc/run of the initramfs to its end; a panic or the time limit ends it too. */
-export async function boot(options: Boot): Promise<Result> {
-  mkdirSync('build/vm/logs', { recursive: true });
+export async function boot(options: Boot): Promise<Booted> {
+  mkdirSync(dirname(options.log), { recursive: true });
   const qemu = spawn(
     'qemu-system-x86_64',
     [
-      ...['-accel', 'tcg,thread=multi', '-cpu', 'max', '-smp', '2', '-m', MEMORY],
+      ...['-accel', 'tcg,thread=multi', '-cpu', 'max,la57=off', '-smp', '2', '-m', MEMORY],
       ...['-kernel', options.image, '-initrd', options.initramfs, '-append', kernelArguments],
       ...['-display', 'none', '-monitor', 'none', '-nic', 'none', '-no-reboot'],
       ...['-serial', `file:${options.log}`, '-serial', 'stdio'],
     ],
     { stdio: ['ignore', 'pipe', 'inherit'] },
   );
+  const kill = (): void => void qemu.kill('SIGKILL');
+  process.once('exit', kill);
   const problems: string[] = [];
   const timer = setTimeout(() => {
     problems.push(`no end within ${options.timeoutSeconds} s`);
-    qemu.kill('SIGKILL');
+    kill();
   }, options.timeoutSeconds * 1000);
-  let text = '';
+  let output = '';
   const decoder = new StringDecoder('utf8');
   qemu.stdout.on('data', (chunk: Buffer) => {
     const part = decoder.write(chunk);
-    text += part;
+    output += part;
     options.show(part);
   });
   const code = await new Promise<number | null>((resolve, reject) => {
@@ -59,23 +66,7 @@ export async function boot(options: Boot): Promise<Result> {
     qemu.on('close', resolve);
   });
   clearTimeout(timer);
+  process.removeListener('exit', kill);
   if (code !== 0) problems.push(`qemu ended with ${code}`);
-  return judge(text, readFileSync(options.log, 'utf8'), problems);
-}
-
-/** Lines by which a kernel says that something is wrong with itself. */
-const complaint =
-  /\b(WARNING: (CPU|possible|suspicious|inconsistent|held|bad)|BUG:|Oops\b|Kernel panic|general protection fault|INFO: task .* blocked|INFO: rcu|rcu: INFO|possible recursive locking|unregister_netdevice: waiting|UBSAN:|KASAN:|soft lockup|scheduling while atomic)/;
-
-function judge(text: string, kernelLog: string, earlier: readonly string[]): Result {
-  const problems = [...earlier];
-  const status = /^status (\d+)$/m.exec(text)?.[1];
-  const counts = [...text.matchAll(/^(\d+) passed, (\d+) failed/gm)].at(-1);
-  const passed = Number(counts?.[1] ?? 0);
-  const failed = Number(counts?.[2] ?? 0);
-  if (status === undefined) problems.push('the guest has not told its exit status');
-  else if (status !== '0' && failed === 0) problems.push(`exit status ${status}`);
-  if (passed === 0) problems.push('no test has passed');
-  for (const line of kernelLog.split('\n')) if (complaint.test(line)) problems.push(`kernel: ${line.trim()}`);
-  return { passed, failed, problems };
+  return { output, kernelLog: readFileSync(options.log, 'utf8'), problems };
 }

@@ -1,10 +1,12 @@
 /** Builds the guest's root file system: an initramfs of installed packages, Node and the built project. */
 import {
+  closeSync,
   cpSync,
   existsSync,
   mkdirSync,
+  openSync,
   readdirSync,
-  readFileSync,
+  readSync,
   realpathSync,
   rmSync,
   statSync,
@@ -18,7 +20,7 @@ import { bash, output } from './shell.js';
 /** Whose programs the tests call; tools/setup.sh installs them. */
 const packages = [
   'bash bpftool bpftrace busybox-static coreutils dash findutils grep iproute2 libbpf1',
-  'libcap2-bin mount procps sed util-linux',
+  'libcap2-bin mount perl-base procps sed strace util-linux',
 ].flatMap((line) => line.split(' '));
 
 /** What of the project runs in the guest, at /bpfns. */
@@ -87,14 +89,14 @@ function pack(directory: string): string {
 function filesOf(name: string): string[] {
   return output('dpkg', ['-L', name])
     .split('\n')
-    .filter((path) => /^\/(usr\/)?(s?bin|lib\/x86_64-linux-gnu)\/[^/]+$/.test(path))
+    .filter((path) => /^\/(usr\/)?(s?bin|lib\/x86_64-linux-gnu(\/perl-base(\/.*)?)?)\/[^/]+$/.test(path))
     .filter((path) => statSync(path).isFile());
 }
 
 /** Copies files, with what symbolic links among them point to and the libraries that they need. */
 function copyFromHost(files: readonly string[]): void {
   const closure = new Set<string>();
-  for (const path of [...files, ...files.flatMap(librariesOf)]) {
+  for (const path of [...files, ...librariesOf(files)]) {
     closure.add(path);
     closure.add(realpathSync(path));
   }
@@ -103,12 +105,19 @@ function copyFromHost(files: readonly string[]): void {
   });
 }
 
-function librariesOf(path: string): string[] {
-  const isElf = readFileSync(path).subarray(0, 4).toString('latin1') === '\x7fELF';
-  if (!isElf) return [];
-  // A statically linked program makes ldd fail: it needs none.
-  const text = output('bash', ['-c', 'ldd "$1" 2>/dev/null || true', 'bash', path]);
+/** The libraries that the programs among some files need. */
+function librariesOf(files: readonly string[]): string[] {
+  // One ldd for all: it takes longer to start than to look. A statically linked program makes it fail, and needs none.
+  const text = output('bash', ['-c', 'ldd "$@" 2>/dev/null || true', 'bash', ...files.filter(isElf)]);
   return [...text.matchAll(/(?:=> |^\s+)(\/\S+)/gm)].map(([, library]) => library ?? '');
+}
+
+function isElf(path: string): boolean {
+  const start = Buffer.alloc(4);
+  const fd = openSync(path, 'r');
+  readSync(fd, start);
+  closeSync(fd);
+  return start.toString('latin1') === '\x7fELF';
 }
 
 function symlinkIfAbsent(target: string, path: string): void {

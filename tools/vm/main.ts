@@ -1,97 +1,95 @@
 /**
  * Runs tests on other kernels, in virtual machines: `make test-vm`. Arguments: the
- * compiled test files. Environment: KERNELS (names from kernels.ts) and BACKENDS narrow
- * the runs, VM_RUN is a shell command to run instead of the tests, VM_TIMEOUT is the
- * time limit of one in seconds, VM_JOBS how many run at once.
+ * compiled test files. Environment: KERNELS (see kernels.ts); VM_RUN, a shell command to run
+ * instead of the tests; VM_PARTS, on how many machines a kernel's tests are spread; VM_JOBS,
+ * how many machines run at once; VM_TIMEOUT, the time limit of one in seconds; VM_QUIET=1
+ * shows failures only. What machines and kernels said is kept in build/vm/logs.
  */
-import { rmSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { boot, type Result } from './boot.js';
+import { boot } from './boot.js';
 import { type FetchedKernel, fetchKernel } from './fetch.js';
 import { buildBase, buildInitramfs } from './image.js';
-import { kernels } from './kernels.js';
+import { judge, suiteMark } from './judge.js';
+import { type Backend, chosenKernels } from './kernels.js';
+import { type Finished, summary, troubles } from './report.js';
 
-const TIMEOUT_SECONDS = Number(process.env.VM_TIMEOUT ?? 900);
+/** What tests are told: see test/support/slowness.ts. */
+const environment = 'CI=1 BPFNS_TEST_SLOWNESS=20';
+
 /** A test mostly waits for one process: a machine with two CPUs keeps one of ours busy. */
-const JOBS = Number(process.env.VM_JOBS ?? availableParallelism());
-
-function chosen(variable: string, names: readonly string[]): readonly string[] {
-  const wanted = (process.env[variable] ?? '').split(/[ ,]+/).filter((name) => name !== '');
-  for (const name of wanted) if (!names.includes(name)) throw new Error(`${variable}: no ${name} (${names.join(' ')})`);
-  return wanted.length > 0 ? wanted : names;
-}
-
+const jobs = Number(process.env.VM_JOBS ?? availableParallelism());
+const parts = Number(process.env.VM_PARTS ?? 1);
+const timeoutSeconds = Number(process.env.VM_TIMEOUT ?? 3600);
+const isQuiet = process.env.VM_QUIET === '1';
 const tests = process.argv.slice(2);
 if (tests.length === 0) throw new Error('no test files given');
-const names = chosen(
-  'KERNELS',
-  kernels.map(({ name }) => name),
-);
-const backends = chosen('BACKENDS', ['function', 'tracepoint']);
 
-interface Run {
+interface Machine {
   readonly title: string;
   readonly file: string;
-  readonly backend: string;
   readonly kernel: FetchedKernel;
+  readonly backends: readonly Backend[];
+  readonly tests: readonly string[];
 }
 
-interface Finished {
-  readonly title: string;
-  readonly result: Result;
-  readonly seconds: number;
-}
-
-const runs = kernels
-  .filter(({ name }) => names.includes(name))
-  .flatMap((kernel): Run[] => {
-    const fetched = fetchKernel(kernel);
-    return kernel.backends
-      .filter((backend) => backends.includes(backend))
-      .map((backend) => ({
-        title: `${kernel.name}, ${backend} (${fetched.release})`,
-        file: `${kernel.name}-${backend}`,
-        backend,
-        kernel: fetched,
-      }));
-  });
+const machines = chosenKernels(process.env.KERNELS ?? '').flatMap((kernel): Machine[] => {
+  const fetched = fetchKernel(kernel);
+  return Array.from({ length: parts }, (_, part) => ({
+    title: `${kernel.name} (${fetched.release})${parts > 1 ? `, part ${part + 1}` : ''}`,
+    file: `${kernel.name}-${part + 1}`,
+    kernel: fetched,
+    backends: kernel.backends,
+    tests: tests.filter((_test, i) => i % parts === part),
+  }));
+});
 const shared = buildBase();
-const results: Finished[] = [];
-const jobs = Math.min(JOBS, runs.length);
+const finished: Finished[] = [];
 
-async function bootOne({ title, file, backend, kernel }: Run): Promise<void> {
-  const tested = process.env.VM_RUN ?? `node --enable-source-maps build/js/tools/run-tests.js ${tests.join(' ')}`;
+/** What the machine runs: the tests with one backend after the other, whatever becomes of them. */
+function commands(machine: Machine): string {
+  const command =
+    process.env.VM_RUN ?? `node --enable-source-maps build/js/tools/run-tests.js ${machine.tests.join(' ')}`;
+  const runs = machine.backends.map(
+    (backend) => `echo '${suiteMark}${backend}'; export BPFNS_RECORDER=${backend}; { ${command}; } || failed=1`,
+  );
+  return [`export ${environment}`, 'failed=0', ...runs, 'exit $failed', ''].join('\n');
+}
+
+async function run(machine: Machine): Promise<void> {
+  const { title, file, kernel, backends } = machine;
   const initramfs = `build/vm/${file}.initramfs`;
-  buildInitramfs(shared, kernel, `export CI=1 BPFNS_RECORDER=${backend}\n${tested}\n`, initramfs);
+  buildInitramfs(shared, kernel, commands(machine), initramfs);
   const start = Date.now();
+  console.log(`== ${title} starts`);
   // Side by side their lines would mix: each is shown when it is over.
-  let text = `\n== ${title}\n\n`;
-  const show = (part: string): void => {
-    if (jobs === 1) process.stdout.write(part);
-    else text += part;
-  };
-  if (jobs === 1) process.stdout.write(text);
-  const log = `build/vm/logs/${file}.log`;
-  const result = await boot({ image: kernel.image, initramfs, log, timeoutSeconds: TIMEOUT_SECONDS, show });
+  const isLive = jobs === 1 && !isQuiet;
+  const { output, kernelLog, problems } = await boot({
+    image: kernel.image,
+    initramfs,
+    log: `build/vm/logs/${file}.log`,
+    timeoutSeconds,
+    show: (text) => void (isLive && process.stdout.write(text)),
+  });
   rmSync(initramfs);
-  for (const problem of result.problems) show(`PROBLEM: ${problem}\n`);
-  if (jobs > 1) process.stdout.write(text);
-  results.push({ title, result, seconds: Math.round((Date.now() - start) / 1000) });
+  writeFileSync(`build/vm/logs/${file}.out`, output);
+  const result = judge(output, kernelLog, process.env.VM_RUN ? [] : backends, problems);
+  const seconds = Math.round((Date.now() - start) / 1000);
+  if (!isLive && !isQuiet) console.log(`\n== ${title}\n\n${output}`);
+  console.log(`== ${title} has ended`);
+  finished.push({ title, result, output, kernelLog, seconds });
 }
 
-const waiting = [...runs];
+// So that the machines end too.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+
+const waiting = [...machines];
 async function worker(): Promise<void> {
-  for (let next = waiting.shift(); next; next = waiting.shift()) await bootOne(next);
+  for (let next = waiting.shift(); next; next = waiting.shift()) await run(next);
 }
-await Promise.all(Array.from({ length: jobs }, worker));
+await Promise.all(Array.from({ length: Math.min(jobs, machines.length) }, worker));
 
-// A problem that is no failed test counts as one, so that the last line tells all.
-const failures = (result: Result): number => result.failed + result.problems.length;
-console.log('\n== All kernels\n');
-for (const { title, result, seconds } of results) {
-  console.log(`${title}: ${result.passed} passed, ${failures(result)} failed, ${seconds} s`);
-  for (const problem of result.problems) console.log(`  ${problem}`);
-}
-const sum = (of: (result: Result) => number): number => results.reduce((total, { result }) => total + of(result), 0);
-console.log(`\n${sum((result) => result.passed)} passed, ${sum(failures)} failed`);
-if (results.length === 0 || sum(failures) > 0) process.exitCode = 1;
+for (const each of finished) process.stdout.write(troubles(each));
+const { text, failed } = summary(finished);
+console.log(`\n== All kernels\n\n${text}`);
+if (finished.length === 0 || failed > 0) process.exitCode = 1;

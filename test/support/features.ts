@@ -1,0 +1,19 @@
+/** What tests ask of the running kernel: by tables, each of whose claims features.test.ts checks, and not in silence. */
+import { features } from '../../src/kernel/features.js';
+import { type GuestFeature, guestFeatures } from './guest-features.js';
+
+function feature(name: string): GuestFeature {
+  const found = [...features, ...guestFeatures].find((each) => each.name === name);
+  if (!found) throw new Error(`no table has a feature '${name}'`);
+  return found;
+}
+
+/** Whether the running kernel has a feature. */
+export function hasFeature(name: string): boolean {
+  return feature(name).probe().answer === 'yes';
+}
+
+/** For `skip` of a test: why it cannot run here, or false. */
+export function lacking(name: string): string | false {
+  return hasFeature(name) ? false : `this kernel lacks ${name}, which is there since ${feature(name).since}`;
+}

@@ -1,0 +1,56 @@
+/** What of a kernel guests use in tests and bpfns itself does not need: probed like the table of src/kernel. */
+import { type Answer, no, unknown, yes } from '../../src/kernel/answer.js';
+import { bpf, objGet } from '../../src/sys/bpf.js';
+import { E, errnoName } from '../../src/sys/errno.js';
+import { bpf_attr, bpf_cmd } from '../../src/sys/kernel.gen.js';
+import { addressOf, close } from '../../src/sys/libc.js';
+
+export interface GuestFeature {
+  readonly name: string;
+  /** The first Linux release with it, as "6.5". */
+  readonly since: string;
+  readonly probe: () => Answer;
+}
+
+const BPF_F_PATH_FD = 1 << 14;
+const BPF_PROG_TYPE_NETFILTER = 32;
+const [BPF_NETFILTER, BPF_TCX_INGRESS] = [45, 46];
+const NO_INTERFACE = 0x7fffffff;
+/** r0 = 1; exit */
+const program = Buffer.from('b7000000010000009500000000000000', 'hex');
+const license = Buffer.from('GPL\0');
+
+/** EINVAL is what a kernel says to what it does not know. */
+function answer(result: number, whenKnown?: number): Answer {
+  if (result >= 0 || -result === whenKnown) return yes;
+  return result === -E.EINVAL ? no() : unknown(errnoName(-result));
+}
+
+export const guestFeatures: readonly GuestFeature[] = [
+  { name: 'BPF_F_PATH_FD', since: '6.5', probe: () => answer(objGet('/no/such', BPF_F_PATH_FD), E.ENOENT) },
+  {
+    name: 'tcx links',
+    since: '6.6',
+    probe: () => {
+      const query = Buffer.alloc(bpf_attr.sizeof);
+      query.writeUInt32LE(NO_INTERFACE, bpf_attr.query_target_ifindex);
+      query.writeUInt32LE(BPF_TCX_INGRESS, bpf_attr.query_attach_type);
+      return answer(bpf(bpf_cmd.BPF_PROG_QUERY, query, bpf_attr.query_revision), E.ENODEV);
+    },
+  },
+  {
+    name: 'netfilter links',
+    since: '6.4',
+    probe: () => {
+      const load = Buffer.alloc(bpf_attr.sizeof);
+      load.writeUInt32LE(BPF_PROG_TYPE_NETFILTER, bpf_attr.prog_type);
+      load.writeUInt32LE(program.length / 8, bpf_attr.insn_cnt);
+      load.writeBigUInt64LE(addressOf(program), bpf_attr.insns);
+      load.writeBigUInt64LE(addressOf(license), bpf_attr.license);
+      load.writeUInt32LE(BPF_NETFILTER, bpf_attr.expected_attach_type);
+      const fd = bpf(bpf_cmd.BPF_PROG_LOAD, load, bpf_attr.expected_attach_type + 4);
+      if (fd >= 0) close(fd);
+      return answer(fd);
+    },
+  },
+];

@@ -1,0 +1,43 @@
+/** Tells people, and whatever reads the last line, what became of the machines. */
+import { failures, lastLines, type Result } from './judge.js';
+
+export interface Finished {
+  readonly title: string;
+  readonly result: Result;
+  readonly output: string;
+  readonly kernelLog: string;
+  readonly seconds: number;
+}
+
+/** What went wrong on one machine, shortly. Empty if nothing did. */
+export function troubles({ title, result, output, kernelLog }: Finished): string {
+  const parts = result.suites.map((suite) => {
+    const text = failures(suite);
+    return text && `\n== ${title}, ${suite.backend} hooks: failed tests\n\n${text}\n`;
+  });
+  if (result.problems.length > 0) {
+    parts.push(`\n== ${title}: the last of what it printed\n\n${lastLines(output, 20)}\n`);
+    parts.push(`\n== ${title}: the last of what its kernel said\n\n${lastLines(kernelLog, 20)}\n`);
+  }
+  return parts.join('');
+}
+
+/** A line for each suite and problem; the last one says how many tests passed and failed. A problem counts as one failed. */
+export function summary(finished: readonly Finished[]): { readonly text: string; readonly failed: number } {
+  const lines: string[] = [];
+  let [passed, failed, skipped] = [0, 0, 0];
+  for (const { title, result, seconds } of finished) {
+    lines.push(`${title}: ${seconds} s`);
+    for (const suite of result.suites) {
+      lines.push(`  ${suite.backend} hooks: ${suite.passed} passed, ${suite.failed} failed`);
+      lines.push(...suite.skipped.map((each) => `    skipped: ${each}`));
+      passed += suite.passed;
+      failed += suite.failed;
+      skipped += suite.skipped.length;
+    }
+    lines.push(...result.problems.map((problem) => `  PROBLEM: ${problem}`));
+    failed += result.problems.length;
+  }
+  lines.push('', `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
+  return { text: lines.join('\n'), failed };
+}
