@@ -6,21 +6,25 @@ export interface Numbered {
   readonly host: HostId;
 }
 
+/** The removed ids that {@link Numbers.next} passes over before it does away with all of them. */
+const PASSED_OVER = 64;
+
 /** Ids mostly arrive in rising order, so a sorted array beats a tree: adding is a push. */
 export class Numbers {
-  readonly #ids: NsId[] = [];
+  /** With some that were removed: taking each out at once moves all above it, and a large namespace ends all at once. */
+  #ids: NsId[] = [];
   readonly #hosts = new Map<NsId, HostId>();
   readonly #byHost = new Map<HostId, NsId>();
 
   get size(): number {
-    return this.#ids.length;
+    return this.#hosts.size;
   }
 
   add(id: NsId, host: HostId): void {
     if (this.#hosts.has(id)) return;
     const last = this.#ids.at(-1);
     if (last === undefined || id > last) this.#ids.push(id);
-    else this.#ids.splice(this.#above(id), 0, id);
+    else this.#insert(id);
     this.#hosts.set(id, host);
     this.#byHost.set(host, id);
   }
@@ -28,9 +32,9 @@ export class Numbers {
   remove(id: NsId): void {
     const host = this.#hosts.get(id);
     if (host === undefined) return;
-    this.#ids.splice(this.#above(id) - 1, 1);
     this.#hosts.delete(id);
     this.#byHost.delete(host);
+    if (this.#ids.length > 2 * this.#hosts.size + PASSED_OVER) this.#tidy();
   }
 
   hostOf(id: NsId): HostId | undefined {
@@ -43,9 +47,26 @@ export class Numbers {
 
   /** The lowest id above `start`, as BPF_*_GET_NEXT_ID counts. */
   next(start: number): Numbered | undefined {
-    const id = this.#ids[this.#above(start)];
-    const host = id === undefined ? undefined : this.#hosts.get(id);
-    return id === undefined || host === undefined ? undefined : { id, host };
+    const first = this.#above(start);
+    for (let at = first; at < this.#ids.length; at++) {
+      const id = this.#ids[at] as NsId;
+      const host = this.#hosts.get(id);
+      if (host !== undefined) return { id, host };
+      if (at - first < PASSED_OVER) continue;
+      this.#tidy();
+      return this.next(start);
+    }
+    return undefined;
+  }
+
+  #insert(id: NsId): void {
+    const place = this.#above(id);
+    // It may have been removed and not be out yet.
+    if (this.#ids[place - 1] !== id) this.#ids.splice(place, 0, id);
+  }
+
+  #tidy(): void {
+    this.#ids = this.#ids.filter((id) => this.#hosts.has(id));
   }
 
   /** Index of the first id greater than `start`. */
