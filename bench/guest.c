@@ -15,17 +15,21 @@
 #include <fcntl.h>
 #include <linux/bpf.h>
 #include <linux/capability.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #define PIN "/sys/fs/bpf/bpfns-bench"
+
+/* More than that a process's fds may not suffice for: children have the others. */
+#define OWN 10000
 
 static union bpf_attr attr;
 
@@ -139,7 +143,7 @@ static long closed(long fd) { return fd < 0 ? -1 : close(fd); }
 static long next_id(void) { return by_id(BPF_MAP_GET_NEXT_ID, map_id + any() - 1); }
 static long fd_by_id(void) { return closed(by_id(BPF_MAP_GET_FD_BY_ID, map_id + any())); }
 static long prog_fd_by_id(void) { return closed(by_id(BPF_PROG_GET_FD_BY_ID, prog_id)); }
-static long map_info_call(void) { return info(map_fds[any()], &map_info, sizeof(map_info)); }
+static long map_info_call(void) { return info(map_fds[any() % OWN], &map_info, sizeof(map_info)); }
 static long prog_info_call(void) { return info(prog_fd, &prog_info, sizeof(prog_info)); }
 static long link_info_call(void) { return info(link_fd, &link_info, sizeof(link_info)); }
 static long btf_info_call(void) { return info(btf_fd, &btf_info, sizeof(btf_info)); }
@@ -215,14 +219,27 @@ static void keep_two_capabilities(int others)
 
 static int *make(int count, int (*one)(void))
 {
-	const struct rlimit limit = { count + 64, count + 64 };
-	int *fds = calloc(count, sizeof(*fds));
+	int *fds = calloc(OWN, sizeof(*fds)), done[2];
+	char byte;
 
-	if (count > 900 && setrlimit(RLIMIT_NOFILE, &limit))
-		fail("setrlimit");
-	for (int i = 0; i < count; i++)
+	if (pipe2(done, O_CLOEXEC))
+		fail("pipe");
+	for (int i = 0; i < OWN && i < count; i++)
 		if ((fds[i] = one()) < 0)
 			fail("an object");
+	if (count > OWN && !fork()) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (int i = 0; i < OWN; i++)
+			close(fds[i]);
+		make(count - OWN, one);
+		if (write(done[1], "", 1) == 1)
+			pause();
+		_exit(1);
+	}
+	close(done[1]);
+	if (count > OWN && read(done[0], &byte, 1) != 1)
+		fail("a child's objects");
+	close(done[0]);
 	return fds;
 }
 

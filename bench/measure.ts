@@ -111,9 +111,14 @@ export async function ask<T>(request: Request): Promise<T> {
   }
 }
 
+/** The kernel takes a program off a tracepoint once no CPU can be in it, which is a little later; in ms. */
+const DETACHING = 300;
+
 /** Until the agent is gone, and everything of bpfns with it. */
 export async function untilInactive(): Promise<void> {
+  if (!existsSync(paths.socket)) return;
   while (existsSync(paths.socket)) await pause(50);
+  await pause(DETACHING);
 }
 
 /** Resident memory, in bytes. */

@@ -28,8 +28,8 @@
 #define QUERY_REVISION 56 /* offsetof(union bpf_attr, query.revision), 6.6 */
 
 static const int trapped[] = {
-	BPF_MAP_GET_NEXT_ID, BPF_MAP_GET_FD_BY_ID, BPF_PROG_GET_FD_BY_ID, BPF_OBJ_GET_INFO_BY_FD, BPF_OBJ_GET,
-	BPF_PROG_QUERY, BPF_LINK_CREATE,
+	BPF_MAP_GET_NEXT_ID, BPF_PROG_GET_NEXT_ID, BPF_MAP_GET_FD_BY_ID, BPF_PROG_GET_FD_BY_ID,
+	BPF_OBJ_GET_INFO_BY_FD, BPF_OBJ_GET, BPF_PROG_QUERY, BPF_LINK_CREATE,
 };
 
 static int install_filter(void)
@@ -140,11 +140,11 @@ static long give(int fd)
 	return number < 0 ? -errno : number;
 }
 
-static long next_id(int memory)
+static long next_id(int cmd, int memory)
 {
 	union bpf_attr own = { .start_id = attr.start_id };
 
-	if (host(BPF_MAP_GET_NEXT_ID, &own, 8))
+	if (host(cmd, &own, 8))
 		return -errno;
 	return put(memory, &own.next_id, 4, offsetof(union bpf_attr, next_id)) ? 0 : -EFAULT;
 }
@@ -231,7 +231,8 @@ static long outcome(int cmd, int memory)
 {
 	switch (cmd) {
 	case BPF_MAP_GET_NEXT_ID:
-		return next_id(memory);
+	case BPF_PROG_GET_NEXT_ID:
+		return next_id(cmd, memory);
 	case BPF_OBJ_GET_INFO_BY_FD:
 		return info(memory);
 	case BPF_PROG_QUERY:
