@@ -55,7 +55,7 @@ export function trappedCalls(): Promise<string> {
       pid,
     }) => `Agent, responder and caller on one CPU, so that the figure is of the work and not of where the kernel wakes whom.
 ${'`root:`'} is a caller with CAP_SYSLOG too: the agent takes that on for the call. The responder gives each answer by the
-same system calls.
+same system calls. What remains, and why: docs/decisions/0015.
 
 ${table(
   trapped.map((what) => trappedOnOneCpu(pid, what)),

@@ -40,8 +40,8 @@ export function listings(): Promise<string> {
 
 ${table(rows(native, 2), 'inside', 'native')}
 
-Each object takes bpftool three calls, which natively are over in a microsecond or so, and a trapped call is two switches of
-context at least. What that alone costs shows under the responder, which translates nothing:
+Each object takes bpftool three calls, and each that is trapped is two switches of context at least. What they alone cost
+shows under the responder, which translates nothing:
 
 ${table(rows(inC), 'inside', 'C')}`,
   );
