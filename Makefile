@@ -129,6 +129,7 @@ lint: node_modules/.package-lock.json
 	npx oxlint --type-aware --deny-warnings
 
 # Ratios against a C responder and against no filter, into bench/results.md. Wants a quiet machine.
+# BENCH=trapped,listing measures these sections only; their names are in bench/run.ts.
 build/bench/%: bench/%.c
 	mkdir -p $(@D)
 	$(CC) -O2 -Wall -Wextra -Werror -o $@ $<
@@ -136,4 +137,5 @@ build/bench/%: bench/%.c
 bench:
 	tools/setup.sh test
 	$(MAKE) --no-print-directory build build/bench/guest build/bench/responder
-	node build/js/bench/run.js
+	node build/js/bench/run.js $(subst $(comma), ,$(BENCH))
+comma := ,

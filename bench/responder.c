@@ -10,12 +10,12 @@
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -25,9 +25,11 @@
 
 #define NOTIF_SET_FLAGS _IOW('!', 4, uint64_t)
 #define PIDFD_THREAD O_EXCL
+#define QUERY_REVISION 56 /* offsetof(union bpf_attr, query.revision), 6.6 */
 
 static const int trapped[] = {
-	BPF_MAP_GET_NEXT_ID, BPF_MAP_GET_FD_BY_ID, BPF_OBJ_GET_INFO_BY_FD, BPF_LINK_CREATE,
+	BPF_MAP_GET_NEXT_ID, BPF_PROG_GET_NEXT_ID, BPF_MAP_GET_FD_BY_ID, BPF_PROG_GET_FD_BY_ID,
+	BPF_OBJ_GET_INFO_BY_FD, BPF_OBJ_GET, BPF_PROG_QUERY, BPF_LINK_CREATE,
 };
 
 static int install_filter(void)
@@ -52,6 +54,14 @@ static int install_filter(void)
 static int listener;
 static struct seccomp_notif call;
 static union bpf_attr attr;
+static struct __user_cap_data_struct own_rights[2], its_rights[2];
+
+static long read_memory(void *into, uint64_t address, unsigned int size)
+{
+	struct iovec local = { into, size }, remote = { (void *)address, size };
+
+	return process_vm_readv(call.pid, &local, 1, &remote, 1, 0);
+}
 
 static int memory_of(pid_t tid)
 {
@@ -61,16 +71,28 @@ static int memory_of(pid_t tid)
 	return open(path, O_RDWR | O_CLOEXEC);
 }
 
-static void look_at_rights(pid_t tid)
+static int rights(int call, pid_t tid, struct __user_cap_data_struct *data)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3, .pid = tid };
-	struct __user_cap_data_struct data[2];
+
+	return syscall(call, &header, data);
+}
+
+static void look_at_rights(pid_t tid)
+{
 	char path[64], link[64];
 
-	syscall(SYS_capget, &header, data);
+	rights(SYS_capget, tid, its_rights);
 	snprintf(path, sizeof(path), "/proc/%d/ns/user", tid);
 	if (readlink(path, link, sizeof(link)) < 0)
 		perror("readlink");
+}
+
+/* The kernel shows more to who has CAP_SYSLOG: the agent takes that on for a caller that has it, and off again. */
+static void with_its_rights(void)
+{
+	if (its_rights[1].effective & 1 << (CAP_SYSLOG - 32))
+		rights(SYS_capset, 0, own_rights);
 }
 
 static int take_fd(pid_t tid, int fd)
@@ -87,20 +109,27 @@ static long host(int cmd, union bpf_attr *own, unsigned int size)
 	return syscall(SYS_bpf, cmd, own, size);
 }
 
-static long next_id(int memory)
+static int is_valid(void)
 {
-	union bpf_attr own = { .start_id = attr.start_id };
-	long result = host(BPF_MAP_GET_NEXT_ID, &own, 8);
-
-	if (result)
-		return -errno;
-	return pwrite(memory, &own.next_id, 4, call.data.args[1] + offsetof(union bpf_attr, next_id)) == 4 ? 0 : -EFAULT;
+	return !ioctl(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &call.id);
 }
 
-static long fd_by_id(void)
+static int put(int memory, const void *from, unsigned int size, unsigned int attr_offset)
 {
-	union bpf_attr own = { .map_id = attr.map_id };
-	int fd = host(BPF_MAP_GET_FD_BY_ID, &own, 12);
+	return pwrite(memory, from, size, call.data.args[1] + attr_offset) == size;
+}
+
+static void kind_of(int fd)
+{
+	char path[64], link[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (readlink(path, link, sizeof(link)) < 0)
+		perror("readlink");
+}
+
+static long give(int fd)
+{
 	struct seccomp_notif_addfd add = { .id = call.id, .srcfd = fd, .newfd_flags = O_CLOEXEC };
 	long number;
 
@@ -111,55 +140,130 @@ static long fd_by_id(void)
 	return number < 0 ? -errno : number;
 }
 
+static long next_id(int cmd, int memory)
+{
+	union bpf_attr own = { .start_id = attr.start_id };
+
+	if (host(cmd, &own, 8))
+		return -errno;
+	return put(memory, &own.next_id, 4, offsetof(union bpf_attr, next_id)) ? 0 : -EFAULT;
+}
+
+static long fd_by_id(int cmd)
+{
+	union bpf_attr own = { .map_id = attr.map_id };
+	int fd;
+
+	if (cmd == BPF_PROG_GET_FD_BY_ID)
+		with_its_rights();
+	fd = host(cmd, &own, 12);
+	if (cmd == BPF_PROG_GET_FD_BY_ID)
+		with_its_rights();
+	return give(fd);
+}
+
 static long info(int memory)
 {
 	static char given[4096], asked[4096];
-	struct iovec local = { asked, attr.info.info_len }, remote = { (void *)attr.info.info, attr.info.info_len };
 	int fd = take_fd(call.pid, attr.info.bpf_fd);
 	union bpf_attr own = { .info = { .bpf_fd = fd, .info_len = sizeof(given), .info = (uintptr_t)given } };
-	char path[64], link[64];
 	uint32_t length = attr.info.info_len;
 	long result;
 
 	memset(given, 0, sizeof(given));
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	if (readlink(path, link, sizeof(link)) < 0 || process_vm_readv(call.pid, &local, 1, &remote, 1, 0) < 0)
+	kind_of(fd);
+	if (length > sizeof(asked) || read_memory(asked, attr.info.info, length) < 0)
 		return -EFAULT;
-	if (ioctl(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &call.id))
+	if (!is_valid())
 		return -ENOENT;
+	with_its_rights();
 	result = host(BPF_OBJ_GET_INFO_BY_FD, &own, 16);
+	with_its_rights();
 	close(fd);
 	if (result)
 		return -errno;
-	if (pwrite(memory, given, length, attr.info.info) != length ||
-	    pwrite(memory, &length, 4, call.data.args[1] + offsetof(union bpf_attr, info.info_len)) != 4)
+	return pwrite(memory, given, length, attr.info.info) == length &&
+	       put(memory, &length, 4, offsetof(union bpf_attr, info.info_len)) ? 0 : -EFAULT;
+}
+
+static long prog_query(int memory)
+{
+	static uint32_t ids[4096];
+	union bpf_attr own = attr;
+	long result;
+
+	own.query.target_fd = take_fd(call.pid, attr.query.target_fd);
+	own.query.prog_ids = (uintptr_t)ids;
+	own.query.prog_cnt = 4096;
+	result = host(BPF_PROG_QUERY, &own, 64);
+	close(own.query.target_fd);
+	if (result)
+		return -errno;
+	return put(memory, &own.query.attach_flags, 4, offsetof(union bpf_attr, query.attach_flags)) &&
+	       put(memory, &own.query.prog_cnt, 4, offsetof(union bpf_attr, query.prog_cnt)) &&
+	       put(memory, (char *)&own + QUERY_REVISION, 8, QUERY_REVISION) ? 0 : -EFAULT;
+}
+
+/* As the agent, but in this thread and as itself. */
+static long obj_get(void)
+{
+	static char path[4096];
+	struct bpf_map_info map;
+	union bpf_attr own = { .bpf_fd = 0 };
+	int fd;
+
+	host(BPF_OBJ_GET, &own, 16);
+	if (read_memory(path, attr.pathname, 4096 - attr.pathname % 4096) < 0)
 		return -EFAULT;
-	return 0;
+	if (!is_valid())
+		return -ENOENT;
+	own.pathname = (uintptr_t)path;
+	fd = host(BPF_OBJ_GET, &own, 16);
+	if (fd < 0)
+		return -errno;
+	kind_of(fd);
+	own = (union bpf_attr){ .info = { .bpf_fd = fd, .info_len = sizeof(map), .info = (uintptr_t)&map } };
+	host(BPF_OBJ_GET_INFO_BY_FD, &own, 16);
+	return give(fd);
+}
+
+static long outcome(int cmd, int memory)
+{
+	switch (cmd) {
+	case BPF_MAP_GET_NEXT_ID:
+	case BPF_PROG_GET_NEXT_ID:
+		return next_id(cmd, memory);
+	case BPF_OBJ_GET_INFO_BY_FD:
+		return info(memory);
+	case BPF_PROG_QUERY:
+		return prog_query(memory);
+	case BPF_OBJ_GET:
+		return obj_get();
+	default:
+		return fd_by_id(cmd);
+	}
 }
 
 static void answer(void)
 {
 	const int cmd = call.data.args[0] & 0xffff;
-	struct iovec local = { &attr, call.data.args[2] }, remote = { (void *)call.data.args[1], call.data.args[2] };
 	struct seccomp_notif_resp response = { .id = call.id };
 	int memory = -1;
-	long result;
+	long result = 0;
 
 	memset(&attr, 0, sizeof(attr));
-	if (process_vm_readv(call.pid, &local, 1, &remote, 1, 0) < 0)
+	if (call.data.args[2] > sizeof(attr) || read_memory(&attr, call.data.args[1], call.data.args[2]) < 0)
 		perror("process_vm_readv");
-	if (cmd != BPF_MAP_GET_FD_BY_ID)
+	if (cmd != BPF_MAP_GET_FD_BY_ID && cmd != BPF_PROG_GET_FD_BY_ID && cmd != BPF_OBJ_GET)
 		memory = memory_of(call.pid);
 	if (cmd != BPF_LINK_CREATE)
 		look_at_rights(call.pid);
-	if (ioctl(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &call.id))
+	if (!is_valid())
 		return;
-	if (cmd == BPF_LINK_CREATE) {
+	if (cmd == BPF_LINK_CREATE)
 		response.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
-		result = 0;
-	} else {
-		result = cmd == BPF_MAP_GET_NEXT_ID ? next_id(memory) : cmd == BPF_MAP_GET_FD_BY_ID ? fd_by_id() : info(memory);
-	}
+	else
+		result = outcome(cmd, memory);
 	if (memory >= 0)
 		close(memory);
 	if (result < 0)
@@ -171,8 +275,8 @@ static void answer(void)
 
 int main(int argc, char **argv)
 {
-	struct epoll_event event = { .events = EPOLLIN };
-	int number[2], epoll, pidfd, fd, status;
+	struct pollfd event = { .events = POLLIN };
+	int number[2], pidfd, fd, status;
 	pid_t child;
 
 	if (argc < 2 || pipe(number))
@@ -193,14 +297,13 @@ int main(int argc, char **argv)
 	if (read(number[0], &fd, sizeof(fd)) != sizeof(fd))
 		return 125;
 	pidfd = syscall(SYS_pidfd_open, child, 0);
-	listener = syscall(SYS_pidfd_getfd, pidfd, fd, 0);
+	event.fd = listener = syscall(SYS_pidfd_getfd, pidfd, fd, 0);
 	ioctl(listener, NOTIF_SET_FLAGS, 1 /* SYNC_WAKE_UP */);
-	epoll = epoll_create1(EPOLL_CLOEXEC);
-	epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event);
+	rights(SYS_capget, 0, own_rights);
 	for (;;) {
-		if (epoll_wait(epoll, &event, 1, -1) < 0)
+		if (poll(&event, 1, -1) < 0)
 			continue;
-		if (event.events & EPOLLHUP)
+		if (event.revents & POLLHUP)
 			break;
 		memset(&call, 0, sizeof(call));
 		if (!ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &call))

@@ -25,7 +25,7 @@ export class Listeners {
   readonly #context: Context;
   readonly #holder: HolderLink;
   readonly #onFault: OnFault;
-  readonly #ready = new ReadySet();
+  readonly #ready = new ReadySet(() => !this.#context.paths.isBusy);
   readonly #sources = new Map<number, Watched>();
 
   constructor(context: Context, holder: HolderLink, onFault: OnFault) {

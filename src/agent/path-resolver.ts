@@ -51,6 +51,11 @@ export class PathResolver {
     });
   }
 
+  /** Whether an answer may come any moment. */
+  get isBusy(): boolean {
+    return this.#busy.size > 0;
+  }
+
   /** Ends the threads. */
   close(): void {
     for (const worker of this.#idle.splice(0)) void worker.terminate();

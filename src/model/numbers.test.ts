@@ -51,6 +51,26 @@ describe('a number space', () => {
     );
   });
 
+  test('of which most have been removed, from whichever end, finds those that are left', () => {
+    const all = Array.from({ length: 1000 }, (_, i) => i + 1);
+    const left = [150, 151, 700, 1000];
+    for (const order of [all, [...all].reverse()]) {
+      for (const isAsked of [true, false]) {
+        const numbers = new Numbers();
+        for (const number of all) numbers.add(nsId(number), hostId(number));
+        for (const number of order) {
+          if (!left.includes(number)) numbers.remove(nsId(number));
+          if (isAsked && number % 7 === 0) assert.notEqual(numbers.next(0), undefined);
+        }
+        numbers.add(nsId(149), hostId(5000)); // removed before
+        const listed: number[] = [];
+        for (let next = numbers.next(0); next; next = numbers.next(next.id)) listed.push(next.id);
+        assert.deepEqual(listed, [149, ...left]);
+        assert.equal(numbers.size, 5);
+      }
+    }
+  });
+
   test('after the wrap lists the new low ids before the old high ones', () => {
     const numbers = new Numbers();
     for (const [number, host] of [

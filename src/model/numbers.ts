@@ -1,8 +1,8 @@
 /** One number space: the ids of one kind in one namespace, in order. */
 import type { HostId, NsId } from './ids.js';
 
-/** For fewer that are gone it is not worth while to make the array anew. */
-const SOME_GONE = 64;
+/** The removed ids that {@link Numbers.next} passes over before it does away with all of them. */
+const PASSED_OVER = 64;
 
 export interface Numbered {
   readonly id: NsId;
@@ -36,7 +36,7 @@ export class Numbers {
     if (host === undefined) return;
     this.#hosts.delete(id);
     this.#byHost.delete(host);
-    if (this.#ids.length > 2 * this.#hosts.size + SOME_GONE) this.#order();
+    if (this.#ids.length > 2 * this.#hosts.size + PASSED_OVER) this.#tidy();
   }
 
   hostOf(id: NsId): HostId | undefined {
@@ -49,17 +49,23 @@ export class Numbers {
 
   /** The lowest id above `start`, as BPF_*_GET_NEXT_ID counts. */
   next(start: number): Numbered | undefined {
-    if (!this.#isSorted) this.#order();
-    for (let at = this.#above(start); at < this.#ids.length; at++) {
-      const id = this.#ids[at];
-      const host = id === undefined ? undefined : this.#hosts.get(id);
-      if (id !== undefined && host !== undefined) return { id, host };
+    if (!this.#isSorted) this.#tidy();
+    const first = this.#above(start);
+    for (let at = first; at < this.#ids.length; at++) {
+      const id = this.#ids[at] as NsId;
+      const host = this.#hosts.get(id);
+      if (host !== undefined) return { id, host };
+      if (at - first < PASSED_OVER) continue;
+      this.#tidy();
+      return this.next(start);
     }
     return undefined;
   }
 
-  #order(): void {
-    this.#ids = [...this.#hosts.keys()].sort((a, b) => a - b);
+  #tidy(): void {
+    this.#ids = this.#isSorted
+      ? this.#ids.filter((id) => this.#hosts.has(id))
+      : [...this.#hosts.keys()].sort((a, b) => a - b);
     this.#isSorted = true;
   }
 

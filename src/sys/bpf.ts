@@ -44,14 +44,20 @@ export function getFdById(kind: Kind, id: number, openFlags = 0): number {
   return bpf(fdByIdCommand[kind], attr, bpf_attr.open_flags + 4);
 }
 
+const infoAttr = Buffer.alloc(bpf_attr.info_info + 8);
+/** What `infoAttr` names: mostly the same buffer again. */
+let infoBuffer: Buffer | undefined;
+
 /** Fills `info` (whose own pointers must be valid here), returns the length the kernel knows. */
 export function getInfoByFd(fd: number, info: Buffer, length: number): number {
-  const call = Buffer.alloc(16);
-  call.writeInt32LE(fd, bpf_attr.info_bpf_fd);
-  call.writeUInt32LE(length, bpf_attr.info_info_len);
-  call.writeBigUInt64LE(addressOf(info), bpf_attr.info_info);
-  const result = bpf(bpf_cmd.BPF_OBJ_GET_INFO_BY_FD, call, call.length);
-  return result < 0 ? result : call.readUInt32LE(bpf_attr.info_info_len);
+  if (info !== infoBuffer) {
+    infoAttr.writeBigUInt64LE(addressOf(info), bpf_attr.info_info);
+    infoBuffer = info;
+  }
+  infoAttr.writeInt32LE(fd, bpf_attr.info_bpf_fd);
+  infoAttr.writeUInt32LE(length, bpf_attr.info_info_len);
+  const result = bpf(bpf_cmd.BPF_OBJ_GET_INFO_BY_FD, infoAttr, infoAttr.length);
+  return result < 0 ? result : infoAttr.readUInt32LE(bpf_attr.info_info_len);
 }
 
 /** Opens a pinned object. `path` as it is for this thread (root, cwd, credentials). */

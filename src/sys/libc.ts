@@ -198,6 +198,7 @@ export function cStrings(strings: readonly Buffer[]): { array: Buffer; keep: rea
 const mmap = lib.func('mmap', 'void *', ['void *', 'size_t', 'int', 'int', 'int', long]) as (
   ...args: [null, number, number, number, number, number]
 ) => bigint;
+const PROT_READ = 1;
 const PROT_READ_WRITE = 3;
 const MAP_SHARED = 1;
 
@@ -205,4 +206,9 @@ const MAP_SHARED = 1;
 export function mapShared(fd: number, length: number): Buffer {
   const address = mmap(null, length, PROT_READ_WRITE, MAP_SHARED, fd, 0);
   return Buffer.from(koffi.view(address, length));
+}
+
+/** As {@link mapShared}, from `offset` on, to be read only: a write would be a fault. */
+export function mapReadOnly(fd: number, length: number, offset: number): Buffer {
+  return Buffer.from(koffi.view(mmap(null, length, PROT_READ, MAP_SHARED, fd, offset), length));
 }

@@ -6,13 +6,19 @@
  */
 import { addressOf, close, O_CLOEXEC, O_RDWR, open, processVmReadv, pwrite } from './libc.js';
 
+/** Two struct iovec. */
 const local = Buffer.alloc(16);
 const remote = Buffer.alloc(16);
+/** What `local` names: mostly the same buffer again. */
+let localBuffer: Buffer | undefined;
 
 /** Copies `length` bytes at `address` of thread `tid` into `into`. Returns how many could be read: fewer is EFAULT. */
 export function readMemory(tid: number, address: number, into: Buffer, length: number): number {
   if (length === 0 || address < 0) return 0;
-  local.writeBigUInt64LE(addressOf(into), 0);
+  if (into !== localBuffer) {
+    local.writeBigUInt64LE(addressOf(into), 0);
+    localBuffer = into;
+  }
   local.writeUInt32LE(length, 8);
   writeAddress(remote, address);
   remote.writeUInt32LE(length, 8);
@@ -20,8 +26,8 @@ export function readMemory(tid: number, address: number, into: Buffer, length: n
 }
 
 function writeAddress(buffer: Buffer, address: number): void {
-  buffer.writeUInt32LE(address % 0x100000000, 0);
-  buffer.writeUInt32LE(Math.floor(address / 0x100000000), 4);
+  buffer.writeUInt32LE(address >>> 0, 0);
+  buffer.writeUInt32LE((address / 0x100000000) >>> 0, 4);
 }
 
 /** Write access to one process's memory; close it with {@link closeMemory}. Returns an fd or -errno. */

@@ -4,7 +4,7 @@
  */
 import koffi from 'koffi';
 import { check } from './errno.js';
-import { close, epollCreate1, epollCtl, epollWait } from './libc.js';
+import { close, epollCreate1, epollCtl, epollWait, poll } from './libc.js';
 
 interface Events {
   readonly readable?: boolean;
@@ -32,9 +32,9 @@ export interface Watch {
  * are told apart, for reading from a listener that has hung up blocks before Linux 6.11.
  */
 export function watch(fd: number, onReadable: () => void, onEnd: () => void = onReadable): Watch {
-  const poll = koffi.node.poll as unknown as PollFunction;
+  const watchFd = koffi.node.poll as unknown as PollFunction;
   // libuv reports a hang-up as everything that was asked for.
-  return poll(fd, { readable: true, disconnect: true }, (_status, { disconnect }) =>
+  return watchFd(fd, { readable: true, disconnect: true }, (_status, { disconnect }) =>
     disconnect ? onEnd() : onReadable(),
   );
 }
@@ -48,9 +48,16 @@ const EPOLLHUP = 16;
 /** struct epoll_event, packed on x86-64: events, then data. */
 const EVENT = 12;
 const BATCH = 64;
-/** How long the next call is waited for before the event loop gets its turn, in ms: the least epoll can. */
+/** struct pollfd: fd, events, revents. */
+const POLLFD = 8;
+const POLLIN = 1;
+/** poll(2) passes over it. */
+const NO_FD = -1;
+/** How long the next call is waited for before the event loop gets its turn, in ms: the least there is. */
 const NEXT_CALL_MS = 1;
-/** Batches before it gets its turn in any case. */
+/** Calls of one and the same fd before the others get their turn. */
+const IN_A_ROW = 8;
+/** Batches before the event loop gets its turn in any case. */
 const BATCHES = 64;
 
 interface Watched {
@@ -67,7 +74,19 @@ export class ReadySet {
   readonly #epoll = check(epollCreate1(EPOLL_CLOEXEC), 'epoll_create1', 'cannot watch listeners');
   readonly #watched = new Map<number, Watched>();
   readonly #events = Buffer.alloc(EVENT * BATCH);
+  /** The fd served last, and the epoll fd. */
+  readonly #next = Buffer.alloc(POLLFD * 2);
   readonly #watch = watch(this.#epoll, () => this.#serve());
+  readonly #mayWait: () => boolean;
+
+  /** @param mayWait whether nothing else is expected that the event loop would have to turn for */
+  constructor(mayWait: () => boolean) {
+    this.#mayWait = mayWait;
+    this.#next.writeInt32LE(NO_FD, 0);
+    this.#next.writeUInt16LE(POLLIN, 4);
+    this.#next.writeInt32LE(this.#epoll, POLLFD);
+    this.#next.writeUInt16LE(POLLIN, POLLFD + 4);
+  }
 
   /** As {@link watch}, for one more fd. */
   add(fd: number, onReadable: () => void, onEnd: () => void): Watch {
@@ -79,6 +98,7 @@ export class ReadySet {
     return {
       close: () => {
         if (this.#watched.delete(fd)) epollCtl(this.#epoll, EPOLL_CTL_DEL, fd, event);
+        if (this.#next.readInt32LE(0) === fd) this.#next.writeInt32LE(NO_FD, 0);
       },
     };
   }
@@ -91,15 +111,38 @@ export class ReadySet {
 
   #serve(): void {
     for (let batch = 0; batch < BATCHES; batch++) {
-      const count = epollWait(this.#epoll, this.#events, BATCH, batch === 0 ? 0 : NEXT_CALL_MS);
-      if (count <= 0) return;
-      for (let i = 0; i < count; i++) {
-        const events = this.#events.readUInt32LE(i * EVENT);
-        // One served earlier in the batch may have closed it.
-        const watched = this.#watched.get(this.#events.readInt32LE(i * EVENT + 4));
-        if ((events & (EPOLLHUP | EPOLLERR)) !== 0) watched?.onEnd();
-        else watched?.onReadable();
-      }
+      if (!this.#serveReady() && !this.#serveNext()) return;
     }
+  }
+
+  /** Serves a batch of those that are ready; false if none is. */
+  #serveReady(): boolean {
+    const count = epollWait(this.#epoll, this.#events, BATCH, 0);
+    for (let i = 0; i < count; i++) {
+      const events = this.#events.readUInt32LE(i * EVENT);
+      const fd = this.#events.readInt32LE(i * EVENT + 4);
+      // One served earlier in the batch may have closed it.
+      const watched = this.#watched.get(fd);
+      if (!watched) continue;
+      this.#next.writeInt32LE(fd, 0);
+      if ((events & (EPOLLHUP | EPOLLERR)) !== 0) watched.onEnd();
+      else watched.onReadable();
+    }
+    return count > 0;
+  }
+
+  /**
+   * Waits for the next call, and serves it if it is from where the last one came; false if
+   * there is none in time. By poll(2), which the kernel wakes on the caller's own CPU
+   * (setSyncWakeUp() in seccomp.ts); whoever waits in epoll it wakes on one that idles.
+   */
+  #serveNext(): boolean {
+    for (let call = 0; call < IN_A_ROW; call++) {
+      if (!this.#mayWait() || poll(this.#next, 2, NEXT_CALL_MS) <= 0) return false;
+      const last = this.#watched.get(this.#next.readInt32LE(0));
+      if (!last || this.#next.readUInt16LE(6) !== POLLIN) return true;
+      last.onReadable();
+    }
+    return true;
   }
 }

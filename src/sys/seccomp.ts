@@ -184,6 +184,11 @@ export function readPointer(buffer: Buffer, offset: number): number {
   return high >= 0x200000 ? -1 : high * 0x100000000 + buffer.readUInt32LE(offset);
 }
 
+/** Whether a pointer in memory is none. */
+export function isNull(buffer: Buffer, offset: number): boolean {
+  return buffer.readUInt32LE(offset) === 0 && buffer.readUInt32LE(offset + 4) === 0;
+}
+
 /** Takes the next notification. ENOENT: its caller was killed meanwhile, or no user of the filter is left. */
 export function receive(listener: number, into: Notification): number {
   into.buffer.fill(0);
@@ -203,11 +208,17 @@ export function isListener(fd: number): boolean {
   return length >= 0 && target.toString('latin1', 0, length) === 'anon_inode:seccomp notify';
 }
 
+/** A notification's id, which is its first 8 bytes. */
+function copyId(id: Buffer, to: Buffer, offset: number): void {
+  to.writeUInt32LE(id.readUInt32LE(seccomp_notif.id), offset);
+  to.writeUInt32LE(id.readUInt32LE(seccomp_notif.id + 4), offset + 4);
+}
+
 const response = Buffer.alloc(seccomp_notif_resp.sizeof);
 
 function send(listener: number, id: Buffer, value: number, flags: number): number {
-  id.copy(response, seccomp_notif_resp.id, 0, 8);
-  response.writeBigInt64LE(value > 0 ? BigInt(value) : 0n, seccomp_notif_resp.val);
+  copyId(id, response, seccomp_notif_resp.id);
+  response.writeUInt32LE(Math.max(value, 0), seccomp_notif_resp.val); // its upper half stays 0
   response.writeInt32LE(Math.min(value, 0), seccomp_notif_resp.error);
   response.writeUInt32LE(flags, seccomp_notif_resp.flags);
   return ioctl(listener, NOTIF_SEND, response);
@@ -233,7 +244,7 @@ const O_CLOEXEC = 0o2000000;
  * answered with the fd withdrawn, and the caller gets 0. Two steps are also quicker.
  */
 export function addFd(listener: number, id: Buffer, fd: number): number {
-  id.copy(addfd, seccomp_notif_addfd.id, 0, 8);
+  copyId(id, addfd, seccomp_notif_addfd.id);
   addfd.writeUInt32LE(fd, seccomp_notif_addfd.srcfd);
   addfd.writeUInt32LE(O_CLOEXEC, seccomp_notif_addfd.newfd_flags);
   return ioctl(listener, NOTIF_ADDFD, addfd);

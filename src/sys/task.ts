@@ -95,14 +95,20 @@ export function permittedCapabilities(): Capabilities {
   return capget(0) < 0 ? 0n : mask(4);
 }
 
+/** The thread's own sets, as capset(2) takes them: all but the effective ones stay as they were found. */
+let own: Buffer | undefined;
+
 /** Sets the calling thread's effective capabilities (a subset of the permitted ones). */
 export function setEffectiveCapabilities(effective: Capabilities): number {
-  const result = capget(0);
-  if (result < 0) return result;
-  data.writeUInt32LE(Number(effective & 0xffffffffn), 0);
-  data.writeUInt32LE(Number(effective >> 32n), 12);
+  if (!own) {
+    const result = capget(0);
+    if (result < 0) return result;
+    own = Buffer.from(data);
+  }
+  own.writeUInt32LE(Number(effective & 0xffffffffn), 0);
+  own.writeUInt32LE(Number(effective >> 32n), 12);
   header.writeInt32LE(0, 4);
-  return syscallBuffers(SYS.capset, header, data);
+  return syscallBuffers(SYS.capset, header, own);
 }
 
 const link = Buffer.alloc(64);

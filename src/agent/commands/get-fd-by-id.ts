@@ -31,7 +31,9 @@ export function getFdById(call: Call, { mirror, facts }: Context, kind: Kind): R
 
   const host = call.namespace.numbers[kind].hostOf(nsId(id));
   if (host === undefined) return -E.ENOENT;
-  const fd = call.asAgent(() => openById(kind, host, kind === 'map' ? flags : 0));
+  const open = (): number => openById(kind, host, kind === 'map' ? flags : 0);
+  // The opener's CAP_SYSLOG shows only in what is asked of a program's fd, and perhaps a link's.
+  const fd = kind === 'prog' || kind === 'link' ? call.asAgent(open) : open();
   if (fd >= 0) return { fd };
   if (fd === -E.ENOENT) mirror.forget(kind, host);
   // bpftool ends its listing on any other error; a link not yet settled is EAGAIN, as in the kernel.

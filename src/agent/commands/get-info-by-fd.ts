@@ -6,7 +6,7 @@ import { kindOfFd, MAX_STRUCT, getInfoByFd as queryInfo } from '../../sys/bpf.js
 import { E } from '../../sys/errno.js';
 import { bpf_attr } from '../../sys/kernel.gen.js';
 import { addressOf, close } from '../../sys/libc.js';
-import { readPointer } from '../../sys/seccomp.js';
+import { isNull, readPointer } from '../../sys/seccomp.js';
 import type { Call, Reply } from '../call.js';
 import type { Context } from './context.js';
 import { type InfoArray, type InfoShape, infoShapes } from './info-shapes.js';
@@ -71,7 +71,7 @@ function answer(call: Call, context: Context, fd: number, shape: InfoShape): Rep
   for (const request of requests) {
     // The kernel clears a pointer it will not serve; else the caller's own goes back.
     const { pointer } = request.array;
-    if (given.readBigUInt64LE(pointer) === 0n) continue;
+    if (isNull(given, pointer)) continue;
     asked.copy(given, pointer, pointer, pointer + 8);
     if (!call.write(request.address, request.buffer, bytesToCopy(request))) return -E.EFAULT;
   }
@@ -111,7 +111,7 @@ function requestedArrays(arrays: readonly InfoArray[], from: Buffer, actual: Buf
   let total = 0;
   for (const array of arrays) {
     const wanted = from.readUInt32LE(array.count);
-    const hasPointer = from.readBigUInt64LE(array.pointer) !== 0n;
+    const hasPointer = !isNull(from, array.pointer);
     if (wanted === 0 && !hasPointer) continue;
     // Strings keep the caller's room, within reason, for the kernel's own check of it; the rest never exceeds what exists.
     const limit = array.isString ? MAX_STRUCT : actual.readUInt32LE(array.count);

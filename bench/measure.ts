@@ -1,0 +1,154 @@
+/**
+ * How things are measured: commands are run by turns on two sides, so that a machine that
+ * gets slower meanwhile slows both, and of the turns' ratios the median counts.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
+import { AgentClient } from '../src/control/client.js';
+import type { Request, StatusReply } from '../src/control/protocol.js';
+import { paths } from '../src/recorder/paths.js';
+
+export const GUEST = 'build/bench/guest';
+export const BPFNS = 'bin/bpfns';
+const TURNS = 7;
+
+/** What a guest is started by. */
+export type Side = readonly string[];
+export const native: Side = [];
+export const inC: Side = ['build/bench/responder'];
+export const inside: Side = [BPFNS, 'run', '--'];
+export const insideFlat: Side = [BPFNS, 'run', '--no-nesting', '--'];
+
+export interface Row {
+  readonly what: string;
+  readonly ours: number;
+  readonly theirs: number;
+  readonly ratio: number;
+  /** Lowest and highest ratio of one turn. */
+  readonly spread: readonly [number, number];
+  readonly goal: number | undefined;
+}
+
+export function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
+}
+
+export function progress(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
+
+/** Standard output. @throws if it fails or takes longer than a minute */
+export function run(command: readonly string[]): string {
+  const [program = '', ...args] = command;
+  const { status, stdout, stderr } = spawnSync('timeout', ['-k', '1', '60', program, ...args], { encoding: 'utf8' });
+  if (status !== 0) throw new Error(`${command.join(' ')}: status ${status}: ${stderr}`);
+  return stdout;
+}
+
+/** The first number that a guest prints: mostly the median of a call, in nanoseconds. */
+export function guest(side: Side, ...args: ReadonlyArray<string | number>): number {
+  return Number.parseFloat(run([...side, GUEST, ...args.map(String)]));
+}
+
+/** How long a whole command takes, in nanoseconds. */
+export function duration(command: readonly string[]): number {
+  const start = process.hrtime.bigint();
+  run(command);
+  return Number(process.hrtime.bigint() - start);
+}
+
+export function compare(what: string, ours: () => number, theirs: () => number, goal?: number, turns = TURNS): Row {
+  return rowOf(
+    what,
+    Array.from({ length: turns }, () => [ours(), theirs()] as const),
+    goal,
+  );
+}
+
+/** @param turns what was measured on the two sides, by turns */
+export function rowOf(what: string, turns: ReadonlyArray<readonly [number, number]>, goal?: number): Row {
+  const ratios = turns.map(([mine, other]) => mine / other);
+  progress(`${what}: ${median(ratios).toFixed(2)}`);
+  return {
+    what,
+    ours: median(turns.map(([mine]) => mine)),
+    theirs: median(turns.map(([, other]) => other)),
+    ratio: median(ratios),
+    spread: [Math.min(...ratios), Math.max(...ratios)],
+    goal,
+  };
+}
+
+/** A guest's calls inside against those on another side. */
+export function calls(what: string, other: Side, rounds: number, batch: number, goal?: number): Row {
+  return compare(
+    what,
+    () => guest(inside, what, rounds, batch),
+    () => guest(other, what, rounds, batch),
+    goal,
+  );
+}
+
+/** Runs `measure` with a namespace that keeps the agent, and with it the recorder, all the time. */
+export async function whileActive<T>(measure: (agent: StatusReply) => T | Promise<T>): Promise<T> {
+  run([BPFNS, 'create', 'bench']);
+  try {
+    return await measure(await ask<StatusReply>({ op: 'status' }));
+  } finally {
+    run([BPFNS, 'rm', 'bench']);
+    await untilInactive();
+  }
+}
+
+/** One request to the agent. */
+export async function ask<T>(request: Request): Promise<T> {
+  const client = await AgentClient.connectOrStart();
+  try {
+    return await client.ask<T>(request);
+  } finally {
+    client.close();
+  }
+}
+
+/** The kernel takes a program off a tracepoint once no CPU can be in it, which is a little later; in ms. */
+const DETACHING = 300;
+
+/** Until the agent is gone, and everything of bpfns with it. */
+export async function untilInactive(): Promise<void> {
+  if (!existsSync(paths.socket)) return;
+  while (existsSync(paths.socket)) await pause(50);
+  await pause(DETACHING);
+}
+
+/** Resident memory, in bytes. */
+export function residentMemory(pid: number): number {
+  return statusOf(pid, 'VmRSS') * 1024;
+}
+
+export function parentOf(pid: number): number {
+  return statusOf(pid, 'PPid');
+}
+
+function statusOf(pid: number, field: string): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'latin1');
+  return Number(new RegExp(`^${field}:\\s+(\\d+)`, 'm').exec(status)?.[1]);
+}
+
+/** All threads of a process on one CPU while `measure` runs, and what it starts by `only(cpu)` too. */
+export function pinned<T>(pid: number, cpu: number, measure: () => T): T {
+  const before =
+    run(['taskset', '-cp', String(pid)])
+      .split(': ')[1]
+      ?.trim() ?? '';
+  run(['taskset', '-acp', String(cpu), String(pid)]);
+  try {
+    return measure();
+  } finally {
+    run(['taskset', '-acp', before, String(pid)]);
+  }
+}
+
+export function only(cpu: number, side: Side): Side {
+  return ['taskset', '-c', String(cpu), ...side];
+}
