@@ -13,8 +13,9 @@ import type {
   Request,
   StatusReply,
 } from '../control/protocol.js';
-import type { Kind } from '../model/ids.js';
+import { kinds } from '../model/ids.js';
 import type { Namespace } from '../model/namespaces.js';
+import { readLabels, removeLabels } from '../recorder/container-labels.js';
 import { HolderReader } from '../recorder/holders.js';
 import { Mirror } from '../recorder/mirror.js';
 import { Recorder } from '../recorder/recorder.js';
@@ -23,7 +24,7 @@ import { E, SyscallError } from '../sys/errno.js';
 import { type Watch, watch } from '../sys/poll.js';
 import type { Context } from './commands/context.js';
 import { restoreMarks } from './commands/nesting.js';
-import { Containers, isContainer, type OnContainer, type OnRefused, removeLabels } from './containers.js';
+import { Containers, type OnContainer, type OnRefused } from './containers.js';
 import { ControlServer } from './control.js';
 import { Events } from './events.js';
 import type { Beginning, HolderLink } from './held.js';
@@ -69,9 +70,6 @@ function lifeOf(events: Events): NamespaceLife {
     events.emit({ event, namespace: id, path, level });
   return {
     onCreated: (namespace) => tell('namespace-created', namespace),
-    onUnused: ({ id, path }) => {
-      if (isContainer(id)) events.emit({ event: 'container-left', namespace: id, path });
-    },
     onRemoved: (namespace) => {
       removeLabels(namespace.id);
       tell('namespace-gone', namespace);
@@ -118,16 +116,13 @@ export class Agent {
       statistics: new Statistics(),
       keeper: new Keeper(this.#mirror, holders, options.maxNamespacesPerUser, lifeOf(events)),
     };
-    this.#listeners = new Listeners(this.#context, holder, options.onFault);
+    this.#listeners = new Listeners(this.#context, holder, options.onFault, (container, namespace) =>
+      this.#containers.left(container, namespace),
+    );
     // A mark of an earlier agent must not fall to a child that it was not made for.
     if (this.#hasNamespaces) restoreMarks(holders.members());
     this.#listeners.resume(beginning.listeners);
-    this.#containers = new Containers(
-      this.#context,
-      (listener, namespace) => void this.#listeners.add(listener, namespace),
-      options.onContainer,
-      options.onRefused,
-    );
+    this.#containers = new Containers(this.#context, this.#listeners, options.onContainer, options.onRefused);
     this.#control = new ControlServer(
       (pid) => refusal(pid, this.#context),
       (request, pid, socket) => this.#handle(request, pid, socket),
@@ -189,12 +184,14 @@ export class Agent {
 
   /** For the metrics. */
   measure(): Measured {
-    const owned = this.#mirror.model.all().slice(1);
-    const count = (kind: Kind): number => owned.reduce((sum, namespace) => sum + namespace.owned[kind].size, 0);
+    const namespaces = this.#mirror.model.all();
     return {
       statistics: this.#context.statistics,
-      namespaces: owned.length + 1,
-      objects: { map: count('map'), prog: count('prog'), link: count('link'), btf: count('btf') },
+      namespaces: namespaces.length,
+      objects: namespaces.slice(1).flatMap(({ id, path, owned }) => {
+        const containers = readLabels(id);
+        return kinds.map((kind) => ({ kind, namespace: path, containers, count: owned[kind].size }));
+      }),
       recorder: readStatus(this.#recorder.mapFd('status')),
     };
   }

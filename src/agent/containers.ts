@@ -1,13 +1,16 @@
 /** The OCI side of the agent: takes the listeners that container runtimes send, one message a connection. */
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import type { ContainerFields } from '../control/events.js';
+import type { ContainerLabels } from '../model/container.js';
 import type { Namespace } from '../model/namespaces.js';
-import { type ContainerLabels, labelsOf, placementOf } from '../oci/placement.js';
+import { labelsOf, placementOf } from '../oci/placement.js';
 import { type ContainerState, MAX_STATE, parseContainerState } from '../oci/state.js';
+import { readLabels, writeLabels } from '../recorder/container-labels.js';
 import { paths } from '../recorder/paths.js';
 import { close } from '../sys/libc.js';
 import { namespaceInode, openProcess, userIdOf } from '../sys/task.js';
 import { type FdConnection, FdListener, type Received } from '../sys/unix-listener.js';
 import type { Context } from './commands/context.js';
+import type { Listeners } from './listeners.js';
 
 /** A runtime that says nothing for that long is cut off, in ms. */
 const PATIENCE = 10_000;
@@ -19,20 +22,18 @@ export type OnContainer = (event: {
   readonly namespace: Namespace;
 }) => void;
 export type OnRefused = (reason: string) => void;
-/** Serves a listener from now on; the fd goes over to it. */
-export type Serve = (listener: number, namespace: Namespace) => void;
 
 export class Containers {
   readonly #listener: FdListener;
   readonly #context: Context;
-  readonly #serve: Serve;
+  readonly #listeners: Listeners;
   readonly #onJoined: OnContainer;
   readonly #onRefused: OnRefused;
 
   /** Listens at once. @throws SyscallError */
-  constructor(context: Context, serve: Serve, onJoined: OnContainer, onRefused: OnRefused) {
+  constructor(context: Context, listeners: Listeners, onJoined: OnContainer, onRefused: OnRefused) {
     this.#context = context;
-    this.#serve = serve;
+    this.#listeners = listeners;
     this.#onJoined = onJoined;
     this.#onRefused = onRefused;
     this.#listener = new FdListener(paths.seccompSocket, (connection) => this.#accept(connection));
@@ -40,6 +41,20 @@ export class Containers {
 
   close(): void {
     this.#listener.close();
+  }
+
+  /** The last process of a container has ended. */
+  left(id: string, namespace: Namespace): void {
+    const all = readLabels(namespace.id);
+    const labels = all.find((each) => each.id === id);
+    if (!labels) return;
+    // What the last one leaves behind is still known by its name.
+    if (all.length > 1)
+      writeLabels(
+        namespace.id,
+        all.filter((each) => each !== labels),
+      );
+    this.#context.events.emit({ event: 'container-left', ...fieldsOf(labels, namespace) });
   }
 
   #accept(connection: FdConnection): void {
@@ -88,15 +103,11 @@ export class Containers {
       this.#context.mirror.enter(pidfd, namespace);
       close(pidfd);
     }
-    writeLabels(namespace, labelsOf(state));
-    this.#serve(listener, namespace);
-    this.#context.events.emit({
-      event: 'container-joined',
-      container: state.id,
-      pid: state.pid,
-      namespace: namespace.id,
-      path: namespace.path,
-    });
+    const labels = labelsOf(state);
+    const others = readLabels(namespace.id).filter(({ id }) => id !== state.id && this.#listeners.hasContainer(id));
+    writeLabels(namespace.id, [...others, labels]);
+    void this.#listeners.add(listener, namespace, state.id);
+    this.#context.events.emit({ event: 'container-joined', pid: state.pid, ...fieldsOf(labels, namespace) });
     this.#onJoined({ container: state.id, pid: state.pid, namespace });
     return undefined;
   }
@@ -106,7 +117,10 @@ export class Containers {
     if ('problem' in placement) return placement.problem;
     const parent = this.#context.mirror.model.find(placement.parent);
     if (!parent) return `there is no namespace '${placement.parent}' to be its parent`;
-    const existing = [...parent.children].find(({ spec }) => spec.name === placement.name);
+    const find = (): Namespace | undefined => [...parent.children].find(({ spec }) => spec.name === placement.name);
+    // One whose end was not noticed yet is not gone on with: its numbers would be.
+    if (find()) this.#context.keeper.collect(false);
+    const existing = find();
     if (existing) return existing;
     const created = this.#context.keeper.create(parent, {
       name: placement.name,
@@ -120,18 +134,6 @@ export class Containers {
   }
 }
 
-/** Kept in a file, so that the host's view has it without asking, and the next agent too. */
-function writeLabels(namespace: Namespace, labels: ContainerLabels): void {
-  mkdirSync(paths.containers, { recursive: true, mode: 0o700 });
-  writeFileSync(`${paths.containers}/${namespace.id}.json`, JSON.stringify(labels), { mode: 0o600 });
-}
-
-/** Whether a container runtime asked for that namespace. */
-export function isContainer(namespaceId: number): boolean {
-  return existsSync(`${paths.containers}/${namespaceId}.json`);
-}
-
-/** The namespace is gone. */
-export function removeLabels(namespaceId: number): void {
-  rmSync(`${paths.containers}/${namespaceId}.json`, { force: true });
+function fieldsOf({ id, container, pod, podNamespace }: ContainerLabels, namespace: Namespace): ContainerFields {
+  return { container: id, namespace: namespace.id, path: namespace.path, pod, podNamespace, name: container };
 }

@@ -57,12 +57,13 @@ export class HolderLink {
   }
 
   /** Resolves with the listener's token once the holder has a copy: from then on it survives us. */
-  async hold(fd: number, namespace: number): Promise<number> {
+  async hold(fd: number, namespace: number, container: string): Promise<number> {
     const token = this.#nextToken++;
-    this.#held.set(token, { token, fd, namespace });
+    const listener = { token, fd, namespace, container };
+    this.#held.set(token, listener);
     await new Promise<void>((resolve) => {
       this.#waiting.set(token, resolve);
-      this.#tell({ op: 'hold', token, fd, namespace });
+      this.#tell({ op: 'hold', ...listener });
     });
     return token;
   }

@@ -10,6 +10,8 @@ export interface HeldListener {
   /** Its number in the process that says so. */
   readonly fd: number;
   readonly namespace: number;
+  /** The id of the container whose runtime sent it; '' if it came another way. */
+  readonly container: string;
 }
 
 /** What a process has that another is to go on with. */
@@ -23,7 +25,7 @@ export interface Estate {
 export type ToHolder =
   /** First thing to a new holder, from the agent that has lost its own. */
   | { readonly op: 'adopt'; readonly estate: Estate }
-  | { readonly op: 'hold'; readonly token: number; readonly fd: number; readonly namespace: number }
+  | ({ readonly op: 'hold' } & HeldListener)
   | { readonly op: 'drop'; readonly token: number }
   /** The agent is up: a crash from now on is none of the start. */
   | { readonly op: 'serving' }

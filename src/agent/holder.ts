@@ -137,12 +137,12 @@ export class Holder {
     }
   }
 
-  #hold(agent: Agent, { token, fd: theirs, namespace }: Extract<ToHolder, { op: 'hold' }>): void {
+  #hold(agent: Agent, { op: _, ...listener }: Extract<ToHolder, { op: 'hold' }>): void {
     const pidfd = openProcess(agent.pid);
-    const fd = pidfd < 0 ? pidfd : getFd(pidfd, theirs);
+    const fd = pidfd < 0 ? pidfd : getFd(pidfd, listener.fd);
     if (pidfd >= 0) close(pidfd);
-    if (fd >= 0) this.#listeners.set(token, { token, fd, namespace });
-    this.#tell({ op: 'held', token });
+    if (fd >= 0) this.#listeners.set(listener.token, { ...listener, fd });
+    this.#tell({ op: 'held', token: listener.token });
   }
 
   #onExit(code: number | null, wasFirst: boolean): void {

@@ -19,8 +19,6 @@ export interface ChildSpec {
 /** Told what becomes of the namespaces. */
 export interface NamespaceLife {
   onCreated(namespace: Namespace): void;
-  /** The last task behind its filters has ended. */
-  onUnused(namespace: Namespace): void;
   onRemoved(namespace: Namespace): void;
 }
 
@@ -71,10 +69,7 @@ export class Keeper {
   dropFilter(namespace: Namespace): void {
     const left = (this.#filters.get(namespace) ?? 0) - 1;
     if (left > 0) this.#filters.set(namespace, left);
-    else {
-      this.#filters.delete(namespace);
-      this.#life.onUnused(namespace);
-    }
+    else this.#filters.delete(namespace);
     this.collect();
   }
 

@@ -25,28 +25,44 @@ export class Listeners {
   readonly #context: Context;
   readonly #holder: HolderLink;
   readonly #onFault: OnFault;
+  readonly #onContainerLeft: (container: string, namespace: Namespace) => void;
   readonly #ready = new ReadySet(() => !this.#context.paths.isBusy);
   readonly #sources = new Map<number, Watched>();
 
-  constructor(context: Context, holder: HolderLink, onFault: OnFault) {
+  /** @param onContainerLeft told when the last process of a container has ended */
+  constructor(
+    context: Context,
+    holder: HolderLink,
+    onFault: OnFault,
+    onContainerLeft: (container: string, namespace: Namespace) => void,
+  ) {
     this.#context = context;
     this.#holder = holder;
     this.#onFault = onFault;
+    this.#onContainerLeft = onContainerLeft;
   }
 
-  /** Serves a listener from now on, for a namespace and those below it. The fd goes over to this object. */
-  async add(listener: number, namespace: Namespace): Promise<void> {
+  /**
+   * Serves a listener from now on, for a namespace and those below it. The fd goes over to this object.
+   * @param container the id of the container whose runtime sent it
+   */
+  async add(listener: number, namespace: Namespace, container = ''): Promise<void> {
     this.#bind(listener, namespace);
     // Held first: a call taken from it must be answered even if we die over it.
-    const token = await this.#holder.hold(listener, namespace.id);
-    this.#watch({ listener, namespace, token });
+    const token = await this.#holder.hold(listener, namespace.id, container);
+    this.#watch({ listener, namespace, token, container });
+  }
+
+  /** Whether a process of that container is left. */
+  hasContainer(id: string): boolean {
+    return [...this.#sources.values()].some(({ container }) => container === id);
   }
 
   /** Takes over what an earlier agent served, its unanswered calls first. */
   resume(held: readonly HeldListener[]): void {
-    const sources = held.flatMap(({ fd, namespace: id, token }): Source[] => {
+    const sources = held.flatMap(({ fd, namespace: id, token, container = '' }): Source[] => {
       const namespace = this.#context.mirror.model.get(namespaceId(id));
-      return namespace ? [{ listener: fd, namespace, token }] : [];
+      return namespace ? [{ listener: fd, namespace, token, container }] : [];
     });
     for (const { listener, namespace } of sources) this.#bind(listener, namespace);
     this.#serveUnanswered(sources);
@@ -92,8 +108,8 @@ export class Listeners {
     this.#context.keeper.addFilter(namespace);
   }
 
-  #watch({ listener, namespace, token }: Source): void {
-    const source = { listener, namespace, token };
+  #watch(source: Source): void {
+    const { listener, token } = source;
     const start = (): Watch =>
       this.#ready.add(
         listener,
@@ -106,11 +122,12 @@ export class Listeners {
     this.#sources.set(token, { ...source, watching: this.#context.journal.isPaused ? undefined : start() });
   }
 
-  #drop({ listener, namespace, token }: Source): void {
+  #drop({ listener, namespace, token, container }: Source): void {
     this.#context.mirror.bindFilter(listener, INIT);
     close(listener);
     this.#holder.drop(token);
     this.#sources.delete(token);
+    if (container !== '' && !this.hasContainer(container)) this.#onContainerLeft(container, namespace);
     this.#context.keeper.dropFilter(namespace);
   }
 }

@@ -28,6 +28,8 @@ export interface Source {
   readonly namespace: Namespace;
   /** Names the listener in the journal. */
   readonly token: number;
+  /** The id of the container whose runtime sent it; '' if it came another way. */
+  readonly container: string;
 }
 
 /** Answers one notification of a listener that is readable; false if there was none after all. */

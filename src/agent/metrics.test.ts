@@ -3,6 +3,8 @@ import { describe, test } from 'node:test';
 import { registryOf } from './metrics.js';
 import { Statistics } from './statistics.js';
 
+const nginx = { id: 'c', pod: 'www', podNamespace: 'default', container: 'nginx' };
+
 describe('metrics', () => {
   const statistics = new Statistics();
   statistics.count('MAP_GET_NEXT_ID', 0, 0.00004);
@@ -13,7 +15,11 @@ describe('metrics', () => {
   const text = registryOf(() => ({
     statistics,
     namespaces: 3,
-    objects: { map: 4, prog: 1, link: 0, btf: 0 },
+    objects: [
+      { kind: 'map', namespace: 'web', containers: [nginx], count: 4 },
+      { kind: 'map', namespace: 'pod', containers: [nginx, { ...nginx, id: 'd', container: 'log' }], count: 2 },
+      { kind: 'prog', namespace: 'build', containers: [], count: 1 },
+    ],
     recorder: { ringOverflows: 1, lostObjects: 2, lostTasks: 3, refused: 4 },
   })).metrics();
 
@@ -29,7 +35,18 @@ describe('metrics', () => {
     ['latencies: all', 'bpfns_trapped_call_seconds_bucket{le="+Inf",command="MAP_GET_NEXT_ID"} 3'],
     ['latencies: their number', 'bpfns_trapped_call_seconds_count{command="MAP_GET_NEXT_ID"} 3'],
     ['namespaces', 'bpfns_namespaces 3'],
-    ['objects by kind', 'bpfns_objects{kind="map"} 4'],
+    [
+      'objects by kind, namespace and container',
+      'bpfns_objects{kind="map",namespace="web",pod="www",pod_namespace="default",container="nginx"} 4',
+    ],
+    [
+      'objects of a namespace with several containers: what these have in common',
+      'bpfns_objects{kind="map",namespace="pod",pod="www",pod_namespace="default",container=""} 2',
+    ],
+    [
+      'objects of a namespace without a container',
+      'bpfns_objects{kind="prog",namespace="build",pod="",pod_namespace="",container=""} 1',
+    ],
     ['overflows of the ring', 'bpfns_recorder_overflows_total 1'],
     ['lost objects', 'bpfns_recorder_lost_objects_total 2'],
     ['lost tasks', 'bpfns_recorder_lost_tasks_total 3'],

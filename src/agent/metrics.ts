@@ -2,6 +2,7 @@
 import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { type Counter, Gauge, type Histogram, Registry } from 'prom-client';
+import type { ContainerLabels } from '../model/container.js';
 import type { Kind } from '../model/ids.js';
 import type { RecorderStatus } from '../recorder/records.js';
 import { latencyBounds, type Statistics } from './statistics.js';
@@ -10,8 +11,17 @@ import { latencyBounds, type Statistics } from './statistics.js';
 export interface Measured {
   readonly statistics: Statistics;
   readonly namespaces: number;
-  readonly objects: Readonly<Record<Kind, number>>;
+  readonly objects: readonly ObjectCount[];
   readonly recorder: RecorderStatus;
+}
+
+/** How many objects of a kind a namespace owns. */
+export interface ObjectCount {
+  readonly kind: Kind;
+  /** Its path. */
+  readonly namespace: string;
+  readonly containers: readonly ContainerLabels[];
+  readonly count: number;
 }
 
 interface Value {
@@ -82,14 +92,26 @@ export function registryOf(measure: () => Measured): Registry {
   });
   new Gauge({
     name: 'bpfns_objects',
-    help: 'Recorded objects owned by namespaces other than init, by kind.',
-    labelNames: ['kind'],
+    help: 'Recorded objects by kind and by the namespace that owns them, init excluded.',
+    labelNames: ['kind', 'namespace', 'pod', 'pod_namespace', 'container'],
     registers: [registry],
     collect() {
-      for (const [kind, count] of Object.entries(measure().objects)) this.set({ kind }, count);
+      this.reset();
+      for (const { kind, namespace, containers, count } of measure().objects) {
+        this.set({ kind, namespace, ...labelsOf(containers) }, count);
+      }
     },
   });
   return registry;
+}
+
+/** Of several containers, what they have in common; '' where nothing is known, which to Prometheus is no label. */
+function labelsOf(containers: readonly ContainerLabels[]): Record<'pod' | 'pod_namespace' | 'container', string> {
+  const common = (key: 'pod' | 'podNamespace' | 'container'): string => {
+    const [first, ...others] = new Set(containers.map((each) => each[key]));
+    return others.length === 0 ? (first ?? '') : '';
+  };
+  return { pod: common('pod'), pod_namespace: common('podNamespace'), container: common('container') };
 }
 
 function calls({ statistics }: Measured): Value[] {

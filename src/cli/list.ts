@@ -2,9 +2,11 @@
 
 import { reasonsAlive } from '../host/alive.js';
 import { type HostObject, inventory, readRecords } from '../host/inventory.js';
+import { containerTitle } from '../model/container.js';
 import type { Kind } from '../model/ids.js';
 import { hostId } from '../model/ids.js';
 import { isSameOrAncestor, type Namespace } from '../model/namespaces.js';
+import { readLabels } from '../recorder/container-labels.js';
 import { CliError } from './cli-error.js';
 import { findNamespace } from './namespaces.js';
 import { type Column, json, printable, table } from './output.js';
@@ -41,7 +43,8 @@ export function who(kind: Kind, id: number, asJson: boolean): string {
     id: records.model.idIn(namespace, kind, hostId(id)) as number,
   }));
   const keptAliveBy = reasonsAlive(object);
-  if (asJson) return json({ ...object, visibleIn, keptAliveBy });
+  const containers = readLabels(object.namespace.id);
+  if (asJson) return json({ ...object, containers, visibleIn, keptAliveBy });
   const { creator } = object;
   const isKernels = kind === 'btf' && object.type === 'kernel';
   return [
@@ -49,6 +52,7 @@ export function who(kind: Kind, id: number, asJson: boolean): string {
     isKernels
       ? '  belongs to    the kernel; visible in every namespace'
       : `  belongs to    namespace ${label(object.namespace)}, where it is ${kind} ${object.id}`,
+    ...containers.map((container) => `  container     ${[container.id, containerTitle(container)].join('  ').trim()}`),
     creator
       ? `  made by       ${creator.comm}[${creator.pid}], uid ${creator.uid}, cgroup ${creator.cgroup.path ?? `id ${creator.cgroup.id} (gone)`}, at ${creator.time}`
       : '  made by       not recorded: it was made before bpfns was active, or by the kernel',

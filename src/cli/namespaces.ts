@@ -7,10 +7,16 @@ import { evict } from '../host/evict.js';
 import { type HostObject, inventory, readRecords } from '../host/inventory.js';
 import { type NamespaceSummary, namespaceOfTask, namespaceSummaries, readMembers } from '../host/namespaces.js';
 import { ownNamespace } from '../launch/nesting.js';
+import { containerTitle } from '../model/container.js';
 import { hostId, INIT, inodeOf, kinds, namespaceId } from '../model/ids.js';
 import type { Namespace, Namespaces } from '../model/namespaces.js';
 import { CliError } from './cli-error.js';
 import { type Column, json, printable, table } from './output.js';
+
+const containers: Column<NamespaceSummary> = {
+  title: 'CONTAINER',
+  value: (namespace) => namespace.containers.map(containerTitle).join(','),
+};
 
 const columns: readonly Column<NamespaceSummary>[] = [
   { title: 'ID', align: 'right', value: ({ id }) => String(id) },
@@ -28,9 +34,11 @@ const columns: readonly Column<NamespaceSummary>[] = [
 export function list(asJson: boolean, asTree: boolean): string {
   const namespaces = namespaceSummaries(readRecords());
   if (asJson) return json({ namespaces });
-  if (!asTree) return table(columns, namespaces);
+  const hasContainers = namespaces.some((each) => each.containers.length > 0);
+  const shown = hasContainers ? [...columns, containers] : columns;
+  if (!asTree) return table(shown, namespaces);
   const label = ({ id, name, level }: NamespaceSummary): string => `${'  '.repeat(level)}${name || id}`;
-  const treeColumns = columns.map((column) => (column.title === 'NAME' ? { ...column, value: label } : column));
+  const treeColumns = shown.map((column) => (column.title === 'NAME' ? { ...column, value: label } : column));
   return table(treeColumns, depthFirst(namespaces, null));
 }
 

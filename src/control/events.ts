@@ -9,14 +9,8 @@ export type Event =
   | NamespaceEvent
   | ObjectEvent
   | { readonly event: 'call-refused'; readonly command: string; readonly tid: number; readonly namespace: number }
-  | {
-      readonly event: 'container-joined';
-      readonly container: string;
-      readonly pid: number;
-      readonly namespace: number;
-      readonly path: string;
-    }
-  | { readonly event: 'container-left'; readonly namespace: number; readonly path: string }
+  | ({ readonly event: 'container-joined'; readonly pid: number } & ContainerFields)
+  | ({ readonly event: 'container-left' } & ContainerFields)
   | { readonly event: 'dropped'; readonly count: number };
 
 export interface NamespaceEvent {
@@ -24,6 +18,17 @@ export interface NamespaceEvent {
   readonly namespace: number;
   readonly path: string;
   readonly level: number;
+}
+
+export interface ContainerFields {
+  /** Its id. */
+  readonly container: string;
+  readonly namespace: number;
+  readonly path: string;
+  /** What its engine's annotations say. */
+  readonly pod: string | null;
+  readonly podNamespace: string | null;
+  readonly name: string | null;
 }
 
 export const eventNames = [

@@ -104,7 +104,13 @@ export interface HandoverReply {
   /** Its holder. */
   readonly holder: number;
   readonly journal: number;
-  readonly listeners: ReadonlyArray<{ readonly token: number; readonly fd: number; readonly namespace: number }>;
+  readonly listeners: ReadonlyArray<{
+    readonly token: number;
+    readonly fd: number;
+    readonly namespace: number;
+    /** '' if no container runtime sent it. */
+    readonly container: string;
+  }>;
 }
 
 export interface ReleaseReply {

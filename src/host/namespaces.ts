@@ -1,7 +1,9 @@
 /** The namespaces and their tasks, as the host sees them. */
 import { existsSync } from 'node:fs';
+import type { ContainerLabels } from '../model/container.js';
 import { type HostId, hostId, INIT, inodeOf, type Kind, kinds, type NamespaceId } from '../model/ids.js';
 import type { Namespace } from '../model/namespaces.js';
+import { readLabels } from '../recorder/container-labels.js';
 import { HolderReader, type Member } from '../recorder/holders.js';
 import { paths } from '../recorder/paths.js';
 import { readNamespaceOf } from '../recorder/records.js';
@@ -28,6 +30,8 @@ export interface NamespaceSummary {
   readonly keep: boolean;
   /** Whether only objects keep it alive: no task, no child, no `create`. */
   readonly orphaned: boolean;
+  /** The containers in it, or the last that was; empty if no container runtime made it. */
+  readonly containers: readonly ContainerLabels[];
 }
 
 /** Every thread in a namespace other than init. @throws SyscallError */
@@ -85,6 +89,7 @@ export function namespaceSummaries({ model }: Records): NamespaceSummary[] {
       ownerUid: namespace.spec.ownerUid,
       keep: namespace.keep,
       orphaned: !isInit && count === 0 && namespace.children.size === 0 && !namespace.keep,
+      containers: readLabels(namespace.id),
     };
   });
 }

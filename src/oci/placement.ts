@@ -1,4 +1,5 @@
 /** Which namespace a container goes into: decided by its id, the profile's metadata and its annotations. */
+import type { ContainerLabels } from '../model/container.js';
 import { nameProblem } from '../model/names.js';
 import type { ContainerState } from './state.js';
 
@@ -57,14 +58,6 @@ function parseMetadata(text: string): { readonly settings: Map<Setting, string> 
     found.set(setting, value);
   }
   return { settings: found };
-}
-
-/** What people know a container by. */
-export interface ContainerLabels {
-  readonly id: string;
-  readonly pod: string | null;
-  readonly podNamespace: string | null;
-  readonly container: string | null;
 }
 
 /** From the annotations of containerd, CRI-O and podman. */

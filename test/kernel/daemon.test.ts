@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
-import { request } from 'node:http';
 import { after, before, describe, test } from 'node:test';
 import { check } from '../../src/sys/errno.js';
 import { bind, close, read, socket } from '../../src/sys/libc.js';
@@ -21,6 +20,7 @@ import {
   until,
 } from '../support/host.js';
 import { limit } from '../support/slowness.js';
+import { followEvents, getMetrics } from '../support/watching.js';
 
 const file = `/tmp/bpfns-test-${process.pid}.toml`;
 const metrics = `/tmp/bpfns-test-${process.pid}.sock`;
@@ -68,20 +68,6 @@ class Manager {
   }
 }
 
-function get(socketPath: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    request({ socketPath, path: '/metrics' }, (response) => {
-      let text = '';
-      response.setEncoding('utf8').on('data', (part: string) => {
-        text += part;
-      });
-      response.on('end', () => resolve(text));
-    })
-      .on('error', reject)
-      .end();
-  });
-}
-
 describe('bpfns daemon', { skip: skipReason }, () => {
   leavesNothingBehind();
   let daemon: Daemon;
@@ -116,30 +102,44 @@ describe('bpfns daemon', { skip: skipReason }, () => {
 
   test('counts calls by command and result', async () => {
     assert.equal(inNamespace('bpftool map list').status, 0);
-    assert.match(await get(metrics), /^bpfns_trapped_calls_total{command="MAP_GET_NEXT_ID",result="ENOENT"} [1-9]/m);
+    assert.match(
+      await getMetrics(metrics),
+      /^bpfns_trapped_calls_total{command="MAP_GET_NEXT_ID",result="ENOENT"} [1-9]/m,
+    );
   });
 
   test('tells of namespaces and objects as they come and go', async () => {
-    const follower = spawn(bpfnsPath, ['events', '--json'], { stdio: ['ignore', 'pipe', 'inherit'] });
-    let text = '';
-    follower.stdout.setEncoding('utf8').on('data', (part: string) => {
-      text += part;
-    });
-    const seen = (): Array<Record<string, unknown>> =>
-      text
-        .split('\n')
-        .slice(0, -1)
-        .map((line) => JSON.parse(line) as Record<string, unknown>);
+    const events = followEvents();
+    const { seen } = events;
     // Until it listens, nothing is told: try until something is.
     await until(() => {
       inNamespace('bpftool map create $P/m type hash key 4 value 4 entries 1 name told; bpftool map list; rm $P/m');
       return seen().some(({ event }) => event === 'namespace-created');
     }, 'no event has come');
     await until(() => seen().some(({ event }) => event === 'namespace-gone'), 'the end has not been told');
-    follower.kill();
+    events.stop();
     const created = seen().find(({ event, kind }) => event === 'object-created' && kind === 'map');
     assert.equal(created?.id, 1);
     assert.ok(seen().some(({ event, hostId }) => event === 'object-gone' && hostId === created?.hostId));
+  });
+
+  test('tells of a call that is refused, and counts it', async () => {
+    const events = followEvents();
+    const withoutRights = [
+      'setpriv',
+      '--reuid=65534',
+      '--clear-groups',
+      '--bounding-set=-all',
+      'bpftool',
+      'map',
+      'list',
+    ];
+    await until(() => {
+      assert.notEqual(bpfns(['run', '--', ...withoutRights]).status, 0);
+      return events.seen().some(({ event, command }) => event === 'call-refused' && command === 'MAP_GET_NEXT_ID');
+    }, 'no event has come');
+    events.stop();
+    assert.match(await getMetrics(metrics), /^bpfns_refused_calls_total{command="MAP_GET_NEXT_ID"} [1-9]/m);
   });
 
   test('is replaced ten times by another, and guests get every answer', { timeout: limit(90_000) }, async (t) => {

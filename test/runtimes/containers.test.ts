@@ -95,6 +95,13 @@ for (const engine of engines) {
         assert.deepEqual(mapsOf(second.id), ['init_two']);
       });
 
+      test('a container in the place of another, of the same name perhaps, begins at 1', async () => {
+        await second.remove();
+        second = await engine.start({ label: 'second', profile: writeProfile('standard'), script: create('again') });
+        await scriptOutput(second);
+        assert.deepEqual(await listed(second), [[1, 'again']]);
+      });
+
       test('a container that is gone with its objects is not listed any more', async () => {
         await second.remove();
         await until(() => !namespaceNames().includes(second.id), 'the namespace is still there');

@@ -13,8 +13,8 @@ export class Daemon {
   readonly #process: ChildProcess;
   #said = '';
 
-  constructor() {
-    this.#process = spawn(bpfnsPath, ['daemon'], { stdio: ['ignore', 'ignore', 'pipe'] });
+  constructor(args: readonly string[] = []) {
+    this.#process = spawn(bpfnsPath, ['daemon', ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
     this.#process.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.#said += text;
     });

@@ -1,0 +1,32 @@
+/**
+ * The labels of a namespace's containers, in a file beside the recorder's maps: so that the
+ * host's view has them without asking the agent, and the next agent has them too.
+ */
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import type { ContainerLabels } from '../model/container.js';
+import { paths } from './paths.js';
+
+const pathOf = (namespaceId: number): string => `${paths.containers}/${namespaceId}.json`;
+
+/** Of the containers that are in the namespace, or the last that was; empty if no runtime made it. */
+export function readLabels(namespaceId: number): readonly ContainerLabels[] {
+  try {
+    return JSON.parse(readFileSync(pathOf(namespaceId), 'utf8')) as ContainerLabels[];
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+/** Whole or not at all. */
+export function writeLabels(namespaceId: number, labels: readonly ContainerLabels[]): void {
+  mkdirSync(paths.containers, { recursive: true, mode: 0o700 });
+  const path = pathOf(namespaceId);
+  writeFileSync(`${path}.new`, JSON.stringify(labels), { mode: 0o600 });
+  renameSync(`${path}.new`, path);
+}
+
+/** The namespace is gone. */
+export function removeLabels(namespaceId: number): void {
+  rmSync(pathOf(namespaceId), { force: true });
+}

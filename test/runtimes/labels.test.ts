@@ -1,0 +1,86 @@
+/** What the engine's annotations call a pod and its container stands wherever bpfns tells of them. */
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { after, before, describe, test } from 'node:test';
+import { bpfns, leavesNothingBehind, listed as listedOnHost, skipReason, until } from '../support/host.js';
+import { type Events, followEvents, getMetrics } from '../support/watching.js';
+import { create } from './support/bpftool.js';
+import { criPod } from './support/cri.js';
+import { Daemon, writeProfile } from './support/daemon.js';
+import { type Container, scriptOutput } from './support/engine.js';
+import { leavesNoContainersBehind, workDir } from './support/machine.js';
+
+describe('a container that a kubelet would start', { skip: skipReason }, () => {
+  leavesNothingBehind();
+  leavesNoContainersBehind();
+
+  describe('is called by its names', () => {
+    const metrics = `${workDir}/metrics.sock`;
+    let daemon: Daemon;
+    let events: Events;
+    let container: Container;
+    let isGone = false;
+    const about = (wanted: string): Array<Readonly<Record<string, unknown>>> =>
+      events.seen().filter(({ event }) => event === wanted);
+    const fields = ({ pod, podNamespace, name }: Readonly<Record<string, unknown>>): unknown[] => [
+      podNamespace,
+      pod,
+      name,
+    ];
+
+    before(async () => {
+      const config = `${workDir}/labels.toml`;
+      writeFileSync(config, `[metrics]\nlisten = "unix:${metrics}"\n`);
+      daemon = new Daemon(['--config', config]);
+      await daemon.ready();
+      events = followEvents();
+      await until(() => {
+        bpfns(['create', 'sign']);
+        bpfns(['rm', 'sign']);
+        return events.seen().length > 0;
+      }, 'no event has come');
+      await criPod.open();
+      const profile = writeProfile('labels');
+      container = await criPod.start({ label: 'named', profile, script: create('labelled') });
+      await scriptOutput(container);
+    });
+    after(async () => {
+      events.stop();
+      if (!isGone) await container?.remove();
+      await criPod.close();
+      await daemon.stop();
+    });
+
+    test('in `bpfns ls`', () => {
+      const [title = '', ...rows] = bpfns(['ls']).stdout.trimEnd().split('\n');
+      assert.match(title, / CONTAINER$/);
+      assert.ok(rows.some((row) => / default\/[^/ ]+\/named$/.test(row)));
+      const { namespaces } = JSON.parse(bpfns(['ls', '--json']).stdout);
+      const labels = namespaces.find(({ name }: { name: string }) => name === container.id)?.containers;
+      assert.deepEqual([labels.length, labels[0].id, labels[0].container], [1, container.id, 'named']);
+    });
+
+    test('in `bpfns who`', () => {
+      const [map] = listedOnHost('map', container.id);
+      assert.match(bpfns(['who', 'map', String(map?.hostId)]).stdout, /^ {2}container {5}.* default\/[^/ ]+\/named$/m);
+    });
+
+    test('in the labels of the metrics', async () => {
+      assert.match(
+        await getMetrics(metrics),
+        /^bpfns_objects{kind="map",namespace="[^"]*",pod="[^"]+",pod_namespace="default",container="named"} 1$/m,
+      );
+    });
+
+    test('in the events: when it joins, and when it leaves', async () => {
+      const [joined] = about('container-joined');
+      assert.equal(joined?.container, container.id);
+      isGone = true;
+      await container.remove();
+      await until(() => about('container-left').length > 0, 'it has not left');
+      const [left] = about('container-left');
+      assert.deepEqual([left?.container, ...fields(left ?? {})], [container.id, ...fields(joined ?? {})]);
+      assert.deepEqual([joined?.podNamespace, joined?.name], ['default', 'named']);
+    });
+  });
+});
