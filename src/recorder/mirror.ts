@@ -26,6 +26,9 @@ import {
 } from './records.js';
 import { TaskStates } from './task-states.js';
 
+/** Far fewer than the ring holds (bpf/recorder.bpf.c). */
+const MANY_EVENTS = 1000;
+
 export class Mirror {
   /** Told of objects as they are noted and found dead; of those noted before this agent started only the latter. */
   onObject: (event: ObjectEvent) => void = () => undefined;
@@ -34,6 +37,8 @@ export class Mirror {
   readonly #ring: Ring;
   readonly #tasks: TaskStates;
   #overflows = 0;
+  /** Until the next {@link checkOverflow}: what was lost is counted a moment after it was. */
+  #mayHaveLost = false;
   #nextNamespace = 1;
   /** The newest BTF id looked at for kernel ownership. */
   #newestBtf = 0;
@@ -63,16 +68,23 @@ export class Mirror {
 
   /** Takes in what the recorder noted since the last time. Call before every answer. */
   update(): void {
-    this.#ring.consume();
+    // A ring that held that much was perhaps full: then the caller's last creation may not have got into it.
+    if (this.#ring.consume() >= MANY_EVENTS) this.#mayHaveLost = true;
+    if (this.#mayHaveLost) this.#readLost();
   }
 
-  /** Whether events were lost since the last look; if so the maps are read again. */
-  checkOverflow(): boolean {
+  /** The same, whatever there was in the ring. Call now and then. */
+  checkOverflow(): void {
+    this.#mayHaveLost = false;
+    this.#readLost();
+  }
+
+  /** If events were lost since the last look, reads the maps again. */
+  #readLost(): void {
     const { ringOverflows } = readStatus(this.#recorder.mapFd('status'));
-    if (ringOverflows === this.#overflows) return false;
+    if (ringOverflows === this.#overflows) return;
     this.#overflows = ringOverflows;
     this.#readAll();
-    return true;
   }
 
   /** Creates a namespace and numbers the kernel's BTF in it. @returns -errno; ENOSPC if there is no room */
