@@ -1,11 +1,9 @@
 /** Single calls: trapped ones, untrapped ones, creations, and with many objects. */
-import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import {
   BPFNS,
   calls,
   compare,
-  GUEST,
   guest,
   inC,
   inside,
@@ -13,11 +11,10 @@ import {
   only,
   pinned,
   type Row,
-  residentMemory,
   run,
   whileActive,
 } from './measure.js';
-import { mebibytes, table } from './report.js';
+import { table } from './report.js';
 
 const ROUNDS = 3000;
 /** Enough for the agent's code to be compiled. */
@@ -83,31 +80,23 @@ ${table(
 }
 
 const SMALL = 10;
-const LARGE = 100_000;
 
-export function manyObjects(): Promise<string> {
-  return whileActive(({ pid }) => {
-    const rows = [1000, LARGE].flatMap((size) =>
-      ['get_next_id', 'get_fd_by_id', 'map_info'].map((what) =>
-        compare(
-          `${what}, ${size.toLocaleString('en')} maps`,
-          () => guest(inside, what, ROUNDS, 1, size),
-          () => {
-            untilAlone();
-            return guest(inside, what, ROUNDS, 1, SMALL);
-          },
-          1.3,
-          3,
-        ),
-      ),
+export function manyObjects(size: number): Promise<string> {
+  const row = (what: string): Row =>
+    compare(
+      what,
+      () => guest(inside, what, ROUNDS, 1, size),
+      () => {
+        untilAlone();
+        return guest(inside, what, ROUNDS, 1, SMALL);
+      },
+      1.3,
+      3,
     );
-    const [few, many] = [memoryBeside(pid, SMALL), memoryBeside(pid, LARGE)];
-    const each = (of: 'resident' | 'maps'): number => Math.round((many[of] - few[of]) / (LARGE - SMALL));
-    return `Another map each time. With ${LARGE.toLocaleString('en')} maps the agent has ${mebibytes(many.resident)} resident and the recorder's maps
-take ${mebibytes(many.maps)}: ${each('resident')} and ${each('maps')} bytes an object.
-
-${table(rows, 'many', `${SMALL} maps`)}`;
-  });
+  const whats = ['get_next_id', 'get_fd_by_id', 'map_info'];
+  return whileActive(
+    () => `Another map each time.\n\n${table(whats.map(row), size.toLocaleString('en'), `${SMALL} maps`)}`,
+  );
 }
 
 /** Until the last guest's objects are gone. */
@@ -115,18 +104,6 @@ function untilAlone(): void {
   const left = (): number => (JSON.parse(run([BPFNS, 'ls', '--json'])) as { namespaces: unknown[] }).namespaces.length;
   // Init and the one that keeps the agent.
   while (left() > 2);
-}
-
-const SEEN = 'build/bench/memory-seen';
-
-/** What the agent and the recorder's maps take while there are that many maps inside, in bytes. */
-function memoryBeside(pid: number, size: number): { resident: number; maps: number } {
-  const look = `${GUEST} get_next_id 1 && cat /proc/${pid}/fdinfo/* >${SEEN}`;
-  run([...inside, GUEST, 'maps', String(size), '1', 'sh', '-c', look]);
-  // The fds are copied from each other: each map once.
-  const maps = readFileSync(SEEN, 'latin1').matchAll(/^memlock:\t(\d+)\nmap_id:\t(\d+)/gm);
-  const bytes = new Map([...maps].map(([, memory, id]) => [id, Number(memory)]));
-  return { resident: residentMemory(pid), maps: [...bytes.values()].reduce((sum, each) => sum + each, 0) };
 }
 
 export function untrappedCalls(): Promise<string> {

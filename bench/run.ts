@@ -12,7 +12,8 @@ import { memory, together } from './scale.js';
 const sections: Readonly<Record<string, readonly [title: string, measure: () => Promise<string>]>> = {
   trapped: ['A trapped call, against the C responder', trappedCalls],
   placed: ['A trapped call, wherever the kernel runs the two sides', placedCalls],
-  objects: ['A trapped call with many objects in the namespace', manyObjects],
+  thousand: ['A trapped call with 1,000 maps in the namespace', () => manyObjects(1000)],
+  'hundred-thousand': ['A trapped call with 100,000 maps in the namespace', () => manyObjects(100_000)],
   listing: ["bpftool's listings", listings],
   untrapped: ['An untrapped call inside, against outside while bpfns is active', untrappedCalls],
   creation: ['Creating an object inside, against outside while bpfns is active', creations],

@@ -1,8 +1,11 @@
-/** Many namespaces, many callers at once. */
-import { ask, compare, guest, inC, inside, parentOf, residentMemory, whileActive } from './measure.js';
+/** Many namespaces, many objects, many callers at once. */
+import { readFileSync } from 'node:fs';
+import { ask, compare, GUEST, guest, inC, inside, parentOf, residentMemory, run, whileActive } from './measure.js';
 import { mebibytes, perSecond, table } from './report.js';
 
 const NAMESPACES = 1000;
+const FEW = 10;
+const MANY = 100_000;
 
 export function memory(): Promise<string> {
   return whileActive(async ({ pid }) => {
@@ -13,8 +16,25 @@ export function memory(): Promise<string> {
     for (const name of names) await ask({ op: 'create', name, ...empty });
     const withMany = resident();
     for (const namespace of names) await ask({ op: 'remove', namespace });
-    return `Resident memory of agent and holder: with one namespace ${atRest}; with ${NAMESPACES.toLocaleString('en')} more ${withMany}.`;
+    const [few, many] = [memoryBeside(pid, FEW), memoryBeside(pid, MANY)];
+    const each = (of: 'resident' | 'maps'): number => Math.round((many[of] - few[of]) / (MANY - FEW));
+    return `Resident memory of agent and holder: with one namespace ${atRest}; with ${NAMESPACES.toLocaleString('en')} more ${withMany}.
+
+Beside ${MANY.toLocaleString('en')} maps in one namespace the agent has ${mebibytes(many.resident)} resident, and the recorder's maps take ${mebibytes(many.maps)}:
+beyond what they take beside ${FEW}, ${each('resident')} and ${each('maps')} bytes an object.`;
   });
+}
+
+const SEEN = 'build/bench/memory-seen';
+
+/** What the agent and the recorder's maps take while there are that many maps inside, in bytes. */
+function memoryBeside(pid: number, size: number): { resident: number; maps: number } {
+  const look = `${GUEST} get_next_id 1 && cat /proc/${pid}/fdinfo/* >${SEEN}`;
+  run([...inside, GUEST, 'maps', String(size), '1', 'sh', '-c', look]);
+  // The fds are copied from each other: each map once.
+  const maps = readFileSync(SEEN, 'latin1').matchAll(/^memlock:\t(\d+)\nmap_id:\t(\d+)/gm);
+  const bytes = new Map([...maps].map(([, memory, id]) => [id, Number(memory)]));
+  return { resident: residentMemory(pid), maps: [...bytes.values()].reduce((sum, each) => sum + each, 0) };
 }
 
 const CALLS = 20_000;

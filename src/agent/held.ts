@@ -63,7 +63,7 @@ export class HolderLink {
     this.#held.set(token, listener);
     await new Promise<void>((resolve) => {
       this.#waiting.set(token, resolve);
-      this.#tell({ op: 'hold', ...listener });
+      this.#tell({ op: 'hold', listener });
     });
     return token;
   }

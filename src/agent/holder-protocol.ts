@@ -25,7 +25,7 @@ export interface Estate {
 export type ToHolder =
   /** First thing to a new holder, from the agent that has lost its own. */
   | { readonly op: 'adopt'; readonly estate: Estate }
-  | ({ readonly op: 'hold' } & HeldListener)
+  | { readonly op: 'hold'; readonly listener: HeldListener }
   | { readonly op: 'drop'; readonly token: number }
   /** The agent is up: a crash from now on is none of the start. */
   | { readonly op: 'serving' }

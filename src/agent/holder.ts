@@ -118,7 +118,7 @@ export class Holder {
   #onMessage(agent: Agent, message: ToHolder): void {
     switch (message.op) {
       case 'hold':
-        this.#hold(agent, message);
+        this.#hold(agent, message.listener);
         return;
       case 'drop': {
         const listener = this.#listeners.get(message.token);
@@ -137,7 +137,7 @@ export class Holder {
     }
   }
 
-  #hold(agent: Agent, { op: _, ...listener }: Extract<ToHolder, { op: 'hold' }>): void {
+  #hold(agent: Agent, listener: HeldListener): void {
     const pidfd = openProcess(agent.pid);
     const fd = pidfd < 0 ? pidfd : getFd(pidfd, listener.fd);
     if (pidfd >= 0) close(pidfd);

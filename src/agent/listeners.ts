@@ -60,7 +60,7 @@ export class Listeners {
 
   /** Takes over what an earlier agent served, its unanswered calls first. */
   resume(held: readonly HeldListener[]): void {
-    const sources = held.flatMap(({ fd, namespace: id, token, container = '' }): Source[] => {
+    const sources = held.flatMap(({ fd, namespace: id, token, container }): Source[] => {
       const namespace = this.#context.mirror.model.get(namespaceId(id));
       return namespace ? [{ listener: fd, namespace, token, container }] : [];
     });

@@ -29,6 +29,8 @@ import { TaskStates } from './task-states.js';
 
 /** Older records looked at for each new one, so that the dead cannot pile up however quickly objects come and go. */
 const LOOKS_PER_EVENT = 2;
+/** Far fewer than the ring holds (bpf/recorder.bpf.c). */
+const MANY_EVENTS = 1000;
 
 export class Mirror {
   /** Told of objects as they are noted and found dead; of those noted before this agent started only the latter. */
@@ -42,6 +44,8 @@ export class Mirror {
   /** Records taken in since the last sweep. */
   #noted = 0;
   #overflows = 0;
+  /** Until the next {@link checkOverflow}: what was lost is counted a moment after it was. */
+  #mayHaveLost = false;
   #nextNamespace = 1;
   /** The newest BTF id looked at for kernel ownership. */
   #newestBtf = 0;
@@ -72,7 +76,9 @@ export class Mirror {
 
   /** Takes in what the recorder noted since the last time. Call before every answer. */
   update(): void {
-    this.#ring.consume();
+    // A ring that held that much was perhaps full: then the caller's last creation may not have got into it.
+    if (this.#ring.consume() >= MANY_EVENTS) this.#mayHaveLost = true;
+    if (this.#mayHaveLost) this.#readLost();
     if (this.#noted === 0) return;
     this.sweep(this.#noted * LOOKS_PER_EVENT);
     this.#noted = 0;
@@ -96,13 +102,18 @@ export class Mirror {
     }
   }
 
-  /** Whether events were lost since the last look; if so the maps are read again. */
-  checkOverflow(): boolean {
+  /** The same, whatever there was in the ring. Call now and then. */
+  checkOverflow(): void {
+    this.#mayHaveLost = false;
+    this.#readLost();
+  }
+
+  /** If events were lost since the last look, reads the maps again. */
+  #readLost(): void {
     const { ringOverflows } = readStatus(this.#recorder.mapFd('status'));
-    if (ringOverflows === this.#overflows) return false;
+    if (ringOverflows === this.#overflows) return;
     this.#overflows = ringOverflows;
     this.#readAll();
-    return true;
   }
 
   /** Creates a namespace and numbers the kernel's BTF in it. @returns -errno; ENOSPC if there is no room */
@@ -218,7 +229,6 @@ export class Mirror {
     const kind = event.readUInt32LE(bpfns_event.key_kind);
     const object = decodeObject(kind, event.readUInt32LE(bpfns_event.key_host_id), event, bpfns_event.object);
     this.#record(object);
-    this.#noted++;
     // Often it has come and gone already.
     this.isAlive(object.kind, object.host);
   }
@@ -229,6 +239,7 @@ export class Mirror {
     // Recorded as init's before, and taken over by a container's namespace since.
     this.model.forget(kind, host);
     this.model.record(kind, host, namespace, ids);
+    this.#noted++;
     this.#tell('object-created', kind, host);
   }
 

@@ -110,7 +110,7 @@ describe('bpfns daemon', { skip: skipReason }, () => {
 
   test('tells of namespaces and objects as they come and go', async () => {
     const events = followEvents();
-    const { seen } = events;
+    const seen = (): ReturnType<typeof events.seen> => events.seen();
     // Until it listens, nothing is told: try until something is.
     await until(() => {
       inNamespace('bpftool map create $P/m type hash key 4 value 4 entries 1 name told; bpftool map list; rm $P/m');

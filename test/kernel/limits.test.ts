@@ -44,6 +44,11 @@ const MAX_ID = 0x7ffffffe;
 describe('numbers', { skip: skipReason }, () => {
   leavesNothingBehind();
 
+  test('of objects that the ring of events had no room for are known with the next call', () => {
+    const { stdout, stderr } = bpfns(['run', '--', guestPath('burst'), '8000']);
+    assert.equal(stdout, '8000\n', stderr);
+  });
+
   test('are not used again before the wrap; behind INT_MAX - 1 comes 1, and those in use are skipped', async () => {
     assert.equal(bpfns(['create', 'wrap']).status, 0);
     const guest = Guest.bpfns(['exec', 'wrap', '--', guestPath('count')]);
