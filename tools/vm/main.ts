@@ -5,7 +5,7 @@
  * how many machines run at once; VM_TIMEOUT, the time limit of one in seconds; VM_QUIET=1
  * shows failures only. What machines and kernels said is kept in build/vm/logs.
  */
-import { rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { boot } from './boot.js';
 import { type FetchedKernel, fetchKernel } from './fetch.js';
@@ -44,6 +44,7 @@ const machines = chosenKernels(process.env.KERNELS ?? '').flatMap((kernel): Mach
   }));
 });
 const shared = buildBase();
+mkdirSync('build/vm/logs', { recursive: true });
 const finished: Finished[] = [];
 
 /** What the machine runs: the tests with one backend after the other, whatever becomes of them. */
@@ -64,15 +65,19 @@ async function run(machine: Machine): Promise<void> {
   console.log(`== ${title} starts`);
   // Side by side their lines would mix: each is shown when it is over.
   const isLive = jobs === 1 && !isQuiet;
+  const copy = `build/vm/logs/${file}.out`;
+  rmSync(copy, { force: true });
   const { output, kernelLog, problems } = await boot({
     image: kernel.image,
     initramfs,
     log: `build/vm/logs/${file}.log`,
     timeoutSeconds,
-    show: (text) => void (isLive && process.stdout.write(text)),
+    show: (text) => {
+      appendFileSync(copy, text);
+      if (isLive) process.stdout.write(text);
+    },
   });
   rmSync(initramfs);
-  writeFileSync(`build/vm/logs/${file}.out`, output);
   const result = judge(output, kernelLog, process.env.VM_RUN ? [] : backends, problems);
   const seconds = Math.round((Date.now() - start) / 1000);
   if (!isLive && !isQuiet) console.log(`\n== ${title}\n\n${output}`);
