@@ -15,8 +15,8 @@ export function planOf(chosen: string, tests: readonly string[]): Plan[] {
   return chosenKernels(chosen).map((kernel) => ({ kernel, name: kernel.name, backends: kernel.backends, tests }));
 }
 
-/** What hangs on how a creation is noticed. */
-const creations = ['bpftool', 'isolation', 'lifetime', 'info', 'recorder', 'rights', 'pids', 'threads'];
+/** What hangs on how a creation is noticed. The one that tries all ids first, while they are few. */
+const creations = ['isolation', 'bpftool', 'lifetime', 'info', 'recorder', 'rights', 'pids', 'threads'];
 /** What a namespace of one command must do besides. */
 const others = ['callers', 'doctor', 'fds-and-pins', 'features', 'layouts', 'native-parity', 'run'];
 
