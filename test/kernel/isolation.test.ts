@@ -26,7 +26,7 @@ const SWEEP_ALL = 20_000;
 
 /** No further than a little above the host's highest id: there is nothing to be found. */
 function sweepAll(): number {
-  return Math.min(SWEEP_ALL, Math.max(...kinds.flatMap((kind) => [...hostIds(kind)])) + 100);
+  return Math.min(SWEEP_ALL, Math.max(...kinds.flatMap((kind) => [...hostIds(kind)])) + 20);
 }
 
 /** From a little below the first to a little above the last that lives and is not in the sweep anyway. */

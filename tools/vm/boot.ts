@@ -1,7 +1,6 @@
 /** Boots a kernel under qemu. */
 import { spawn } from 'node:child_process';
-import { mkdirSync, readFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { StringDecoder } from 'node:string_decoder';
 
 export interface Boot {
@@ -36,7 +35,6 @@ const kernelArguments = [
 
 /** Runs /etc/run of the initramfs to its end; a panic or the time limit ends it too. */
 export async function boot(options: Boot): Promise<Booted> {
-  mkdirSync(dirname(options.log), { recursive: true });
   const qemu = spawn(
     'qemu-system-x86_64',
     [

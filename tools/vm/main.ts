@@ -1,17 +1,16 @@
 /**
  * Runs tests on other kernels, in virtual machines: `make test-vm`. Arguments: the
- * compiled test files. Environment: KERNELS (see kernels.ts); VM_RUN, a shell command to run
- * instead of the tests; VM_PARTS, on how many machines a kernel's tests are spread; VM_JOBS,
- * how many machines run at once; VM_TIMEOUT, the time limit of one in seconds; VM_QUIET=1
+ * compiled test files, or --ci for those of CI. Environment: KERNELS (see kernels.ts); VM_RUN, a
+ * shell command to run instead of the tests; VM_JOBS, how many machines run at once; VM_TIMEOUT, the time limit of one in seconds; VM_QUIET=1
  * shows failures only. What machines and kernels said is kept in build/vm/logs.
  */
-import { rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { boot } from './boot.js';
 import { type FetchedKernel, fetchKernel } from './fetch.js';
 import { buildBase, buildInitramfs } from './image.js';
 import { judge, suiteMark } from './judge.js';
-import { type Backend, chosenKernels } from './kernels.js';
+import { type Plan, planOf, planOfCi } from './plan.js';
 import { type Finished, summary, troubles } from './report.js';
 
 /** What tests are told: see test/support/slowness.ts. */
@@ -19,31 +18,23 @@ const environment = 'CI=1 BPFNS_TEST_SLOWNESS=20';
 
 /** A test mostly waits for one process: a machine with two CPUs keeps one of ours busy. */
 const jobs = Number(process.env.VM_JOBS ?? availableParallelism());
-const parts = Number(process.env.VM_PARTS ?? 1);
 const timeoutSeconds = Number(process.env.VM_TIMEOUT ?? 3600);
 const isQuiet = process.env.VM_QUIET === '1';
-const tests = process.argv.slice(2);
-if (tests.length === 0) throw new Error('no test files given');
+const args = process.argv.slice(2);
+if (args.length === 0) throw new Error('no test files given');
 
-interface Machine {
+interface Machine extends Plan {
   readonly title: string;
-  readonly file: string;
-  readonly kernel: FetchedKernel;
-  readonly backends: readonly Backend[];
-  readonly tests: readonly string[];
+  readonly image: FetchedKernel;
 }
 
-const machines = chosenKernels(process.env.KERNELS ?? '').flatMap((kernel): Machine[] => {
-  const fetched = fetchKernel(kernel);
-  return Array.from({ length: parts }, (_, part) => ({
-    title: `${kernel.name} (${fetched.release})${parts > 1 ? `, part ${part + 1}` : ''}`,
-    file: `${kernel.name}-${part + 1}`,
-    kernel: fetched,
-    backends: kernel.backends,
-    tests: tests.filter((_test, i) => i % parts === part),
-  }));
+const plans = args[0] === '--ci' ? planOfCi() : planOf(process.env.KERNELS ?? '', args);
+const machines = plans.map((plan): Machine => {
+  const image = fetchKernel(plan.kernel);
+  return { ...plan, image, title: `${plan.name} (${image.release})` };
 });
 const shared = buildBase();
+mkdirSync('build/vm/logs', { recursive: true });
 const finished: Finished[] = [];
 
 /** What the machine runs: the tests with one backend after the other, whatever becomes of them. */
@@ -57,22 +48,26 @@ function commands(machine: Machine): string {
 }
 
 async function run(machine: Machine): Promise<void> {
-  const { title, file, kernel, backends } = machine;
-  const initramfs = `build/vm/${file}.initramfs`;
-  buildInitramfs(shared, kernel, commands(machine), initramfs);
+  const { title, name, image, backends } = machine;
+  const initramfs = `build/vm/${name}.initramfs`;
+  buildInitramfs(shared, image, commands(machine), initramfs);
   const start = Date.now();
   console.log(`== ${title} starts`);
   // Side by side their lines would mix: each is shown when it is over.
   const isLive = jobs === 1 && !isQuiet;
+  const copy = `build/vm/logs/${name}.out`;
+  rmSync(copy, { force: true });
   const { output, kernelLog, problems } = await boot({
-    image: kernel.image,
+    image: image.image,
     initramfs,
-    log: `build/vm/logs/${file}.log`,
+    log: `build/vm/logs/${name}.log`,
     timeoutSeconds,
-    show: (text) => void (isLive && process.stdout.write(text)),
+    show: (text) => {
+      appendFileSync(copy, text);
+      if (isLive) process.stdout.write(text);
+    },
   });
   rmSync(initramfs);
-  writeFileSync(`build/vm/logs/${file}.out`, output);
   const result = judge(output, kernelLog, process.env.VM_RUN ? [] : backends, problems);
   const seconds = Math.round((Date.now() - start) / 1000);
   if (!isLive && !isQuiet) console.log(`\n== ${title}\n\n${output}`);
