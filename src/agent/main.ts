@@ -54,7 +54,8 @@ export async function agentMain({ ready, daemon }: AgentMainOptions): Promise<vo
     if (isDaemon) reportReady(log);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    if (isDaemon) log('error', `cannot start: ${message}`);
+    // Whoever waits for a first agent is told; of one that is started again, only the log tells.
+    if (isDaemon || ready === undefined) log('error', `cannot start: ${message}`);
     tell(message);
     process.exit(1);
   }

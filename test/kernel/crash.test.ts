@@ -21,13 +21,16 @@ interface Listed {
 }
 const namespaces = (): Listed[] => JSON.parse(bpfns(['ls', '--json']).stdout).namespaces;
 
-/** Kills the agent of the moment at random moments, its start among them. */
+/** Kills agents, each once, at random moments, their start among them. */
 async function killAgents(): Promise<void> {
+  let last = 0;
   for (let kill = 0; kill < KILLS; kill++) {
-    await until(() => agent() !== 0, 'no agent has come back', 60);
+    await until(() => agent() !== 0 && agent() !== last, 'no agent has come back', 60);
     if (kill % MEETS_SERVICE === 0) await agentServes();
     await pause(Math.random() * 2 * LIFE);
-    process.kill(agent(), 'SIGKILL');
+    last = agent();
+    assert.notEqual(last, 0, 'the agent has ended by itself');
+    process.kill(last, 'SIGKILL');
   }
 }
 
