@@ -3,6 +3,7 @@
  * bench/results.md. Every figure is a ratio within one run, of medians.
  * Arguments: the sections to measure; without, all.
  */
+import { loadavg } from 'node:os';
 import { creations, manyObjects, placedCalls, trappedCalls, untrappedCalls } from './calls.js';
 import { coldStart, forks, listings, outside, starts } from './commands.js';
 import { progress } from './measure.js';
@@ -33,6 +34,7 @@ const titles = Object.values(sections).map(([title]) => title);
 for (const [name, [title, measure]] of Object.entries(sections)) {
   if (wanted.length > 0 && !wanted.includes(name)) continue;
   progress(`== ${name}`);
+  const load = `Load average when it began: ${(loadavg()[0] ?? 0).toFixed(1)}.`;
   // One that was measured is not lost if the next one fails.
-  write(titles, new Map([[title, await measure()]]));
+  write(titles, new Map([[title, `${await measure()}\n\n${load}`]]));
 }
