@@ -24,8 +24,9 @@ const namespaces = (): Listed[] => JSON.parse(bpfns(['ls', '--json']).stdout).na
 /** Kills agents, each once, at random moments, their start among them. */
 async function killAgents(): Promise<void> {
   let last = 0;
+  const hasCome = (): boolean => ![0, last].includes(agent());
   for (let kill = 0; kill < KILLS; kill++) {
-    await until(() => agent() !== 0 && agent() !== last, 'no agent has come back', 60);
+    await until(hasCome, 'no agent has come back', 60);
     if (kill % MEETS_SERVICE === 0) await agentServes();
     await pause(Math.random() * 2 * LIFE);
     last = agent();
