@@ -103,7 +103,7 @@ struct search {
 	struct bpfns_counter *counter;
 	struct bpfns_id_key key;
 	__u32 host_id;
-	long err;
+	int err; /* before Linux 6.4 the upper half of what the helper returns is undefined */
 };
 
 static long try_next_id(__u64 unused, struct search *search)

@@ -35,6 +35,7 @@ ip link set lo up
 depmod
 while read -r module || [ -n "$module" ]; do modprobe "$module"; done </etc/modules
 cd /bpfns || exit 1
+ulimit -n 1048576 # as systemd has it
 # By path: the names alone mean busybox's own to its shell.
 /usr/bin/setsid /usr/bin/sh -e /etc/run
 echo "status $?"
