@@ -10,6 +10,7 @@ import { check } from '../sys/errno.js';
 import { type Attached, BpfObject } from '../sys/libbpf.js';
 import { close, mount, umount2 } from '../sys/libc.js';
 import { bpfObjectPath } from '../sys/object-path.js';
+import { isPreemptible } from '../sys/preemption.js';
 import { openSyscallTracepoint } from '../sys/tracepoint.js';
 import { paths } from './paths.js';
 import { counted, counterKey, newCounter } from './records.js';
@@ -27,11 +28,15 @@ const hooks = {
   tracepoint: ['tracepoint_enter', 'tracepoint_exit'],
 } as const;
 
-/** The backends to try, best first; BPFNS_RECORDER forces one. */
+/**
+ * The backends to try, best first; BPFNS_RECORDER forces one. A CPU runs one instance of a
+ * function hook at a time and leaves others out: where a task can be stopped in the middle of
+ * one, creations would be missed. Tracepoints run with preemption off.
+ */
 export function backendsToTry(): readonly Backend[] {
   const forced = process.env.BPFNS_RECORDER;
   if (forced === 'function' || forced === 'tracepoint') return [forced];
-  return ['function', 'tracepoint'];
+  return isPreemptible() ? ['tracepoint', 'function'] : ['function', 'tracepoint'];
 }
 
 export class Recorder {

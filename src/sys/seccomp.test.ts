@@ -4,8 +4,8 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { trappedCommands } from '../agent/trapped.js';
 import { E } from './errno.js';
-import { bpf_cmd } from './kernel.gen.js';
-import { buildFilter, readPointer } from './seccomp.js';
+import { bpf_cmd, seccomp_notif } from './kernel.gen.js';
+import { buildFilter, Notification, readPointer } from './seccomp.js';
 import { OWN_NAMESPACE } from './task.js';
 
 /** What the kernel shows a filter of a system call (struct seccomp_data). */
@@ -172,4 +172,14 @@ test('an address of user space reads exactly, any other reads as -1', () => {
       assert.equal(readPointer(buffer, 0), address < 1n << 53n ? Number(address) : -1);
     }),
   );
+});
+
+test('a notification of a call in another ABI has no number that could be taken for a native one', () => {
+  const notification = new Notification(Buffer.alloc(seccomp_notif.sizeof));
+  notification.buffer.writeInt32LE(UNSHARE, seccomp_notif.data_nr);
+  notification.buffer.writeUInt32LE(X86_64, seccomp_notif.data_arch);
+  assert.equal(notification.number, UNSHARE);
+  // fadvise64_64(2) there.
+  notification.buffer.writeUInt32LE(I386, seccomp_notif.data_arch);
+  assert.equal(notification.number, -1);
 });

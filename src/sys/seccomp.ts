@@ -153,9 +153,10 @@ export class Notification {
     this.buffer = buffer;
   }
 
-  /** The system call's number. */
+  /** The system call's number; -1 for a call of another ABI, where it would mean another call. */
   get number(): number {
-    return this.buffer.readInt32LE(seccomp_notif.data_nr);
+    const isNative = this.buffer.readUInt32LE(seccomp_notif.data_arch) === AUDIT_ARCH_X86_64;
+    return isNative ? this.buffer.readInt32LE(seccomp_notif.data_nr) : -1;
   }
 
   get tid(): number {

@@ -7,7 +7,7 @@ import { limit, times } from '../support/slowness.js';
 
 const KILLS = times(200);
 /** Between two kills, on average, in ms. */
-const LIFE = limit(600);
+const LIFE = limit(400);
 /** Of so many kills one waits until the agent serves: where its start is slow, all would die too young. */
 const MEETS_SERVICE = 3;
 

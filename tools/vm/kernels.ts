@@ -14,14 +14,14 @@ export interface Kernel {
 }
 
 // The flavours of one version share their source: both backends once a version, on the
-// one that boots fastest, and what differs (preemption, compiled-in parts) with the default.
+// one that boots fastest, and what differs (preemption, compiled-in parts) with what bpfns chooses there.
 export const kernels: readonly Kernel[] = [
   { name: '6.1-cloud', metaPackage: 'linux-image-cloud-amd64', backends },
   { name: '6.1', metaPackage: 'linux-image-amd64', backends: ['function'] },
-  { name: '6.1-rt', metaPackage: 'linux-image-rt-amd64', backends: ['function'] },
+  { name: '6.1-rt', metaPackage: 'linux-image-rt-amd64', backends: ['tracepoint'] },
   { name: '6.12-cloud', metaPackage: 'linux-image-6.12-cloud-amd64', backends },
   { name: '6.12', metaPackage: 'linux-image-6.12-amd64', backends: ['function'] },
-  { name: '6.12-rt', metaPackage: 'linux-image-6.12-rt-amd64', backends: ['function'] },
+  { name: '6.12-rt', metaPackage: 'linux-image-6.12-rt-amd64', backends: ['tracepoint'] },
 ];
 
 /**
