@@ -44,6 +44,7 @@ export const eventNames = [
 
 /** A line without JSON, for people. */
 export function formatEvent({ event, time, ...details }: Event & { readonly time: string }): string {
-  const fields = Object.entries(details).map(([key, value]) => `${key}=${String(value)}`);
+  const known = Object.entries(details).filter(([, value]) => value !== null);
+  const fields = known.map(([key, value]) => `${key}=${String(value)}`);
   return [time, event, ...fields].join(' ');
 }

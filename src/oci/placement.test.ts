@@ -67,6 +67,11 @@ test('a container is known by the names that its engine puts into annotations', 
   });
 });
 
+test('a name that no engine would give is cut off', () => {
+  const { pod } = labelsOf(state({ annotations: { 'io.kubernetes.cri.sandbox-name': 'x'.repeat(100_000) } }));
+  assert.equal(pod?.length, 253);
+});
+
 describe('a container process state', () => {
   const message = { fds: ['seccompFd'], pid: 7, state: { id: 'c1', annotations: { a: 'b', n: 1 } } };
   test('is taken from a runtime’s message, unknown fields and a missing state.pid included', () => {

@@ -60,10 +60,13 @@ function parseMetadata(text: string): { readonly settings: Map<Setting, string> 
   return { settings: found };
 }
 
+/** The longest that Kubernetes allows (RFC 1123 subdomain): annotations may come from anybody. */
+const MAX_LABEL = 253;
+
 /** From the annotations of containerd, CRI-O and podman. */
 export function labelsOf({ id, annotations }: ContainerState): ContainerLabels {
   const first = (...keys: string[]): string | null =>
-    keys.map((key) => annotations[key]).find((text) => text !== undefined) ?? null;
+    keys.map((key) => annotations[key]?.slice(0, MAX_LABEL)).find((text) => text !== undefined) ?? null;
   return {
     id,
     pod: first('io.kubernetes.cri.sandbox-name', 'io.kubernetes.pod.name'),
