@@ -206,6 +206,8 @@ export interface HostState {
 }
 
 export function hostState(): HostState {
+  // Where debugfs is mounted it mounts this when it is first looked at, by whomever: libbpf does.
+  existsSync('/sys/kernel/debug/tracing/events');
   return {
     objects: Object.fromEntries(kinds.map((kind) => [kind, [...hostIds(kind)]])),
     mounts: readFileSync('/proc/self/mounts', 'utf8').trimEnd().split('\n').sort(),
