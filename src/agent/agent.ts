@@ -188,10 +188,11 @@ export class Agent {
     return {
       statistics: this.#context.statistics,
       namespaces: namespaces.length,
-      objects: namespaces.slice(1).flatMap(({ id, path, owned }) => {
-        const containers = readLabels(id);
-        return kinds.map((kind) => ({ kind, namespace: path, containers, count: owned[kind].size }));
-      }),
+      objects: () =>
+        namespaces.slice(1).flatMap(({ id, path, owned }) => {
+          const containers = readLabels(id);
+          return kinds.map((kind) => ({ kind, namespace: path, containers, count: owned[kind].size }));
+        }),
       recorder: readStatus(this.#recorder.mapFd('status')),
     };
   }

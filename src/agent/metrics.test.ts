@@ -15,7 +15,7 @@ describe('metrics', () => {
   const text = registryOf(() => ({
     statistics,
     namespaces: 3,
-    objects: [
+    objects: () => [
       { kind: 'map', namespace: 'web', containers: [nginx], count: 4 },
       { kind: 'map', namespace: 'pod', containers: [nginx, { ...nginx, id: 'd', container: 'log' }], count: 2 },
       { kind: 'prog', namespace: 'build', containers: [], count: 1 },

@@ -11,7 +11,8 @@ import { latencyBounds, type Statistics } from './statistics.js';
 export interface Measured {
   readonly statistics: Statistics;
   readonly namespaces: number;
-  readonly objects: readonly ObjectCount[];
+  /** Reads a file a namespace: called once a scrape. */
+  readonly objects: () => readonly ObjectCount[];
   readonly recorder: RecorderStatus;
 }
 
@@ -97,7 +98,7 @@ export function registryOf(measure: () => Measured): Registry {
     registers: [registry],
     collect() {
       this.reset();
-      for (const { kind, namespace, containers, count } of measure().objects) {
+      for (const { kind, namespace, containers, count } of measure().objects()) {
         this.set({ kind, namespace, ...labelsOf(containers) }, count);
       }
     },
