@@ -5,6 +5,7 @@
 import { AgentClient } from '../control/client.js';
 import type { HandoverReply } from '../control/protocol.js';
 import { takeOver } from './estate.js';
+import { closeEstate, takeStored } from './fd-store.js';
 import { Holder, holderMain } from './holder.js';
 import { takeLock } from './lock.js';
 
@@ -19,6 +20,7 @@ export async function replaceMain(agentArguments: readonly string[]): Promise<vo
   const reply = await client.ask<HandoverReply>({ op: 'handover' });
   // From here on the calls of all guests wait for us.
   const estate = takeOver(reply);
+  closeEstate(takeStored()); // copies, as far as they are of use
   await client.ask({ op: 'release' });
   client.close();
   new Holder(await lockAfter(reply.holder), agentArguments, estate).start(undefined);

@@ -4,11 +4,15 @@
  * As long as it lives, no trapped call fails for want of an agent; it only waits.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, writeFileSync, writeSync } from 'node:fs';
+import { AgentError, serviceIsDown } from '../control/client.js';
+import { paths } from '../recorder/paths.js';
 import { check } from '../sys/errno.js';
 import { close } from '../sys/libc.js';
+import { isService } from '../sys/notify.js';
 import { getFd, openProcess } from '../sys/task.js';
 import { takeOver } from './estate.js';
+import { storeJournal, storeListener, takeStored, unstoreListener } from './fd-store.js';
 import type { Estate, FromHolder, HeldListener, ToHolder } from './holder-protocol.js';
 import { createJournalFile } from './journal.js';
 import { releaseLock, takeLock } from './lock.js';
@@ -21,18 +25,22 @@ const LONGEST_PAUSE = 1000;
 
 /**
  * Takes the lock and runs agents until one ends by itself.
+ * @throws AgentError if that is for the service manager to do, which has the listeners
  * @param ready an fd for one line, see {@link agentMain}; closed here
  * @param agentArguments for every agent it starts
  */
 export function holderMain(ready: number | undefined, agentArguments: readonly string[]): void {
+  if (!isService() && existsSync(paths.service)) throw new AgentError('EBUSY', serviceIsDown);
   const lock = takeLock();
   if (lock === undefined) {
     // Another is there, starting or ending: the caller finds out by trying again.
     if (ready !== undefined) writeSync(ready, 'ready\n');
     process.exit(0);
   }
-  const journal = check(createJournalFile(), 'memfd_create', 'cannot make the journal');
-  new Holder(lock, agentArguments, { pid: process.pid, journal, listeners: [] }).start(ready);
+  const stored = takeStored();
+  const journal =
+    stored.journal >= 0 ? stored.journal : check(createJournalFile(), 'memfd_create', 'cannot make the journal');
+  new Holder(lock, agentArguments, { ...stored, journal }).start(ready);
 }
 
 /** Takes the place of a holder that died: its agent started us, lives on and tells what there is. */
@@ -66,7 +74,9 @@ export class Holder {
     this.#lock = lock;
     this.#agentArguments = agentArguments;
     this.#journal = estate.journal;
-    for (const listener of estate.listeners) this.#listeners.set(listener.token, listener);
+    if (isService()) writeFileSync(paths.service, '');
+    storeJournal(estate.journal);
+    for (const listener of estate.listeners) this.#keep(listener);
     for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => this.#pass(signal));
   }
 
@@ -122,7 +132,9 @@ export class Holder {
         return;
       case 'drop': {
         const listener = this.#listeners.get(message.token);
-        if (listener) close(listener.fd);
+        if (!listener) return;
+        unstoreListener(listener);
+        close(listener.fd);
         this.#listeners.delete(message.token);
         return;
       }
@@ -141,8 +153,13 @@ export class Holder {
     const pidfd = openProcess(agent.pid);
     const fd = pidfd < 0 ? pidfd : getFd(pidfd, listener.fd);
     if (pidfd >= 0) close(pidfd);
-    if (fd >= 0) this.#listeners.set(listener.token, { ...listener, fd });
+    if (fd >= 0) this.#keep({ ...listener, fd });
     this.#tell({ op: 'held', token: listener.token });
+  }
+
+  #keep(listener: HeldListener): void {
+    this.#listeners.set(listener.token, listener);
+    storeListener(listener);
   }
 
   #onExit(code: number | null, wasFirst: boolean): void {

@@ -86,7 +86,7 @@ function maxNamespaces({ limits }: Config): number {
 
 async function leave(holder: HolderLink, isDone: boolean): Promise<never> {
   notifyManager('STOPPING=1');
-  const own = isDone ? [paths.socket, paths.log, paths.containers] : [paths.socket];
+  const own = isDone ? [paths.socket, paths.log, paths.containers, paths.service] : [paths.socket];
   for (const path of own) rmSync(path, { force: true, recursive: true });
   await holder.leaving();
   process.exit(0);

@@ -1,6 +1,6 @@
 /** The commands' side of the control socket. */
 import { spawn } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, existsSync, openSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { paths } from '../recorder/paths.js';
 import { type ErrorReply, formatRequest, MAX_LINE, type Request, type StatusReply } from './protocol.js';
@@ -10,6 +10,9 @@ const PAUSE = 100;
 
 /** What connecting gives where no agent listens; the last of an agent that left before it took the connection. */
 const absences = ['ENOENT', 'ECONNREFUSED', 'ECONNRESET'];
+
+/** Why an agent that would not have the listeners is not started beside the service that has. */
+export const serviceIsDown = 'the service that runs the agent is down: start it (systemctl start bpfns)';
 
 /** The agent refused, or cannot be reached. */
 export class AgentError extends Error {
@@ -49,10 +52,14 @@ export class AgentClient {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       if (attempt > 1) await new Promise((resolve) => setTimeout(resolve, PAUSE));
       const client = await AgentClient.connect();
+      if (!client && existsSync(paths.service)) continue; // the manager starts it again
       if (!client) await startAgent();
       else if (await client.isServed()) return client;
     }
-    throw new AgentError('EAGAIN', 'the agent starts but cannot be reached');
+    throw new AgentError(
+      'EAGAIN',
+      existsSync(paths.service) ? serviceIsDown : 'the agent starts but cannot be reached',
+    );
   }
 
   /** Sends one request and waits for its reply. @throws AgentError */

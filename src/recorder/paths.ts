@@ -11,6 +11,8 @@ export const paths = {
   containers: `${runDir}/containers`,
   /** Held with flock(2) by the one agent. */
   lock: `${runDir}/lock`,
+  /** There while a service manager keeps the listeners: then no agent may start without them. */
+  service: `${runDir}/service`,
   log: `${runDir}/agent.log`,
   /** A bpffs of our own: guests that see the host's cannot touch it. */
   bpffs: `${runDir}/bpf`,

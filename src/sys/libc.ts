@@ -129,14 +129,7 @@ export const socket = wrap<[number, number, number]>('socket', 'int', ['int', 'i
 export const bind = wrap<[number, Buffer, number]>('bind', 'int', ['int', 'void *', 'uint']);
 export const listen = wrap<[number, number]>('listen', 'int', ['int', 'int']);
 export const accept4 = wrap<[number, null, null, number]>('accept4', 'int', ['int', 'void *', 'void *', 'int']);
-export const sendto = wrap<[number, Buffer, number, number, Buffer, number]>('sendto', long, [
-  'int',
-  'void *',
-  'size_t',
-  'int',
-  'void *',
-  'uint',
-]);
+export const sendmsg = wrap<[number, Buffer, number]>('sendmsg', long, ['int', 'void *', 'int']);
 export const recvmsg = wrap<[number, Buffer, number]>('recvmsg', long, ['int', 'void *', 'int']);
 export const ftruncate = wrap<[number, number]>('ftruncate', 'int', ['int', long]);
 /**

@@ -1,26 +1,103 @@
-/** Tells a service manager how we are: the datagrams of sd_notify(3). */
+/** Talks to a service manager: the datagrams of sd_notify(3), and the fds it kept for us (sd_listen_fds(3)). */
 
-import { close, sendto, socket } from './libc.js';
+import { addressOf, close, fcntl, O_CLOEXEC, sendmsg, socket } from './libc.js';
 import { addressLength, unixAddress } from './unix-address.js';
 
 const AF_UNIX = 1;
 const SOCK_DGRAM = 2;
-const SOCK_CLOEXEC = 0o2000000;
+const SOCK_CLOEXEC = O_CLOEXEC;
 const MSG_NOSIGNAL = 0x4000;
+const SOL_SOCKET = 1;
+const SCM_RIGHTS = 1;
+const F_SETFD = 2;
+const FD_CLOEXEC = 1;
+/** The first fd that a manager passes. */
+const FIRST = 3;
+/** More is refused by the manager, as are control characters and colons. */
+const MAX_NAME = 255;
 
 /** Lines like READY=1. Nothing if no manager asked for it, or it is gone; never fails. */
 export function notifyManager(...lines: readonly string[]): void {
-  const path = process.env.NOTIFY_SOCKET ?? '';
-  if (!/^[/@]./.test(path)) return;
-  const fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return;
-  const message = Buffer.from(lines.join('\n'));
-  sendto(fd, message, message.length, MSG_NOSIGNAL, unixAddress(path), addressLength(path));
-  close(fd);
+  send(lines);
+}
+
+/** Whether a manager started this process, or one above it. */
+export function isService(): boolean {
+  return managerSocket() !== undefined;
+}
+
+/** Has the manager keep a copy of an fd under that name (systemd: FileDescriptorStoreMax=), until all that use it are gone. */
+export function storeFd(name: string, fd: number): void {
+  send(['FDSTORE=1', `FDNAME=${name}`], fd);
+}
+
+/** Has the manager close what it keeps under that name. */
+export function removeStoredFd(name: string): void {
+  send(['FDSTOREREMOVE=1', `FDNAME=${name}`]);
+}
+
+/** Whether a manager would keep an fd under that name. */
+export function isFdName(name: string): boolean {
+  return name.length <= MAX_NAME && /^[!-9;-~]*$/.test(name);
+}
+
+/** The fds, by name, that the manager kept when an earlier start of this service ended: the caller's from now on, close-on-exec. */
+export function takeStoredFds(): { readonly name: string; readonly fd: number }[] {
+  const { LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES } = process.env;
+  for (const name of ['LISTEN_PID', 'LISTEN_FDS', 'LISTEN_FDNAMES']) delete process.env[name];
+  if (Number(LISTEN_PID) !== process.pid) return [];
+  const names = (LISTEN_FDNAMES ?? '').split(':');
+  return Array.from({ length: Number(LISTEN_FDS) || 0 }, (_, i) => {
+    fcntl(FIRST + i, F_SETFD, FD_CLOEXEC);
+    return { name: names[i] ?? '', fd: FIRST + i };
+  });
 }
 
 /** How often the manager wants to hear WATCHDOG=1 at least, in ms: half of its limit. undefined if it does not. */
 export function watchdogInterval(): number | undefined {
   const limit = Number(process.env.WATCHDOG_USEC ?? 0);
   return Number.isFinite(limit) && limit > 0 ? Math.max(1, Math.floor(limit / 2000)) : undefined;
+}
+
+function managerSocket(): string | undefined {
+  const path = process.env.NOTIFY_SOCKET ?? '';
+  return /^[/@]./.test(path) ? path : undefined;
+}
+
+function send(lines: readonly string[], passed?: number): void {
+  const path = managerSocket();
+  if (path === undefined) return;
+  const fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return;
+  const address = unixAddress(path);
+  const text = Buffer.from(lines.join('\n'));
+  const control = passed === undefined ? Buffer.alloc(0) : rightsMessage(passed);
+  const vector = Buffer.alloc(16);
+  vector.writeBigUInt64LE(addressOf(text), 0);
+  vector.writeBigUInt64LE(BigInt(text.length), 8);
+  sendmsg(fd, messageHeader(address, addressLength(path), vector, control), MSG_NOSIGNAL);
+  close(fd);
+}
+
+/** struct msghdr; what it points to must stay referenced while it is used. */
+function messageHeader(address: Buffer, length: number, vector: Buffer, control: Buffer): Buffer {
+  const header = Buffer.alloc(56);
+  header.writeBigUInt64LE(addressOf(address), 0);
+  header.writeUInt32LE(length, 8);
+  header.writeBigUInt64LE(addressOf(vector), 16);
+  header.writeBigUInt64LE(1n, 24);
+  if (control.length === 0) return header;
+  header.writeBigUInt64LE(addressOf(control), 32);
+  header.writeBigUInt64LE(BigInt(control.length), 40);
+  return header;
+}
+
+/** struct cmsghdr with one fd, and what aligns the next. */
+function rightsMessage(fd: number): Buffer {
+  const control = Buffer.alloc(24);
+  control.writeBigUInt64LE(20n, 0);
+  control.writeInt32LE(SOL_SOCKET, 8);
+  control.writeInt32LE(SCM_RIGHTS, 12);
+  control.writeInt32LE(fd, 16);
+  return control;
 }

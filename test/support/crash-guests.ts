@@ -47,6 +47,15 @@ function ended({ process }: Guest): Promise<number | null> {
   return new Promise((resolve) => process.once('close', resolve));
 }
 
+/** Asserts that none has ended, as each does at its first wrong answer. */
+export function allRunning(guests: readonly Guest[]): void {
+  const ended = guests.filter(({ process }) => process.exitCode !== null);
+  assert.deepEqual(
+    ended.map(({ name, output }) => `${name}: ${output()}`),
+    [],
+  );
+}
+
 /** Ends them, and asserts that each got every answer right. Times in ms. */
 export async function allRight(
   guests: readonly Guest[],

@@ -1,0 +1,83 @@
+/** The packaged unit under a real systemd: what it gives back to a service that was restarted or killed. */
+import assert from 'node:assert/strict';
+import { mkdtempSync } from 'node:fs';
+import { after, before, describe, test } from 'node:test';
+import { agentServes, allRight, allRunning, type Guest, HANG, startGuest } from '../support/crash-guests.js';
+import {
+  agentsOf,
+  bpfns,
+  leavesNothingBehind,
+  namespaceNames,
+  removePins,
+  runDir,
+  skipReason,
+  until,
+} from '../support/host.js';
+import { ServiceManager } from './support/systemd.js';
+
+/** Of the service's processes. */
+const WATCHDOG_SECONDS = 3;
+
+describe('the systemd unit', { skip: skipReason }, () => {
+  leavesNothingBehind();
+
+  describe('as a service', () => {
+    const manager = new ServiceManager(mkdtempSync('/tmp/bpfns-systemd-'));
+    const agent = (): string => agentsOf(runDir ?? '').join();
+    const main = (): number => Number(manager.show('MainPID'));
+    let guests: readonly Guest[] = [];
+
+    before(async () => {
+      await manager.start({ WatchdogSec: String(WATCHDOG_SECONDS) });
+      await until(() => manager.show('ActiveState') === 'active', 'the service has not started');
+      guests = ['list', 'list', 'create', 'nest'].map((role, i) => startGuest(`unit${i}`, role));
+      await until(() => bpfns(['ls']).stdout.includes('unit3'), 'the guests have not started');
+    });
+    after(async () => {
+      for (const { process } of guests) process.kill();
+      removePins();
+      const isEmpty = until(() => namespaceNames().length === 1, 'namespaces are left');
+      await isEmpty.catch(() => undefined);
+      await manager.close();
+    });
+
+    test('starts the agent, and systemd holds a copy of each listener and the journal', async () => {
+      assert.equal(manager.show('StatusText'), 'Serving');
+      const all = String(guests.length + 1);
+      await until(() => manager.show('NFileDescriptorStore') === all, 'a listener or the journal is missing');
+    });
+
+    const ends: ReadonlyArray<[what: string, end: () => void]> = [
+      ['is restarted', () => manager.control('restart', 'bpfns.service')],
+      ['loses its main process, and systemd kills the rest', () => process.kill(main(), 'SIGKILL')],
+      ['is killed whole', () => manager.control('kill', '--signal=KILL', 'bpfns.service')],
+      ['hangs, and systemd ends it', () => process.kill(Number(agent()), 'SIGSTOP')],
+    ];
+    for (const [what, end] of ends) {
+      test(`goes on with every guest when the service ${what}`, async () => {
+        const [earlier, served] = [main(), agent()];
+        end();
+        await until(() => ![0, earlier].includes(main()), 'systemd has not started the service again', 30);
+        await until(() => !['', served].includes(agent()), 'no agent has come');
+        await agentServes();
+        allRunning(guests);
+      });
+    }
+
+    test('has lost no call of any guest', async (t) => {
+      const { calls, longest } = await allRight(guests);
+      t.diagnostic(`${calls} calls, the longest took ${longest} ms`);
+      assert.ok(longest < HANG);
+    });
+
+    test('lets no other agent start while it is down: that one would not have the listeners', () => {
+      assert.equal(bpfns(['create', 'kept']).status, 0);
+      manager.control('stop', 'bpfns.service');
+      const { status, stderr } = bpfns(['run', '--', 'true']);
+      assert.equal(status, 125);
+      assert.match(stderr, /^bpfns: the service that runs the agent is down: start it/);
+      manager.control('start', 'bpfns.service');
+      assert.equal(bpfns(['rm', 'kept']).status, 0);
+    });
+  });
+});
