@@ -10,7 +10,7 @@ function journal(): { own: Journal; heir: () => Journal } {
 }
 
 function take(own: Journal, token: number, id: bigint): void {
-  own.current.begin(token);
+  own.begin(token);
   own.current.notification.buffer.writeBigUInt64LE(id);
 }
 
@@ -66,6 +66,42 @@ describe('the journal', () => {
     own.current.end();
     assert.equal(heir().unanswered().length, 2);
   });
+
+  test('has what the current call came with, as it was before the answer was written over it', () => {
+    const { own, heir } = journal();
+    take(own, 1, 7n);
+    own.attr.once((into) => into.write('asked'));
+    const found = heir();
+    assert.equal(
+      found.attr.once((into) => into.write('answered')),
+      5,
+    );
+    assert.equal(found.attr.buffer.toString('latin1', 0, 5), 'asked');
+  });
+
+  test('has of a call what could be copied, be it nothing', () => {
+    const { own, heir } = journal();
+    take(own, 1, 7n);
+    own.info.once(() => 0);
+    assert.equal(
+      heir().info.once(() => 9),
+      0,
+    );
+  });
+
+  for (const [what, next] of [
+    ['the next call', (own: Journal) => take(own, 1, 8n)],
+    ['one that is answered late', (own: Journal) => own.serve(own.keep(own.current))],
+  ] as const) {
+    test(`does not take it for what ${what} came with`, () => {
+      const { own, heir } = journal();
+      take(own, 1, 7n);
+      own.attr.once(() => 5);
+      own.info.once(() => 6);
+      next(own);
+      assert.deepEqual([heir().attr.once(() => 1), heir().info.once(() => 2)], [1, 2]);
+    });
+  }
 
   test('that is full still serves: such a call only does not survive the agent', () => {
     const { own, heir } = journal();

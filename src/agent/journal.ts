@@ -4,6 +4,7 @@
  * call stands what was done for it already, so that the next agent does not do it twice.
  */
 
+import { MAX_STRUCT } from '../sys/bpf.js';
 import { seccomp_notif } from '../sys/kernel.gen.js';
 import { ftruncate, mapShared, memfdCreate } from '../sys/libc.js';
 import { Notification } from '../sys/seccomp.js';
@@ -18,7 +19,11 @@ const CHILD = GIVEN + 4;
 /** One for the call being answered, the rest for those that wait for a path look-up. */
 const SLOTS = 4096;
 
-const SIZE = SLOT * SLOTS;
+/** u32 length plus one, or 0 if nothing was copied; then what was. */
+const INPUT = 8;
+const ATTR = SLOT * SLOTS;
+const INFO = ATTR + INPUT + MAX_STRUCT;
+const SIZE = INFO + INPUT + MAX_STRUCT;
 const MFD_CLOEXEC = 1;
 
 /** Memory for a journal: an fd, the caller's to keep as long as it matters. -errno on failure. */
@@ -99,12 +104,43 @@ export class Entry {
   }
 }
 
+/**
+ * What the current call came with. Many answers are written over what was asked (lengths,
+ * counts, ids): an agent that answers it once more must not read that.
+ */
+export class Input {
+  readonly #length: Buffer;
+  readonly buffer: Buffer;
+
+  constructor(memory: Buffer) {
+    this.#length = memory.subarray(0, INPUT);
+    this.buffer = memory.subarray(INPUT);
+  }
+
+  /** The length of what is in the buffer: what `read` copied there now, or for an earlier agent. */
+  once(read: (into: Buffer) => number): number {
+    const earlier = this.#length.readUInt32LE(0);
+    if (earlier > 0) return earlier - 1;
+    const length = read(this.buffer);
+    this.#length.writeUInt32LE(length + 1, 0);
+    return length;
+  }
+
+  forget(): void {
+    this.#length.writeUInt32LE(0, 0);
+  }
+}
+
 export class Journal {
   readonly #entries: readonly Entry[];
   /** The memory, for another process to take; open as long as the journal. */
   readonly fd: number;
   /** Where the kernel writes the call being answered: there is no moment when it is only in our own memory. */
   readonly current: Entry;
+  /** The current call's attr. */
+  readonly attr: Input;
+  /** The current call's info structure. */
+  readonly info: Input;
   /** Another process is about to answer what stands here: no call may be answered or taken out any more. */
   isPaused = false;
   /** The call that a handler is at work on: they run one at a time. */
@@ -115,12 +151,30 @@ export class Journal {
     const memory = mapShared(fd, SIZE);
     this.fd = fd;
     this.current = new Entry(memory.subarray(0, SLOT));
+    this.attr = new Input(memory.subarray(ATTR, INFO));
+    this.info = new Input(memory.subarray(INFO, SIZE));
     this.serving = this.current;
     const later = Array.from(
       { length: SLOTS - 1 },
       (_, i) => new Entry(memory.subarray((i + 1) * SLOT, (i + 2) * SLOT)),
     );
     this.#entries = [this.current, ...later];
+  }
+
+  /** Before a notification is received into the current entry: whose it will be. */
+  begin(token: number): void {
+    this.attr.forget();
+    this.info.forget();
+    this.current.begin(token);
+  }
+
+  /** A handler sets out to answer it. */
+  serve(entry: Entry): void {
+    this.serving = entry;
+    // Only the current one's are here; what others came with is still with their callers.
+    if (entry === this.current) return;
+    this.attr.forget();
+    this.info.forget();
   }
 
   /** Where a call is kept whose answer takes longer: the place of the current one is needed for the next. */

@@ -15,7 +15,6 @@ import type { Entry } from './journal.js';
 const COMMAND_MASK = 0xffff;
 /** Less than that the kernel refuses (EINVAL). */
 const CLONE_ARGS_SIZE_VER0 = 64;
-const attr = Buffer.alloc(MAX_STRUCT);
 
 /** Called with what went wrong inside a handler: the caller got an error, the agent goes on. */
 export type OnFault = (command: string, error: unknown) => void;
@@ -35,7 +34,7 @@ export interface Source {
 /** Answers one notification of a listener that is readable; false if there was none after all. */
 export function serveOne(source: Source, context: Context, onFault: OnFault): boolean {
   const { current } = context.journal;
-  current.begin(source.token);
+  context.journal.begin(source.token);
   if (receive(source.listener, current.notification) < 0) return false; // the caller was killed before we got to it
   serve(source, current, context, onFault);
   return true;
@@ -44,7 +43,7 @@ export function serveOne(source: Source, context: Context, onFault: OnFault): bo
 /** Answers a call that has been received, perhaps by an agent that died before it could; takes it out of the journal. */
 export function serve(source: Source, entry: Entry, context: Context, onFault: OnFault): void {
   const { journal } = context;
-  journal.serving = entry;
+  journal.serve(entry);
   const started = performance.now();
   context.watchdog.begin(entry.notification.tid);
   const outcome = decide(source, entry, context, onFault);
@@ -124,7 +123,7 @@ function answerBpf(source: Source, notification: Notification, context: Context)
   const command = notification.argument(0);
   const entry: Command | undefined = (commands as Readonly<Record<number, Command>>)[command & COMMAND_MASK];
   const size = notification.argument(2);
-  const status = readAttr(notification, size, context.facts.attrSize);
+  const status = readAttr(notification, size, context);
   if (status < 0) return status;
   if (!entry || (command > COMMAND_MASK && !context.facts.hasCommonAttrs)) return -E.EINVAL;
   const known = Math.min(size, context.facts.attrSize);
@@ -137,8 +136,7 @@ function answerClone3(source: Source, notification: Notification, context: Conte
   const size = notification.argument(1);
   // What struct clone_args is too short or too long for is the kernel's to refuse.
   if (size < CLONE_ARGS_SIZE_VER0 || size > MAX_STRUCT || notification.argumentHigh(1) !== 0) return 'continue';
-  attr.fill(0);
-  if (readMemory(notification.tid, notification.pointer(0), attr, size) < size) return 'continue';
+  if (copyAttr(notification, notification.pointer(0), size, context) < size) return 'continue';
   const { needs, handle } = clone3Command;
   return withCall(source, notification, context, size, notification.pointer(0), needs, (call) => handle(call, context));
 }
@@ -153,7 +151,7 @@ function withCall(
   use: (call: Call) => Outcome,
 ): Outcome {
   const namespace = namespaceOf(notification.tid, source.namespace, context);
-  const input = { buffer: attr, size, address };
+  const input = { buffer: context.journal.attr.buffer, size, address };
   const call = new Call(notification, source.listener, namespace, input, needs, context.own);
   try {
     context.mirror.update();
@@ -171,13 +169,18 @@ function namespaceOf(tid: number, top: Namespace, { mirror }: Context): Namespac
   return namespace && isSameOrAncestor(top, namespace) ? namespace : top;
 }
 
-/** Fills `attr` as __sys_bpf() does: zero-extended, E2BIG for a set bit behind what the kernel knows. */
-function readAttr(notification: Notification, size: number, kernelSize: number): number {
+/** Copies attr as __sys_bpf() does: zero-extended, E2BIG for a set bit behind what the kernel knows. */
+function readAttr(notification: Notification, size: number, context: Context): number {
   if (size > MAX_STRUCT) return -E.E2BIG;
-  attr.fill(0);
-  const done = readMemory(notification.tid, notification.pointer(1), attr, size);
-  for (let i = kernelSize; i < done; i++) if (attr[i] !== 0) return -E.E2BIG;
+  const done = copyAttr(notification, notification.pointer(1), size, context);
+  const { buffer } = context.journal.attr;
+  for (let i = context.facts.attrSize; i < done; i++) if (buffer[i] !== 0) return -E.E2BIG;
   return done < size ? -E.EFAULT : 0;
+}
+
+/** Returns how much could be copied. */
+function copyAttr({ tid }: Notification, address: number, size: number, { journal }: Context): number {
+  return journal.attr.once((into) => readMemory(tid, address, into.fill(0), size));
 }
 
 function send(listener: number, entry: Entry, outcome: Reply): void {

@@ -1,17 +1,16 @@
 /*
  * What an observer could see of the mistakes of the RFC. Usage: observe WAY
- *   publish      one process makes and closes maps, others find them by id, here and below
- *   lost         makes a map and tells its fd, id, and whether it works
- *   query PID    asks for the programs behind the first fds of another process
- *   churn COUNT  makes and drops so many maps as fast as it can, and tells the next one's id
+ *   publish COUNT  one process makes and closes maps, others find so many of them by id, here and below
+ *   lost           makes a map and tells its fd, id, and whether it works
+ *   query PID      asks for the programs behind the first fds of another process
+ *   churn COUNT    makes and drops so many maps as fast as it can, and tells the next one's id
  */
 #include "bpf.h"
 #include <time.h>
 
 /* How many maps live at a time, so that some live long enough to be met. */
 #define KEPT 256
-/* How many have to be met, and for how long at most: a maker that is too quick leaves none. */
-#define ENOUGH 1000
+/* How long they are looked for at most: a maker that is too quick leaves none. */
 #define SECONDS 30
 
 static int works(int fd)
@@ -23,11 +22,11 @@ static int works(int fd)
 }
 
 /* Every id that is listed is an object's of that id, or gone again. */
-static void find(const char *where)
+static void find(const char *where, int enough)
 {
 	int found = 0, wrong = 0, id = 0;
 
-	for (time_t end = time(NULL) + SECONDS; found < ENOUGH && time(NULL) < end;) {
+	for (time_t end = time(NULL) + SECONDS; found < enough && time(NULL) < end;) {
 		id = next_map(id > 0 ? id : 0);
 		if (id < 0)
 			continue;
@@ -38,7 +37,7 @@ static void find(const char *where)
 		if (fd >= 0)
 			close(fd);
 	}
-	dprintf(1, "%s: %s, %d wrong\n", where, found >= ENOUGH ? "found" : "found too few", wrong);
+	dprintf(1, "%s: %s, %d wrong\n", where, found >= enough ? "found" : "found too few", wrong);
 }
 
 /* Until it is killed. */
@@ -54,7 +53,7 @@ static void make_maps(void)
 	}
 }
 
-static void publish(void)
+static void publish(int count)
 {
 	char end;
 	int done[2];
@@ -69,12 +68,12 @@ static void publish(void)
 
 		if (!maker)
 			make_maps();
-		find("namespace");
+		find("namespace", count);
 		if (read(done[0], &end, 1) == 0)
 			kill(maker, SIGKILL);
 		_exit(0);
 	}
-	find("parent");
+	find("parent", count);
 	close(done[1]);
 	waitpid(child, NULL, 0);
 }
@@ -95,8 +94,8 @@ int main(int argc, char **argv)
 {
 	const char *way = argc > 1 ? argv[1] : "";
 
-	if (!strcmp(way, "publish")) {
-		publish();
+	if (!strcmp(way, "publish") && argc > 2) {
+		publish(atoi(argv[2]));
 	} else if (!strcmp(way, "lost")) {
 		int fd = create_map();
 

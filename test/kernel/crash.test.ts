@@ -1,7 +1,7 @@
 /** An agent that is killed all the time, and guests that must not notice. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { agentServes, allRight, HANG, startGuest } from '../support/crash-guests.js';
+import { agentServes, allRight, allRunning, HANG, startGuest } from '../support/crash-guests.js';
 import { agentsOf, bpfns, leavesNothingBehind, runDir, skipReason, until } from '../support/host.js';
 import { limit, times } from '../support/slowness.js';
 
@@ -51,6 +51,7 @@ describe('kill -9 of the agent', { skip: skipReason }, () => {
     const before = atTop();
     await killAgents();
     await agentServes();
+    allRunning(guests);
     assert.deepEqual(
       atTop().map(({ id, name }) => [id, name]),
       before.map(({ id, name }) => [id, name]),

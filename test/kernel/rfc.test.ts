@@ -21,6 +21,7 @@ import {
   skipReason,
   until,
 } from '../support/host.js';
+import { times } from '../support/slowness.js';
 
 interface Summary {
   readonly id: number;
@@ -66,7 +67,7 @@ describe('the RFC', { skip: skipReason }, () => {
   });
 
   test('showed an object before its numbers were there', () => {
-    const { stdout } = bpfns(['run', '--', ...asContainerUser, guestPath('observe'), 'publish']);
+    const { stdout } = bpfns(['run', '--', ...asContainerUser, guestPath('observe'), 'publish', String(times(1000))]);
     assert.deepEqual(stdout.trimEnd().split('\n').sort(), ['namespace: found, 0 wrong', 'parent: found, 0 wrong']);
   });
 

@@ -33,8 +33,7 @@ function notAnObject(fd: number): number {
   return Math.min(queryInfo(fd, nothing, 0), 0) || -E.EINVAL;
 }
 
-/** The caller's own info structure, then the real one; reused by every call. */
-const asked = Buffer.alloc(MAX_STRUCT);
+/** The real info structure; reused by every call. */
 const given = Buffer.alloc(MAX_STRUCT);
 const nothing = Buffer.alloc(MAX_STRUCT);
 
@@ -42,8 +41,8 @@ function answer(call: Call, context: Context, fd: number, shape: InfoShape): Rep
   const address = readPointer(call.attr, bpf_attr.info_info);
   const length = call.attr.readUInt32LE(bpf_attr.info_info_len);
   if (length > MAX_STRUCT) return -E.E2BIG;
-  asked.fill(0);
-  const readable = call.readSome(address, asked, length);
+  const asked = context.journal.info.buffer;
+  const readable = context.journal.info.once((into) => call.readSome(address, into.fill(0), length));
 
   // First without arrays: what kind it is, how long the arrays are, what the kernel knows.
   given.fill(0);
