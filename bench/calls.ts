@@ -116,7 +116,7 @@ export function creations(): Promise<string> {
   return whileActive(() =>
     table(
       ['map_create', 'prog_load', 'link_create'].map((what) =>
-        calls(what, native, what === 'link_create' ? 20 : 500, 1, 1.3),
+        calls(what, native, what === 'link_create' ? 20 : 5000, 1, 1.3),
       ),
     ),
   );

@@ -1,11 +1,13 @@
 /** The packaged unit under a real systemd: what it gives back to a service that was restarted or killed. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { mkdtempSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { agentServes, allRight, allRunning, type Guest, HANG, startGuest } from '../support/crash-guests.js';
 import {
   agentsOf,
   bpfns,
+  bpfnsPath,
   leavesNothingBehind,
   namespaceNames,
   removePins,
@@ -51,6 +53,8 @@ describe('the systemd unit', { skip: skipReason }, () => {
       ['is restarted', () => manager.control('restart', 'bpfns.service')],
       ['loses its main process, and systemd kills the rest', () => process.kill(main(), 'SIGKILL')],
       ['is killed whole', () => manager.control('kill', '--signal=KILL', 'bpfns.service')],
+      // What the unit says of an upgrade: it ends, is started again, and takes everything back.
+      ['is replaced by hand', () => spawn(bpfnsPath, ['daemon', '--replace'], { stdio: 'ignore' })],
       ['hangs, and systemd ends it', () => process.kill(Number(agent()), 'SIGSTOP')],
     ];
     for (const [what, end] of ends) {
