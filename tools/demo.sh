@@ -37,8 +37,9 @@ say "1. A user with CAP_BPF, but without CAP_SYS_ADMIN, cannot list even their o
 label='bpftool map list' show "${user[@]}" bpftool map list
 
 say "2. The same user, the same bpftool, under 'bpfns run'. It attaches a program, makes a map, and looks:"
+cp build/guests/attach "$work" # the user may not get at it here, as in /root
 cat >"$work/guest.sh" <<-GUEST
-	build/guests/attach &
+	$work/attach &
 	loader=\$!
 	until bpftool link show id 1 >/dev/null 2>&1; do sleep 0.1; done
 	bpftool map create $pins/\$1 type hash key 4 value 4 entries 8 name \$1

@@ -1,9 +1,12 @@
 /** Runs test files one after the other; the last line says how many passed and failed. Arguments: the files. */
+import { resolve } from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
+import { publicPath } from './public-path.js';
 
+process.chdir(publicPath(process.cwd()));
 const counts = { passed: 0, failed: 0, skipped: 0 };
-const files = process.argv.slice(2);
+const files = process.argv.slice(2).map((file) => resolve(file));
 const events = run({ files, concurrency: false, timeout: Number.POSITIVE_INFINITY });
 events.on('test:pass', ({ skip, details }) => {
   if (details.type === 'suite') return;

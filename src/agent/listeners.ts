@@ -14,7 +14,7 @@ import { type OnFault, type Source, serve, serveOne } from './loop.js';
 /** How often a call that an agent died over is tried again: its death may have had to do with it. */
 const MAX_ATTEMPTS = 3;
 /** The same for a call that only waited for a look-up when the agent died: that is hardly its fault. */
-const MAX_ATTEMPTS_LATER = 20;
+const MAX_ATTEMPTS_LATER = 100;
 
 interface Watched extends Source {
   /** undefined while paused. */
