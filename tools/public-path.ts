@@ -29,7 +29,8 @@ export function publicPath(directory: string): string {
   mustRun('mount', '--bind', directory, path);
   process.on('exit', () => {
     process.chdir('/');
-    mustRun('umount', path);
+    // Lazily: a test that failed may have left a process there.
+    mustRun('umount', '--lazy', path);
     rmdirSync(path);
   });
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1));

@@ -1,6 +1,5 @@
 /** The packaged unit under a real systemd: what it gives back to a service that was restarted or killed. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { mkdtempSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { agentServes, allRight, allRunning, type Guest, HANG, startGuest } from '../support/crash-guests.js';
@@ -11,6 +10,7 @@ import {
   leavesNothingBehind,
   namespaceNames,
   removePins,
+  run,
   runDir,
   skipReason,
   until,
@@ -54,7 +54,7 @@ describe('the systemd unit', { skip: skipReason }, () => {
       ['loses its main process, and systemd kills the rest', () => process.kill(main(), 'SIGKILL')],
       ['is killed whole', () => manager.control('kill', '--signal=KILL', 'bpfns.service')],
       // What the unit says of an upgrade: it ends, is started again, and takes everything back.
-      ['is replaced by hand', () => spawn(bpfnsPath, ['daemon', '--replace'], { stdio: 'ignore' })],
+      ['is replaced by hand', () => run([bpfnsPath, 'daemon', '--replace'])],
       ['hangs, and systemd ends it', () => process.kill(Number(agent()), 'SIGSTOP')],
     ];
     for (const [what, end] of ends) {

@@ -6,7 +6,6 @@ import { bpfnsPath, root, run, runDir, until } from '../../support/host.js';
 const cgroupRoot = '/sys/fs/cgroup';
 /** systemd looks here whether it has booted the system, and is no one's manager where it has not. */
 const bootedMark = '/run/systemd/system';
-const exitNow = 'RTMIN+24';
 
 export class ServiceManager {
   readonly #directory: string;
@@ -67,7 +66,7 @@ export class ServiceManager {
   /** Stops the service and the manager, and removes what was made for them. */
   async close(): Promise<void> {
     this.control('stop', 'bpfns.service');
-    run(['pkill', '--signal', exitNow, '--parent', String(this.#pid)]);
+    this.control('exit', '--force');
     await until(() => !existsSync(`/proc/${this.#pid}`), 'systemd has not ended');
     for (const each of readdirSync(cgroupRoot)) removeCgroups(`${cgroupRoot}/${each}/${this.#cgroup}`);
     removeCgroups(`${cgroupRoot}/${this.#cgroup}`);
