@@ -2,7 +2,8 @@
  * `bpfns daemon --replace`: a new holder takes the listeners and the journal from the
  * agent that runs, which ends; calls wait meanwhile as in a restart, and none fails.
  */
-import { AgentClient } from '../control/client.js';
+import { setTimeout as pause } from 'node:timers/promises';
+import { AgentClient, AgentError } from '../control/client.js';
 import type { HandoverReply } from '../control/protocol.js';
 import { takeOver } from './estate.js';
 import { closeEstate, takeStored } from './fd-store.js';
@@ -12,12 +13,14 @@ import { takeLock } from './lock.js';
 /** How long the earlier holder may take to end, in ms, before it is killed: its agent is gone by then. */
 const PATIENCE = 5000;
 const PAUSE = 10;
+/** How long the agent may take to say what it has, in ms. */
+const ANSWER = 10_000;
 
 /** As {@link holderMain}, in the place of an agent that may be running. @throws AgentError, SyscallError */
 export async function replaceMain(agentArguments: readonly string[]): Promise<void> {
   const client = await AgentClient.connect();
   if (!client) return holderMain(undefined, agentArguments);
-  const reply = await client.ask<HandoverReply>({ op: 'handover' });
+  const reply = await Promise.race([client.ask<HandoverReply>({ op: 'handover' }), tooLong()]);
   // From here on the calls of all guests wait for us.
   const estate = takeOver(reply);
   closeEstate(takeStored()); // copies, as far as they are of use
@@ -26,12 +29,17 @@ export async function replaceMain(agentArguments: readonly string[]): Promise<vo
   new Holder(await lockAfter(reply.holder), agentArguments, estate).start(undefined);
 }
 
+async function tooLong(): Promise<never> {
+  await pause(ANSWER);
+  throw new AgentError('ETIMEDOUT', 'the agent that runs does not answer: kill -9 it, its holder starts another');
+}
+
 async function lockAfter(holder: number): Promise<number> {
   for (const since = Date.now(); ; ) {
     const lock = takeLock();
     if (lock !== undefined) return lock;
     if (Date.now() - since > PATIENCE) endForGood(holder);
-    await new Promise((resolve) => setTimeout(resolve, PAUSE));
+    await pause(PAUSE);
   }
 }
 

@@ -160,6 +160,14 @@ describe('bpfns daemon', { skip: skipReason }, () => {
     assert.ok(longest < HANG);
   });
 
+  test('that hangs is not waited for by the one that is to replace it', { timeout: limit(60_000) }, () => {
+    process.kill(Number(agent()), 'SIGSTOP');
+    const { status, stderr } = bpfns(['daemon', '--replace']);
+    process.kill(Number(agent()), 'SIGCONT');
+    assert.equal(status, 1);
+    assert.match(stderr, /^bpfns: the agent that runs does not answer: kill -9 it/);
+  });
+
   test('tells its service manager that it is ready, alive and stopping', async () => {
     const manager = new Manager(`${file}.notify`);
     const next = startDaemon(['--replace'], { NOTIFY_SOCKET: `${file}.notify`, WATCHDOG_USEC: '200000' });
