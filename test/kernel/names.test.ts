@@ -12,7 +12,6 @@ import {
   guestPath,
   leavesNothingBehind,
   pinDirectory,
-  run,
   runDir,
   skipReason,
   until,
@@ -158,7 +157,7 @@ describe('names', { skip: skipReason }, () => {
         'bpftool map create $P/a type hash key 4 value 4 entries 1 name a; bpftool map create $P/b type hash key 4 value 4 entries 1 name b; rm $P/a; bpftool -j map list';
       const before = ok('exec', 'web/inner', '--', 'sh', '-ec', script);
       const agent = agentPid();
-      run(['kill', `-${signal}`, agent]);
+      process.kill(Number(agent), `SIG${signal}`);
       await until(() => agentPid() !== agent, 'the agent still runs');
       assert.deepEqual(paths(), ['init', 'web', 'web/inner'], 'listed without an agent');
       assert.equal(ok('exec', 'web/inner', '--', 'sh', '-c', 'bpftool -j map list'), before);
