@@ -75,11 +75,16 @@ function send(lines: readonly string[], passed?: number): void {
   const vector = Buffer.alloc(16);
   vector.writeBigUInt64LE(addressOf(text), 0);
   vector.writeBigUInt64LE(BigInt(text.length), 8);
+  inUse.push(address, text, vector, control);
   sendmsg(fd, messageHeader(address, addressLength(path), vector, control), MSG_NOSIGNAL);
+  inUse.length = 0;
   close(fd);
 }
 
-/** struct msghdr; what it points to must stay referenced while it is used. */
+/** What a message points to, kept from the garbage collector. */
+const inUse: Buffer[] = [];
+
+/** struct msghdr. */
 function messageHeader(address: Buffer, length: number, vector: Buffer, control: Buffer): Buffer {
   const header = Buffer.alloc(56);
   header.writeBigUInt64LE(addressOf(address), 0);
