@@ -57,7 +57,10 @@ export function ctr(namespace: string): string[] {
 }
 
 export async function importImage(namespace: string): Promise<void> {
-  await mustRun([...ctr(namespace), 'image', 'import', '--snapshotter', 'native', imageTar]);
+  const words = [...ctr(namespace), 'image', 'import'];
+  // Since 1.7 the server could unpack it too, but only with snapshotters that are configured for that.
+  const local = (await mustRun([...words, '--help'])).includes('--local') ? ['--local'] : [];
+  await mustRun([...words, ...local, '--snapshotter', 'native', imageTar]);
 }
 
 const dropped = [
