@@ -1,17 +1,15 @@
 /*
  * What an observer could see of the mistakes of the RFC. Usage: observe WAY
- *   publish COUNT  one process makes and closes maps, others find so many of them by id, here and below
- *   lost           makes a map and tells its fd, id, and whether it works
- *   query PID      asks for the programs behind the first fds of another process
- *   churn COUNT    makes and drops so many maps as fast as it can, and tells the next one's id
+ *   publish COUNT SECONDS  one process makes and closes maps, others find so many of them by id, here and below
+ *   lost                   makes a map and tells its fd, id, and whether it works
+ *   query PID              asks for the programs behind the first fds of another process
+ *   churn COUNT            makes and drops so many maps as fast as it can, and tells the next one's id
  */
 #include "bpf.h"
 #include <time.h>
 
 /* How many maps live at a time, so that some live long enough to be met. */
 #define KEPT 256
-/* How long they are looked for at most: a maker that is too quick leaves none. */
-#define SECONDS 30
 
 static int works(int fd)
 {
@@ -21,12 +19,12 @@ static int works(int fd)
 	return !bpf(BPF_MAP_UPDATE_ELEM, &attr);
 }
 
-/* Every id that is listed is an object's of that id, or gone again. */
-static void find(const char *where, int enough)
+/* Every id that is listed is an object's of that id, or gone again. A maker that is too quick leaves none to be found. */
+static void find(const char *where, int enough, int seconds)
 {
 	int found = 0, wrong = 0, id = 0;
 
-	for (time_t end = time(NULL) + SECONDS; found < enough && time(NULL) < end;) {
+	for (time_t end = time(NULL) + seconds; found < enough && time(NULL) < end;) {
 		id = next_map(id > 0 ? id : 0);
 		if (id < 0)
 			continue;
@@ -53,7 +51,7 @@ static void make_maps(void)
 	}
 }
 
-static void publish(int count)
+static void publish(int count, int seconds)
 {
 	char end;
 	int done[2];
@@ -68,12 +66,12 @@ static void publish(int count)
 
 		if (!maker)
 			make_maps();
-		find("namespace", count);
+		find("namespace", count, seconds);
 		if (read(done[0], &end, 1) == 0)
 			kill(maker, SIGKILL);
 		_exit(0);
 	}
-	find("parent", count);
+	find("parent", count, seconds);
 	close(done[1]);
 	waitpid(child, NULL, 0);
 }
@@ -94,8 +92,8 @@ int main(int argc, char **argv)
 {
 	const char *way = argc > 1 ? argv[1] : "";
 
-	if (!strcmp(way, "publish") && argc > 2) {
-		publish(atoi(argv[2]));
+	if (!strcmp(way, "publish") && argc > 3) {
+		publish(atoi(argv[2]), atoi(argv[3]));
 	} else if (!strcmp(way, "lost")) {
 		int fd = create_map();
 
