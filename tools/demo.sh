@@ -41,7 +41,7 @@ cp build/guests/attach "$work" # the user may not get at it here, as in /root
 cat >"$work/guest.sh" <<-GUEST
 	$work/attach &
 	loader=\$!
-	until bpftool link show id 1 >/dev/null 2>&1; do sleep 0.1; done
+	until bpftool link list 2>/dev/null | grep -q '^1:'; do sleep 0.1; done
 	bpftool map create $pins/\$1 type hash key 4 value 4 entries 8 name \$1
 	bpftool map update id 2 key 1 0 0 0 value 42 0 0 0
 	if [ "\$2" = talk ]; then
