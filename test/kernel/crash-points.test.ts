@@ -32,7 +32,7 @@ describe('the agent killed before its nth system call', { skip: skipReason }, ()
       while (kills < KILLS) {
         await agentServes();
         // The thread that looks pins up starts later; that call is not to be hit each time.
-        if (isSlow) await new Promise((resolve) => setTimeout(resolve, limit(500)));
+        if (isSlow) await new Promise((resolve) => setTimeout(resolve, limit(150)));
         const before = agent();
         await killAt(1 + kills);
         await until(() => agent() !== '', 'no agent has come back');
