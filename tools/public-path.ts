@@ -1,5 +1,5 @@
 /** The repository for guests that run as another user. */
-import { spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 
@@ -13,11 +13,6 @@ function isPublic(directory: string): boolean {
   return isOpen(directory) && (directory === '/' || isPublic(dirname(directory)));
 }
 
-function mustRun(command: string, ...args: string[]): void {
-  const { status, stderr } = spawnSync(command, args, { encoding: 'utf8' });
-  if (status !== 0) throw new Error(`${command} ${args.join(' ')}: ${stderr}`);
-}
-
 /**
  * `directory` itself; or where one above it is closed to others, as /root is, a mount of it that ends with this process.
  * @throws Error if it is closed itself
@@ -26,11 +21,11 @@ export function publicPath(directory: string): string {
   if (isPublic(directory) || process.geteuid?.() !== 0) return directory;
   if (!isOpen(directory)) throw new Error(`${directory} is closed to other users, whom tests run guests as`);
   const path = mkdtempSync('/tmp/bpfns-tests-');
-  mustRun('mount', '--bind', directory, path);
+  execFileSync('mount', ['--bind', directory, path]);
   process.on('exit', () => {
     process.chdir('/');
     // Lazily: a test that failed may have left a process there.
-    mustRun('umount', '--lazy', path);
+    execFileSync('umount', ['--lazy', path]);
     rmdirSync(path);
   });
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1));

@@ -34,9 +34,9 @@ export function takeStored(): Estate {
   return { pid: process.pid, journal, listeners };
 }
 
-export function closeEstate({ journal, listeners }: Estate): void {
-  if (journal >= 0) close(journal);
-  for (const { fd } of listeners) close(fd);
+/** For who has it all from the process that ran meanwhile. */
+export function closeStored(): void {
+  for (const { fd } of takeStoredFds()) close(fd);
 }
 
 /** All there is to know of a listener. A container's id that no name can hold is left out: nothing then tells when it goes. */

@@ -6,7 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { AgentClient, AgentError } from '../control/client.js';
 import type { HandoverReply } from '../control/protocol.js';
 import { takeOver } from './estate.js';
-import { closeEstate, takeStored } from './fd-store.js';
+import { closeStored } from './fd-store.js';
 import { Holder, holderMain } from './holder.js';
 import { takeLock } from './lock.js';
 
@@ -23,7 +23,7 @@ export async function replaceMain(agentArguments: readonly string[]): Promise<vo
   const reply = await Promise.race([client.ask<HandoverReply>({ op: 'handover' }), tooLong()]);
   // From here on the calls of all guests wait for us.
   const estate = takeOver(reply);
-  closeEstate(takeStored()); // copies, as far as they are of use
+  closeStored();
   await client.ask({ op: 'release' });
   client.close();
   new Holder(await lockAfter(reply.holder), agentArguments, estate).start(undefined);

@@ -25,9 +25,9 @@ const LONGEST_PAUSE = 1000;
 
 /**
  * Takes the lock and runs agents until one ends by itself.
- * @throws AgentError if that is for the service manager to do, which has the listeners
  * @param ready an fd for one line, see {@link agentMain}; closed here
  * @param agentArguments for every agent it starts
+ * @throws AgentError if that is for the service manager to do, which has the listeners
  */
 export function holderMain(ready: number | undefined, agentArguments: readonly string[]): void {
   if (!isService() && existsSync(paths.service)) throw new AgentError('EBUSY', serviceIsDown);

@@ -163,8 +163,7 @@ export class Journal {
 
   /** Before a notification is received into the current entry: whose it will be. */
   begin(token: number): void {
-    this.attr.forget();
-    this.info.forget();
+    this.#forgetInput();
     this.current.begin(token);
   }
 
@@ -172,7 +171,10 @@ export class Journal {
   serve(entry: Entry): void {
     this.serving = entry;
     // Only the current one's are here; what others came with is still with their callers.
-    if (entry === this.current) return;
+    if (entry !== this.current) this.#forgetInput();
+  }
+
+  #forgetInput(): void {
     this.attr.forget();
     this.info.forget();
   }

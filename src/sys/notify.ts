@@ -1,14 +1,13 @@
 /** Talks to a service manager: the datagrams of sd_notify(3), and the fds it kept for us (sd_listen_fds(3)). */
 
-import { addressOf, close, fcntl, O_CLOEXEC, sendmsg, socket } from './libc.js';
+import { close, fcntl, O_CLOEXEC, sendmsg, socket } from './libc.js';
+import { Message } from './message.js';
 import { addressLength, unixAddress } from './unix-address.js';
 
 const AF_UNIX = 1;
 const SOCK_DGRAM = 2;
 const SOCK_CLOEXEC = O_CLOEXEC;
 const MSG_NOSIGNAL = 0x4000;
-const SOL_SOCKET = 1;
-const SCM_RIGHTS = 1;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
 /** The first fd that a manager passes. */
@@ -69,40 +68,11 @@ function send(lines: readonly string[], passed?: number): void {
   if (path === undefined) return;
   const fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return;
-  const address = unixAddress(path);
   const text = Buffer.from(lines.join('\n'));
-  const control = passed === undefined ? Buffer.alloc(0) : rightsMessage(passed);
-  const vector = Buffer.alloc(16);
-  vector.writeBigUInt64LE(addressOf(text), 0);
-  vector.writeBigUInt64LE(BigInt(text.length), 8);
-  inUse.push(address, text, vector, control);
-  sendmsg(fd, messageHeader(address, addressLength(path), vector, control), MSG_NOSIGNAL);
-  inUse.length = 0;
+  const name = unixAddress(path).subarray(0, addressLength(path));
+  const message = new Message(text.length, passed === undefined ? 0 : 1, name);
+  text.copy(message.data);
+  if (passed !== undefined) message.pass(passed);
+  sendmsg(fd, message.buffer, MSG_NOSIGNAL);
   close(fd);
-}
-
-/** What a message points to, kept from the garbage collector. */
-const inUse: Buffer[] = [];
-
-/** struct msghdr. */
-function messageHeader(address: Buffer, length: number, vector: Buffer, control: Buffer): Buffer {
-  const header = Buffer.alloc(56);
-  header.writeBigUInt64LE(addressOf(address), 0);
-  header.writeUInt32LE(length, 8);
-  header.writeBigUInt64LE(addressOf(vector), 16);
-  header.writeBigUInt64LE(1n, 24);
-  if (control.length === 0) return header;
-  header.writeBigUInt64LE(addressOf(control), 32);
-  header.writeBigUInt64LE(BigInt(control.length), 40);
-  return header;
-}
-
-/** struct cmsghdr with one fd, and what aligns the next. */
-function rightsMessage(fd: number): Buffer {
-  const control = Buffer.alloc(24);
-  control.writeBigUInt64LE(20n, 0);
-  control.writeInt32LE(SOL_SOCKET, 8);
-  control.writeInt32LE(SCM_RIGHTS, 12);
-  control.writeInt32LE(fd, 16);
-  return control;
 }

@@ -1,7 +1,8 @@
 /** A listening unix stream socket whose peers pass file descriptors, which Node's own cannot receive. */
 import { chmodSync, rmSync } from 'node:fs';
 import { check, SyscallError } from './errno.js';
-import { accept4, addressOf, bind, close, listen, recvmsg, socket } from './libc.js';
+import { accept4, bind, close, listen, recvmsg, socket } from './libc.js';
+import { Message } from './message.js';
 import { type Watch, watch } from './poll.js';
 import { credentialsOfPeer, type PeerCredentials } from './socket.js';
 import { addressLength, unixAddress } from './unix-address.js';
@@ -10,13 +11,12 @@ const AF_UNIX = 1;
 const SOCK_STREAM = 1;
 const SOCK_CLOEXEC = 0o2000000;
 const SOCK_NONBLOCK = 0o4000;
-const SOL_SOCKET = 1;
-const SCM_RIGHTS = 1;
 const MSG_CMSG_CLOEXEC = 0x40000000;
-const MSG_CTRUNC = 8;
 const EAGAIN = 11;
 const BACKLOG = 128;
 
+/** Read at once. */
+const MAX_BYTES = 65536;
 /** Most fds taken from one message; more is refused (MSG_CTRUNC). */
 const MAX_FDS = 16;
 
@@ -60,27 +60,11 @@ export class FdConnection {
 
 /** undefined: nothing there after all. */
 function receiveOnce(fd: number): Received | undefined {
-  const bytes = Buffer.alloc(65536);
-  const control = Buffer.alloc(16 + MAX_FDS * 4);
-  const vector = Buffer.alloc(16);
-  vector.writeBigUInt64LE(addressOf(bytes), 0);
-  vector.writeBigUInt64LE(BigInt(bytes.length), 8);
-  const header = Buffer.alloc(56);
-  header.writeBigUInt64LE(addressOf(vector), 16);
-  header.writeBigUInt64LE(1n, 24);
-  header.writeBigUInt64LE(addressOf(control), 32);
-  header.writeBigUInt64LE(BigInt(control.length), 40);
-  const length = recvmsg(fd, header, MSG_CMSG_CLOEXEC);
+  const message = new Message(MAX_BYTES, MAX_FDS);
+  const length = recvmsg(fd, message.buffer, MSG_CMSG_CLOEXEC);
   if (length === -EAGAIN) return undefined;
-  const isTruncated = (header.readInt32LE(48) & MSG_CTRUNC) !== 0;
-  const used = Number(header.readBigUInt64LE(40));
-  const fds: number[] = [];
-  const isRights = used >= 16 && control.readInt32LE(8) === SOL_SOCKET && control.readInt32LE(12) === SCM_RIGHTS;
-  if (isRights) {
-    const end = Math.min(Number(control.readBigUInt64LE(0)), used);
-    for (let at = 16; at + 4 <= end; at += 4) fds.push(control.readInt32LE(at));
-  }
-  return { bytes: bytes.subarray(0, Math.max(length, 0)), fds, isTruncated };
+  const bytes = message.data.subarray(0, Math.max(length, 0));
+  return { bytes, fds: message.receivedFds(), isTruncated: message.isTruncated };
 }
 
 export class FdListener {
