@@ -39,8 +39,8 @@ build/js/.done: node_modules/.package-lock.json tsconfig.json $(SOURCES)
 # What bin/bpfns starts: one small file to load for `run`, the rest in chunks on demand.
 build/lib/bpfns.js: node_modules/.package-lock.json $(SOURCES) $(BPF_OBJECTS)
 	rm -rf build/lib
-	npx esbuild bpfns=src/cli/main.ts path-worker=src/agent/path-worker.ts \
-		watchdog-worker=src/agent/watchdog-worker.ts \
+	npx esbuild bpfns=src/cli/main.ts path-worker=src/calls/commands/pins/path-worker.ts \
+		watchdog-worker=src/calls/watchdog-worker.ts \
 		listener-worker=src/kernel/listener-worker.ts --bundle --splitting --platform=node \
 		--target=node20 --format=esm --external:koffi --log-level=warning \
 		--banner:js="import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" \

@@ -67,7 +67,7 @@ export async function coldStart(): Promise<string> {
     turns.push([duration([...inside, 'true']), duration(['node', '-e', '0'])]);
   }
   await untilInactive();
-  return `Loads and attaches the recorder and starts holder and agent.\n\n${table([rowOf('bpfns run true', turns)])}`;
+  return `Loads and attaches the recorder and starts supervisor and agent.\n\n${table([rowOf('bpfns run true', turns)])}`;
 }
 
 export function forks(): Promise<string> {

@@ -5,9 +5,9 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
+import { paths } from '../src/config/paths.js';
 import { AgentClient } from '../src/control/client.js';
 import type { Request, StatusReply } from '../src/control/protocol.js';
-import { paths } from '../src/recorder/paths.js';
 
 export const GUEST = 'build/bench/guest';
 export const BPFNS = 'bin/bpfns';

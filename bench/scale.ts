@@ -18,7 +18,7 @@ export function memory(): Promise<string> {
     for (const namespace of names) await ask({ op: 'remove', namespace });
     const [few, many] = [memoryBeside(pid, FEW), memoryBeside(pid, MANY)];
     const each = (of: 'resident' | 'maps'): number => Math.round((many[of] - few[of]) / (MANY - FEW));
-    return `Resident memory of agent and holder: with one namespace ${atRest}; with ${NAMESPACES.toLocaleString('en')} more ${withMany}.
+    return `Resident memory of agent and supervisor: with one namespace ${atRest}; with ${NAMESPACES.toLocaleString('en')} more ${withMany}.
 
 Beside ${MANY.toLocaleString('en')} maps in one namespace the agent has ${mebibytes(many.resident)} resident, and the recorder's maps take ${mebibytes(many.maps)}:
 beyond what they take beside ${FEW}, ${each('resident')} and ${each('maps')} bytes an object.`;

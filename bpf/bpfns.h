@@ -141,7 +141,7 @@ struct bpfns_bind {
 };
 
 /* Records of the iterators. */
-struct bpfns_holder {
+struct bpfns_object_user {
 	__u32 kind;
 	__u32 host_id;
 	__u32 pid; /* thread group id, as seen from init */

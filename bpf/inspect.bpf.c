@@ -8,14 +8,14 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define BPF_LINK_TYPE_PERF_EVENT_NR 7
 
 /* Only so that their layouts get into the BTF. */
-const struct bpfns_holder *holder_layout __attribute__((unused));
+const struct bpfns_object_user *object_user_layout __attribute__((unused));
 const struct bpfns_member *member_layout __attribute__((unused));
 
 SEC("iter/task_file")
-int holders(struct bpf_iter__task_file *ctx)
+int object_users(struct bpf_iter__task_file *ctx)
 {
 	struct task_struct *task = ctx->task;
-	struct bpfns_holder holder = {};
+	struct bpfns_object_user user = {};
 	struct file *file = ctx->file;
 	void *object;
 	int kind;
@@ -26,17 +26,17 @@ int holders(struct bpf_iter__task_file *ctx)
 	if (kind < 0)
 		return 0;
 	object = BPF_CORE_READ(file, private_data);
-	holder.kind = kind;
-	holder.host_id = id_of_object(kind, object);
-	holder.pid = task->tgid;
-	bpf_probe_read_kernel_str(holder.comm, sizeof(holder.comm), task->comm);
+	user.kind = kind;
+	user.host_id = id_of_object(kind, object);
+	user.pid = task->tgid;
+	bpf_probe_read_kernel_str(user.comm, sizeof(user.comm), task->comm);
 	if (kind == BPFNS_LINK && BPF_CORE_READ((struct bpf_link *)object, type) == BPF_LINK_TYPE_PERF_EVENT_NR) {
 		struct perf_event *event = BPF_CORE_READ((struct bpf_perf_link *)object, perf_file, private_data);
 
-		holder.has_cookie = 1;
-		holder.cookie = BPF_CORE_READ(event, bpf_cookie);
+		user.has_cookie = 1;
+		user.cookie = BPF_CORE_READ(event, bpf_cookie);
 	}
-	bpf_seq_write(ctx->meta->seq, &holder, sizeof(holder));
+	bpf_seq_write(ctx->meta->seq, &user, sizeof(user));
 	return 0;
 }
 

@@ -39,6 +39,13 @@ function imports(file: string): string[] {
   );
 }
 
+/** The files of src that a file imports. */
+function localImports(file: string): string[] {
+  const text = readFileSync(root + file, 'utf8');
+  const found = text.matchAll(/\b(?:from|import\(|import)\s*'(\.[^']+)'/g);
+  return [...found].map(([, name = '']) => relative(root, resolve(root, dirname(file), name)).replace(/\.js$/, '.ts'));
+}
+
 function folderOf(path: string): string {
   const [top = '', folder = ''] = relative(root, path).split('/');
   return top === 'src' ? folder : top;
@@ -89,6 +96,33 @@ describe('the architecture', () => {
     );
   });
 
+  test('no file imports one that imports it, types included', () => {
+    const all = table.flatMap(({ folder }) => sources(folder));
+    const next = new Map(all.map((file) => [file, localImports(file)]));
+    const finished = new Set<string>();
+    const cycles: string[] = [];
+    const visit = (file: string, path: readonly string[]): void => {
+      if (path.includes(file)) cycles.push([...path.slice(path.indexOf(file)), file].join(' -> '));
+      if (finished.has(file) || path.includes(file)) return;
+      for (const each of next.get(file) ?? []) visit(each, [...path, file]);
+      finished.add(file);
+    };
+    for (const file of all) visit(file, []);
+    assert.deepEqual(cycles, []);
+  });
+
+  test('a file above 300 lines says why', () => {
+    const long = table
+      .flatMap(({ folder }) => sources(folder))
+      .filter((file) => !file.endsWith('.gen.ts'))
+      .map((file) => ({ file, text: readFileSync(root + file, 'utf8') }))
+      .filter(({ text }) => text.split('\n').length > 301 && !/Long because/.test(text));
+    assert.deepEqual(
+      long.map(({ file }) => file),
+      [],
+    );
+  });
+
   test('only src/sys reaches the kernel by foreign functions', () => {
     assert.deepEqual(
       table.filter(({ mayImport }) => mayImport.has('koffi')).map(({ folder }) => folder),
@@ -101,8 +135,8 @@ describe('the architecture', () => {
   });
 
   test('every trapped command has its row in the table of commands, and only those', async () => {
-    const { trappedCommands } = await import('../src/agent/trapped.js');
-    const { commands } = await import('../src/agent/commands/index.js');
+    const { trappedCommands } = await import('../src/filter/trapped.js');
+    const { commands } = await import('../src/calls/commands/index.js');
     assert.deepEqual(
       Object.keys(commands),
       trappedCommands.map(String).sort((a, b) => Number(a) - Number(b)),

@@ -26,7 +26,7 @@ const contractStructs = [
   'bpfns_counter_key',
   'bpfns_event',
   'bpfns_forget',
-  'bpfns_holder',
+  'bpfns_object_user',
   'bpfns_id_key',
   'bpfns_member',
   'bpfns_namespace',

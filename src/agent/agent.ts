@@ -4,6 +4,13 @@
  */
 import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
+import { restoreMarks } from '../calls/commands/nesting.js';
+import { PathResolver } from '../calls/commands/pins/path-resolver.js';
+import { Listeners } from '../calls/listeners.js';
+import type { OnFault } from '../calls/loop.js';
+import { OwnRights } from '../calls/own-rights.js';
+import type { Context } from '../calls/services.js';
+import { Watchdog } from '../calls/watchdog.js';
 import type { NamespaceEvent } from '../control/events.js';
 import type {
   EventsReply,
@@ -13,31 +20,24 @@ import type {
   Request,
   StatusReply,
 } from '../control/protocol.js';
+import { probeKernel } from '../kernel/facts.js';
 import { kinds } from '../model/ids.js';
 import type { Namespace } from '../model/namespaces.js';
 import { readLabels, removeLabels } from '../recorder/container-labels.js';
-import { HolderReader } from '../recorder/holders.js';
+import { Inspector } from '../recorder/inspector.js';
+import { Lifecycle, type NamespaceWatcher } from '../recorder/lifecycle.js';
 import { Mirror } from '../recorder/mirror.js';
 import { Recorder } from '../recorder/recorder.js';
 import { readStatus } from '../recorder/records.js';
+import type { Beginning, SupervisorLink } from '../supervisor/link.js';
 import { E, SyscallError } from '../sys/errno.js';
 import { type Watch, watch } from '../sys/poll.js';
-import type { Context } from './commands/context.js';
-import { restoreMarks } from './commands/nesting.js';
+import { Events } from '../telemetry/events.js';
+import type { Measured } from '../telemetry/metrics.js';
+import { Statistics } from '../telemetry/statistics.js';
 import { Containers, type OnContainer, type OnRefused } from './containers.js';
 import { ControlServer } from './control.js';
-import { Events } from './events.js';
-import type { Beginning, HolderLink } from './held.js';
-import { Keeper, type NamespaceLife } from './keeper.js';
-import { probeKernel } from './kernel-facts.js';
-import { Listeners } from './listeners.js';
-import type { OnFault } from './loop.js';
-import type { Measured } from './metrics.js';
-import { OwnRights } from './own-rights.js';
-import { PathResolver } from './path-resolver.js';
 import { handleRequest, refusal } from './requests.js';
-import { Statistics } from './statistics.js';
-import { Watchdog } from './watchdog.js';
 
 /** How often dead objects and unused namespaces are looked for, in ms. */
 const TICK = 500;
@@ -65,7 +65,7 @@ export function defaultMaxNamespaces(): number {
   return Math.floor(Number(readFileSync('/proc/sys/kernel/threads-max', 'latin1')) / 2);
 }
 
-function lifeOf(events: Events): NamespaceLife {
+function lifeOf(events: Events): NamespaceWatcher {
   const tell = (event: NamespaceEvent['event'], { id, path, level }: Namespace): void =>
     events.emit({ event, namespace: id, path, level });
   return {
@@ -79,7 +79,7 @@ function lifeOf(events: Events): NamespaceLife {
 
 export class Agent {
   readonly #options: AgentOptions;
-  readonly #holder: HolderLink;
+  readonly #supervisor: SupervisorLink;
   readonly #recorder: Recorder;
   readonly #mirror: Mirror;
   readonly #context: Context;
@@ -94,14 +94,14 @@ export class Agent {
   #heir: Socket | undefined;
 
   /** @throws SyscallError if the recorder or a socket cannot be put in place */
-  constructor(options: AgentOptions, holder: HolderLink, beginning: Beginning) {
+  constructor(options: AgentOptions, supervisor: SupervisorLink, beginning: Beginning) {
     this.#options = options;
-    this.#holder = holder;
+    this.#supervisor = supervisor;
     const facts = probeKernel();
     this.#recorder = Recorder.install();
     this.#recorder.forgetFilters();
     this.#mirror = new Mirror(this.#recorder);
-    const holders = new HolderReader();
+    const inspector = new Inspector();
     const events = new Events();
     this.#mirror.onObject = (event) => events.emit(event);
     this.#context = {
@@ -109,18 +109,18 @@ export class Agent {
       facts,
       own: new OwnRights(),
       paths: new PathResolver(),
-      holders,
+      inspector,
       journal: beginning.journal,
       watchdog: new Watchdog(),
       events,
       statistics: new Statistics(),
-      keeper: new Keeper(this.#mirror, holders, options.maxNamespacesPerUser, lifeOf(events)),
+      lifecycle: new Lifecycle(this.#mirror, inspector, options.maxNamespacesPerUser, lifeOf(events)),
     };
-    this.#listeners = new Listeners(this.#context, holder, options.onFault, (container, namespace) =>
+    this.#listeners = new Listeners(this.#context, supervisor, options.onFault, (container, namespace) =>
       this.#containers.left(container, namespace),
     );
     // A mark of an earlier agent must not fall to a child that it was not made for.
-    if (this.#hasNamespaces) restoreMarks(holders.members());
+    if (this.#hasNamespaces) restoreMarks(inspector.members());
     this.#listeners.resume(beginning.listeners);
     this.#containers = new Containers(this.#context, this.#listeners, options.onContainer, options.onRefused);
     this.#control = new ControlServer(
@@ -143,15 +143,15 @@ export class Agent {
    * the kernel for the next agent, and trapped calls of the tasks there give ENOSYS.
    */
   stop(): void {
-    if (this.#isStopped) return; // told by a signal twice: by systemd and by the holder
+    if (this.#isStopped) return; // told by a signal twice: by systemd and by the supervisor
     this.#isStopped = true;
     clearInterval(this.#timer);
-    this.#context.keeper.collect(false);
+    this.#context.lifecycle.collect(false);
     this.#control.close();
     this.#containers.close();
     this.#context.paths.close();
     this.#context.watchdog.close();
-    this.#context.holders.close();
+    this.#context.inspector.close();
     this.#ring.close();
     this.#mirror.close();
     const isDone = !this.#hasNamespaces;
@@ -170,7 +170,7 @@ export class Agent {
       this.#heir = undefined;
       this.#listeners.goOn();
     });
-    return this.#holder.estate();
+    return this.#supervisor.estate();
   }
 
   #release(heir: Socket): ReleaseReply {
@@ -219,7 +219,7 @@ export class Agent {
     this.#mirror.update();
     this.#mirror.checkOverflow();
     this.#mirror.sweep(SWEEP);
-    this.#context.keeper.collect();
+    this.#context.lifecycle.collect();
     // Whoever connected while the loop was held up is met before that, in this turn of the event loop.
     setImmediate(() => this.#leaveIfIdle());
   }

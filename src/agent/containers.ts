@@ -1,16 +1,17 @@
 /** The OCI side of the agent: takes the listeners that container runtimes send, one message a connection. */
+
+import type { Listeners } from '../calls/listeners.js';
+import type { Context } from '../calls/services.js';
+import { paths } from '../config/paths.js';
 import type { ContainerFields } from '../control/events.js';
 import type { ContainerLabels } from '../model/container.js';
 import type { Namespace } from '../model/namespaces.js';
 import { labelsOf, placementOf } from '../oci/placement.js';
 import { type ContainerState, MAX_STATE, parseContainerState } from '../oci/state.js';
 import { readLabels, writeLabels } from '../recorder/container-labels.js';
-import { paths } from '../recorder/paths.js';
 import { close } from '../sys/libc.js';
 import { namespaceInode, openProcess, userIdOf } from '../sys/task.js';
 import { type FdConnection, FdListener, type Received } from '../sys/unix-listener.js';
-import type { Context } from './commands/context.js';
-import type { Listeners } from './listeners.js';
 
 /** A runtime that says nothing for that long is cut off, in ms. */
 const PATIENCE = 10_000;
@@ -119,10 +120,10 @@ export class Containers {
     if (!parent) return `there is no namespace '${placement.parent}' to be its parent`;
     const find = (): Namespace | undefined => [...parent.children].find(({ spec }) => spec.name === placement.name);
     // One whose end was not noticed yet is not gone on with: its numbers would be.
-    if (find()) this.#context.keeper.collect(false);
+    if (find()) this.#context.lifecycle.collect(false);
     const existing = find();
     if (existing) return existing;
-    const created = this.#context.keeper.create(parent, {
+    const created = this.#context.lifecycle.create(parent, {
       name: placement.name,
       pinsAny: placement.pins === 'any',
       userNs: namespaceInode(state.pid, 'user') || this.#context.own.userNs,

@@ -1,8 +1,8 @@
 /** The agent's side of the control socket: root only, one request a line. */
 import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
+import { paths } from '../config/paths.js';
 import { type ErrorReply, MAX_LINE, parseRequest, type Request } from '../control/protocol.js';
-import { paths } from '../recorder/paths.js';
 import { peerCredentials } from '../sys/socket.js';
 
 /** Handles one request of process `pid`; what it throws becomes an error reply. */

@@ -1,11 +1,11 @@
-/** Runs the agent as a process, under its holder: readiness, log, signals, metrics. */
+/** Runs the agent as a process, under its supervisor: readiness, log, signals, metrics. */
 import { closeSync, rmSync, writeSync } from 'node:fs';
 import { type Config, checkConfig } from '../config/config.js';
-import { paths } from '../recorder/paths.js';
+import { paths } from '../config/paths.js';
+import { SupervisorLink } from '../supervisor/link.js';
 import { notifyManager, watchdogInterval } from '../sys/notify.js';
+import { type Log, logTo, toFile, toStderr } from '../telemetry/log.js';
 import { Agent, defaultMaxNamespaces } from './agent.js';
-import { HolderLink } from './held.js';
-import { type Log, logTo, toFile, toStderr } from './log.js';
 
 const DEFAULT_LINGER_MS = 1000;
 
@@ -16,7 +16,7 @@ export interface AgentMainOptions {
   readonly daemon: string | undefined;
 }
 
-/** Serves until nothing needs it, then exits with 0: the holder ends too. */
+/** Serves until nothing needs it, then exits with 0: the supervisor ends too. */
 export async function agentMain({ ready, daemon }: AgentMainOptions): Promise<void> {
   const tell = (line: string): void => {
     if (ready === undefined) return;
@@ -27,7 +27,7 @@ export async function agentMain({ ready, daemon }: AgentMainOptions): Promise<vo
   const config = checked(daemon ?? '{}');
   const log = openLog(config, isDaemon);
   try {
-    const holder = new HolderLink(isDaemon ? ['--daemon', daemon] : [], (message) => log('warning', message));
+    const supervisor = new SupervisorLink(isDaemon ? ['--daemon', daemon] : [], (message) => log('warning', message));
     const agent = new Agent(
       {
         lingerMs: isDaemon ? Number.POSITIVE_INFINITY : Number(process.env.BPFNS_LINGER_MS ?? DEFAULT_LINGER_MS),
@@ -37,19 +37,19 @@ export async function agentMain({ ready, daemon }: AgentMainOptions): Promise<vo
         onContainer: ({ container, pid, namespace }) =>
           log('info', 'container joined', { container, pid, namespace: namespace.path }),
         onRefused: (reason) => log('warning', `refused: ${reason}`),
-        onReplaced: () => void holder.leaving().then(() => process.exit(0)),
-        onExit: (isDone) => void leave(holder, isDone),
+        onReplaced: () => void supervisor.leaving().then(() => process.exit(0)),
+        onExit: (isDone) => void leave(supervisor, isDone),
       },
-      holder,
-      await holder.begin(),
+      supervisor,
+      await supervisor.begin(),
     );
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => agent.stop());
     await agent.listen();
     if (config.metrics.listen !== undefined) {
-      const { serveMetrics } = await import('./metrics.js');
+      const { serveMetrics } = await import('../telemetry/metrics.js');
       await serveMetrics(config.metrics.listen, () => agent.measure());
     }
-    holder.serving();
+    supervisor.serving();
     tell('ready');
     if (isDaemon) reportReady(log);
   } catch (error) {
@@ -84,10 +84,10 @@ function maxNamespaces({ limits }: Config): number {
   return limits['namespaces-per-user'] ?? Number(process.env.BPFNS_MAX_NAMESPACES ?? defaultMaxNamespaces());
 }
 
-async function leave(holder: HolderLink, isDone: boolean): Promise<never> {
+async function leave(supervisor: SupervisorLink, isDone: boolean): Promise<never> {
   notifyManager('STOPPING=1');
   const own = isDone ? [paths.socket, paths.log, paths.containers, paths.service] : [paths.socket];
   for (const path of own) rmSync(path, { force: true, recursive: true });
-  await holder.leaving();
+  await supervisor.leaving();
   process.exit(0);
 }

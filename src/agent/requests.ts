@@ -1,5 +1,7 @@
 /** What the commands ask of the agent, one function a request. All throw SyscallError. */
 
+import type { Listeners } from '../calls/listeners.js';
+import type { Context } from '../calls/services.js';
 import type {
   CreateRequest,
   JoinRequest,
@@ -12,13 +14,11 @@ import type {
 import { INIT } from '../model/ids.js';
 import { nameProblem } from '../model/names.js';
 import type { Namespace } from '../model/namespaces.js';
+import type { ChildSpec } from '../recorder/lifecycle.js';
 import { check, E, SyscallError } from '../sys/errno.js';
 import { close } from '../sys/libc.js';
 import { isListener } from '../sys/seccomp.js';
 import { getFd, namespaceInode, openProcess, userIdOf } from '../sys/task.js';
-import type { Context } from './commands/context.js';
-import type { ChildSpec } from './keeper.js';
-import type { Listeners } from './listeners.js';
 
 /** The requests that are about one namespace. */
 export type NamespaceRequest = Extract<Request, { op: 'run' | 'join' | 'create' | 'remove' }>;
@@ -40,7 +40,7 @@ export async function handleRequest(
     case 'remove': {
       const namespace = find(request.namespace, pid, context);
       if (namespace.id === INIT) throw new SyscallError(E.EINVAL, 'remove', 'init cannot be removed');
-      context.keeper.release(namespace);
+      context.lifecycle.release(namespace);
       return describe(namespace, context);
     }
   }
@@ -91,11 +91,11 @@ function create(
   { name, pins }: { readonly name: string; readonly pins: PinsPolicy },
   userNs: number,
   rest: Pick<ChildSpec, 'ownerUid' | 'keep' | 'maxNamespaces'>,
-  { keeper }: Context,
+  { lifecycle }: Context,
 ): Namespace {
   const problem = name === '' ? undefined : nameProblem(name);
   if (problem) throw new SyscallError(E.EINVAL, 'create', `cannot call a namespace '${name}': ${problem}`);
-  const created = keeper.create(parent, { name, pinsAny: pins === 'any', userNs, ...rest });
+  const created = lifecycle.create(parent, { name, pinsAny: pins === 'any', userNs, ...rest });
   if (typeof created !== 'number') return created;
   const reason =
     created === -E.EEXIST

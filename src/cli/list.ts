@@ -19,7 +19,7 @@ const objectColumns: readonly Column<HostObject>[] = [
   { title: 'NAME', value: ({ name }) => name },
   { title: 'CREATOR', value: ({ creator }) => (creator ? `${creator.comm}[${creator.pid}]` : '') },
   { title: 'UID', align: 'right', value: ({ creator }) => (creator ? String(creator.uid) : '') },
-  { title: 'HOLDERS', value: ({ holders }) => holders.map(({ pid, comm }) => `${comm}[${pid}]`).join(',') },
+  { title: 'USERS', value: ({ users }) => users.map(({ pid, comm }) => `${comm}[${pid}]`).join(',') },
   { title: 'PINS', value: ({ pins }) => pins.join(',') },
 ];
 

@@ -2,11 +2,11 @@
 import { createInterface } from 'node:readline/promises';
 import { AgentClient, AgentError } from '../control/client.js';
 import type { CreateRequest, NamespaceReply } from '../control/protocol.js';
+import { ownNamespace } from '../filter/own-command.js';
 import { reasonsAlive } from '../host/alive.js';
 import { evict } from '../host/evict.js';
 import { type HostObject, inventory, readRecords } from '../host/inventory.js';
 import { type NamespaceSummary, namespaceOfTask, namespaceSummaries, readMembers } from '../host/namespaces.js';
-import { ownNamespace } from '../launch/nesting.js';
 import { containerTitle } from '../model/container.js';
 import { hostId, INIT, inodeOf, kinds, namespaceId } from '../model/ids.js';
 import type { Namespace, Namespaces } from '../model/namespaces.js';

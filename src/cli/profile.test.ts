@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { after, describe, test } from 'node:test';
-import { trappedCommands } from '../agent/trapped.js';
+import { trappedCommands } from '../filter/trapped.js';
 import { type ProfileFlags, profile } from './profile.js';
 
 const directory = mkdtempSync('/tmp/bpfns-profile-');

@@ -2,10 +2,10 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { constants, release } from 'node:os';
 import { isAbsolute } from 'node:path';
-import { nativeCommands, trappedCommands } from '../agent/trapped.js';
-import { baseProfilePaths, builtInBase } from '../oci/base-profile.js';
-import { makeProfile } from '../oci/profile.js';
-import { type BaseProfile, ProfileError, parseProfile } from '../oci/profile-format.js';
+import { baseProfilePaths, builtInBase } from '../filter/base-profile.js';
+import { makeProfile } from '../filter/profile.js';
+import { type BaseProfile, ProfileError, parseProfile } from '../filter/profile-format.js';
+import { nativeCommands, trappedCommands } from '../filter/trapped.js';
 import { CliError } from './cli-error.js';
 import { json } from './output.js';
 

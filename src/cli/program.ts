@@ -46,7 +46,7 @@ function pidArgument(text: string): string {
 
 /** Inside a namespace the id commands are trapped: the listings would show a mixture, or fail half-way. */
 async function requireHost(what: string): Promise<void> {
-  const { ownNamespace } = await import('../launch/nesting.js');
+  const { ownNamespace } = await import('../filter/own-command.js');
   const own = ownNamespace();
   if (own) throw new CliError(`${what} is for the host: this process is in BPF namespace ${own.name || own.id}`);
   if (process.geteuid?.() !== 0) throw new CliError(`${what} needs root`);
@@ -102,8 +102,8 @@ export function program(): Command {
       const settings = JSON.stringify(daemonConfig(config));
       if (checkConfig) return;
       await requireHost('daemon');
-      if (replace) await (await import('../agent/handover.js')).replaceMain(['--daemon', settings]);
-      else (await import('../agent/holder.js')).holderMain(undefined, ['--daemon', settings]);
+      if (replace) await (await import('../supervisor/handover.js')).replaceMain(['--daemon', settings]);
+      else (await import('../supervisor/supervisor.js')).supervisorMain(undefined, ['--daemon', settings]);
     });
 
   main
@@ -116,21 +116,21 @@ export function program(): Command {
     });
 
   main
-    .command('hold', { hidden: true })
+    .command('supervise', { hidden: true })
     .description('keep listeners and run agents, until no namespace is left (started by `run`)')
     .option('--ready-fd <fd>', 'tell the outcome of the start there', Number)
-    .option('--adopt', 'look after the agent that started this, in place of a holder that died', false)
+    .option('--adopt', 'look after the agent that started this, in place of a supervisor that died', false)
     .option('--daemon <json>', 'its agents stay when there is nothing to do, with this configuration')
     .action(async ({ readyFd, adopt, daemon }: { readyFd?: number; adopt: boolean; daemon?: string }) => {
-      const { adoptAgent, holderMain } = await import('../agent/holder.js');
+      const { adoptAgent, supervisorMain } = await import('../supervisor/supervisor.js');
       const agentArguments = daemon === undefined ? [] : ['--daemon', daemon];
       if (adopt) adoptAgent(agentArguments);
-      else holderMain(readyFd, agentArguments);
+      else supervisorMain(readyFd, agentArguments);
     });
 
   main
     .command('agent', { hidden: true })
-    .description('answer trapped calls (started by a holder)')
+    .description('answer trapped calls (started by a supervisor)')
     .option('--ready-fd <fd>', 'tell the outcome of the start there', Number)
     .option('--daemon <json>', 'stay when there is nothing to do, with this configuration')
     .action(async ({ readyFd, daemon }: { readyFd?: number; daemon?: string }) => {
@@ -290,7 +290,7 @@ function addKind(main: Command, kind: Kind): void {
     .command(kind)
     .description(`look at ${kind} objects as the host sees them`)
     .command('list')
-    .description(`list every ${kind}: owner, creator, holders, pins`)
+    .description(`list every ${kind}: owner, creator, users, pins`)
     .option('--ns <namespace>', 'only what this namespace (name or id) and those below it own')
     .option('-j, --json', 'print JSON', false)
     .action(async ({ ns, json }: { ns?: string; json: boolean }) => {

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
-import { paths } from '../recorder/paths.js';
+import { paths } from '../config/paths.js';
 import { type ErrorReply, formatRequest, MAX_LINE, type Request, type StatusReply } from './protocol.js';
 
 const ATTEMPTS = 50;
@@ -134,7 +134,7 @@ function startAgent(): Promise<void> {
   const nothing = openSync('/dev/null', 'r+');
   const shell = spawn(
     '/bin/sh',
-    ['-c', '"$@" 3>&3 &', 'sh', process.execPath, '--no-warnings', main, 'hold', '--ready-fd', '3'],
+    ['-c', '"$@" 3>&3 &', 'sh', process.execPath, '--no-warnings', main, 'supervise', '--ready-fd', '3'],
     {
       cwd: '/',
       detached: true,

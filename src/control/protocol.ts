@@ -101,8 +101,8 @@ export interface EventsReply {
 export interface HandoverReply {
   /** Whose the fds are. */
   readonly pid: number;
-  /** Its holder. */
-  readonly holder: number;
+  /** Its supervisor. */
+  readonly supervisor: number;
   readonly journal: number;
   readonly listeners: ReadonlyArray<{
     readonly token: number;

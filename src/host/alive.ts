@@ -13,7 +13,7 @@ import type { HostObject } from './inventory.js';
 /** One line for each reason; empty if none was found. */
 export function reasonsAlive(object: HostObject): string[] {
   return [
-    ...object.holders.map(({ pid, comm }) => `a file descriptor of ${comm}[${pid}]`),
+    ...object.users.map(({ pid, comm }) => `a file descriptor of ${comm}[${pid}]`),
     ...object.pins.map((path) => `the pin ${path}`),
     ...referrers(object.kind, object.hostId),
     ...(object.kind === 'map' || object.kind === 'prog' ? elements(object.kind, object.hostId) : []),

@@ -1,13 +1,13 @@
 /**
- * The host's view: every object with its owner, creator, holders and pins. Reads the
+ * The host's view: every object with its owner, creator, users and pins. Reads the
  * kernel and the recorder's pinned maps directly, so it costs the agent nothing and
  * works without one (then everything belongs to init).
  */
 import { existsSync } from 'node:fs';
+import { paths } from '../config/paths.js';
 import { type HostId, hostId, type Kind } from '../model/ids.js';
 import { Namespaces } from '../model/namespaces.js';
-import { HolderReader } from '../recorder/holders.js';
-import { paths } from '../recorder/paths.js';
+import { Inspector } from '../recorder/inspector.js';
 import { type Creator, forEachBtfNumber, forEachObject, readNamespaces } from '../recorder/records.js';
 import { hostIds, objGet } from '../sys/bpf.js';
 import { toDate } from '../sys/clock.js';
@@ -39,7 +39,7 @@ export interface HostObject {
     readonly cgroup: { readonly id: string; readonly path: string | null };
     readonly time: string;
   } | null;
-  readonly holders: readonly Process[];
+  readonly users: readonly Process[];
   readonly pins: readonly string[];
 }
 
@@ -100,9 +100,9 @@ export function inventory(wanted: readonly Kind[], records: Records): HostObject
       return details ? [{ kind, host: hostId(host), details }] : [];
     }),
   );
-  const holders = groupHolders();
+  const users = groupUsers();
   const pins = groupBy(findPins(), ({ kind, host }) => `${kind} ${host}`);
-  return found.map(({ kind, host, details }) => describe(kind, host, details, records, holders, pins));
+  return found.map(({ kind, host, details }) => describe(kind, host, details, records, users, pins));
 }
 
 function describe(
@@ -110,7 +110,7 @@ function describe(
   host: HostId,
   details: Details,
   { model, creatorOf }: Records,
-  holders: ReadonlyMap<string, readonly Process[]>,
+  users: ReadonlyMap<string, readonly Process[]>,
   pins: ReadonlyMap<string, ReadonlyArray<{ path: string }>>,
 ): HostObject {
   const owner = model.ownerOf(kind, host);
@@ -132,16 +132,16 @@ function describe(
           time: toDate(creator.createdNs).toISOString(),
         }
       : null,
-    holders: holders.get(key) ?? [],
+    users: users.get(key) ?? [],
     pins: (pins.get(key) ?? []).map(({ path }) => path),
   };
 }
 
-function groupHolders(): Map<string, Process[]> {
-  const reader = new HolderReader();
+function groupUsers(): Map<string, Process[]> {
+  const reader = new Inspector();
   try {
     const processes = new Map<string, Map<number, Process>>();
-    for (const { kind, host, pid, comm } of reader.read()) {
+    for (const { kind, host, pid, comm } of reader.objectUsers()) {
       const key = `${kind} ${host}`;
       const known = processes.get(key) ?? new Map<number, Process>();
       known.set(pid, { pid, comm });

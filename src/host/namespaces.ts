@@ -1,11 +1,11 @@
 /** The namespaces and their tasks, as the host sees them. */
 import { existsSync } from 'node:fs';
+import { paths } from '../config/paths.js';
 import type { ContainerLabels } from '../model/container.js';
 import { type HostId, hostId, INIT, inodeOf, type Kind, kinds, type NamespaceId } from '../model/ids.js';
 import type { Namespace } from '../model/namespaces.js';
 import { readLabels } from '../recorder/container-labels.js';
-import { HolderReader, type Member } from '../recorder/holders.js';
-import { paths } from '../recorder/paths.js';
+import { Inspector, type Member } from '../recorder/inspector.js';
 import { readNamespaceOf } from '../recorder/records.js';
 import { hostIds, objGet } from '../sys/bpf.js';
 import { check } from '../sys/errno.js';
@@ -36,7 +36,7 @@ export interface NamespaceSummary {
 
 /** Every thread in a namespace other than init. @throws SyscallError */
 export function readMembers(): Member[] {
-  const reader = new HolderReader();
+  const reader = new Inspector();
   try {
     return reader.members().filter(({ ns }) => ns !== 0);
   } finally {

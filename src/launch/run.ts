@@ -1,15 +1,16 @@
 /** `bpfns run` and `bpfns exec`: this process becomes CMD, in a namespace. */
 
 import { readFileSync } from 'node:fs';
-import { trappedCommands } from '../agent/trapped.js';
 import { AgentClient } from '../control/client.js';
 import type { JoinRequest, NamespaceReply, PinsPolicy, RunRequest } from '../control/protocol.js';
+import { buildFilter } from '../filter/filter.js';
+import { enterChild, kernelUsesBit34 } from '../filter/own-command.js';
+import { trappedCommands } from '../filter/trapped.js';
 import { nameProblem } from '../model/names.js';
 import { check, E, errnoName, SyscallError } from '../sys/errno.js';
 import { close, cStrings, execvpe } from '../sys/libc.js';
-import { buildFilter, installFilter } from '../sys/seccomp.js';
+import { installFilter } from '../sys/seccomp.js';
 import { inheritedEnvironment, restoreInherited, splitStrings } from './inherited.js';
-import { enterChild, kernelUsesBit34 } from './nesting.js';
 
 /** Exit statuses of bpfns itself, as of env(1) and timeout(1). */
 export const EXIT_FAILED = 125;

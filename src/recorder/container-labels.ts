@@ -3,8 +3,8 @@
  * host's view has them without asking the agent, and the next agent has them too.
  */
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { paths } from '../config/paths.js';
 import type { ContainerLabels } from '../model/container.js';
-import { paths } from './paths.js';
 
 const pathOf = (namespaceId: number): string => `${paths.containers}/${namespaceId}.json`;
 

@@ -3,6 +3,7 @@
  * earlier agent left pinned), and takes them away again.
  */
 import { existsSync, mkdirSync, rmSync, statfsSync } from 'node:fs';
+import { paths } from '../config/paths.js';
 import { INIT } from '../model/ids.js';
 import { mapDelete, mapForEach, mapUpdate, runProgram } from '../sys/bpf.js';
 import { bpfns_bind, bpfns_forget, bpfns_number } from '../sys/contract.gen.js';
@@ -12,7 +13,6 @@ import { close, mount, umount2 } from '../sys/libc.js';
 import { bpfObjectPath } from '../sys/object-path.js';
 import { isPreemptible } from '../sys/preemption.js';
 import { openSyscallTracepoint } from '../sys/tracepoint.js';
-import { paths } from './paths.js';
 import { counted, counterKey, newCounter } from './records.js';
 
 /** How creations are noticed; see docs/decisions/0002-recorder-backends.md. */

@@ -73,7 +73,7 @@ describe('well-formed BTF reads as bpftool reads it', () => {
     const member = (structure: string, name: string): number =>
       btf.members(btf.find(BtfKind.struct, structure)).find((each) => each.name === name)?.type ?? 0;
     assert.equal(btf.size(member('bpfns_task', 'newest')), 16);
-    assert.equal(btf.size(member('bpfns_holder', 'comm')), 16);
+    assert.equal(btf.size(member('bpfns_object_user', 'comm')), 16);
     assert.equal(btf.size(member('bpf_iter__task_file', 'task')), 8);
   });
 
@@ -182,7 +182,7 @@ function readEverything(data: Buffer): void {
   };
   attempt(() => {
     const btf = new Btf(data);
-    for (const name of ['bpfns_task', 'bpfns_holder', 'file']) attempt(() => layoutOf(btf, name));
+    for (const name of ['bpfns_task', 'bpfns_object_user', 'file']) attempt(() => layoutOf(btf, name));
     attempt(() => btf.variables('.maps'));
     for (let type = 0; type < 200; type++) {
       attempt(() => btf.name(type));

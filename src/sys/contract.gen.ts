@@ -54,7 +54,7 @@ export const bpfns_forget = {
   host_id: 4,
 } as const;
 
-export const bpfns_holder = {
+export const bpfns_object_user = {
   sizeof: 40,
   kind: 0,
   host_id: 4,

@@ -1,16 +1,15 @@
-/** Seccomp user notification (seccomp_unotify(2)): the filter and the listener's ioctls. */
+/** Seccomp user notification (seccomp_unotify(2)): installing a filter, and the listener's ioctls. */
 
 import { E } from './errno.js';
 import { seccomp_notif, seccomp_notif_addfd, seccomp_notif_resp } from './kernel.gen.js';
 import { addressOf, ioctl, ioctlValue, readlink, SYS, syscallSeccomp } from './libc.js';
-import { CLONE_NEWBPF_HIGH } from './task.js';
 
 const SECCOMP_SET_MODE_FILTER = 1;
 const SECCOMP_FILTER_FLAG_NEW_LISTENER = 8;
 const SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV = 32;
-const SECCOMP_RET_ALLOW = 0x7fff0000;
-const SECCOMP_RET_USER_NOTIF = 0x7fc00000;
-const SECCOMP_RET_ERRNO = 0x00050000;
+export const SECCOMP_RET_ALLOW = 0x7fff0000;
+export const SECCOMP_RET_USER_NOTIF = 0x7fc00000;
+export const SECCOMP_RET_ERRNO = 0x00050000;
 const SECCOMP_USER_NOTIF_FLAG_CONTINUE = 1;
 const SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP = 1;
 
@@ -20,91 +19,13 @@ const NOTIF_ID_VALID = 0x40082102;
 const NOTIF_ADDFD = 0x40182103;
 const NOTIF_SET_FLAGS = 0x40082104;
 
-const AUDIT_ARCH_X86_64 = 0xc000003e;
-const AUDIT_ARCH_I386 = 0x40000003;
-const BPF_NR_I386 = 357;
-const X32_BIT = 0x40000000;
+/** Classic BPF: return the constant. */
+export const BPF_RET_K = 0x06;
 
-/* Classic BPF: opcodes and offsets in struct seccomp_data. */
-const LD_W_ABS = 0x20;
-const ALU_AND_K = 0x54;
-const JEQ_K = 0x15;
-const JSET_K = 0x45;
-const RET_K = 0x06;
-const DATA_NR = 0;
-const DATA_ARCH = 4;
-const DATA_ARG0_LOW = 16;
-const DATA_ARG0_HIGH = 20;
-
-/** An instruction; jumps name the label they go to, or fall through to the next one. */
-interface Instruction {
-  readonly code: number;
-  readonly k: number;
-  readonly ifTrue?: Label;
-  readonly ifFalse?: Label;
-}
-type Label = 'i386' | 'bpf' | 'unshare' | 'allow' | 'notify' | 'enosys';
-
-const load = (offset: number): Instruction => ({ code: LD_W_ABS, k: offset });
-const ifEqual = (k: number, ifTrue: Label, ifFalse?: Label): Instruction =>
-  ifFalse ? { code: JEQ_K, k, ifTrue, ifFalse } : { code: JEQ_K, k, ifTrue };
-const give = (k: number): Instruction => ({ code: RET_K, k });
-
-/**
- * The filter: bpf() with one of the commands is handed to the agent, every other
- * native call runs untouched. Only the low 16 bits of the command count, since newer
- * kernels OR a flag into the upper half. A foreign ABI gets ENOSYS for bpf(2).
- *
- * @param nesting also clone3(), whose flags are in memory, and unshare() with the RFC's bit
- */
-export function buildFilter(commands: readonly number[], nesting: boolean): Buffer {
-  const nested: Instruction[] = nesting ? [ifEqual(SYS.clone3, 'notify'), ifEqual(SYS.unshare, 'unshare')] : [];
-  return assemble([
-    [
-      'start',
-      [load(DATA_ARCH), ifEqual(AUDIT_ARCH_I386, 'i386'), { code: JEQ_K, k: AUDIT_ARCH_X86_64, ifFalse: 'allow' }],
-    ],
-    [
-      'native',
-      [
-        load(DATA_NR),
-        ifEqual(SYS.bpf, 'bpf'),
-        ifEqual(X32_BIT + SYS.bpf, 'enosys'),
-        ...nested,
-        give(SECCOMP_RET_ALLOW),
-      ],
-    ],
-    ['i386', [load(DATA_NR), ifEqual(BPF_NR_I386, 'enosys', 'allow')]],
-    ['unshare', [load(DATA_ARG0_HIGH), { code: JSET_K, k: CLONE_NEWBPF_HIGH, ifTrue: 'notify', ifFalse: 'allow' }]],
-    [
-      'bpf',
-      [load(DATA_ARG0_LOW), { code: ALU_AND_K, k: 0xffff }, ...commands.map((command) => ifEqual(command, 'notify'))],
-    ],
-    ['allow', [give(SECCOMP_RET_ALLOW)]],
-    ['notify', [give(SECCOMP_RET_USER_NOTIF)]],
-    ['enosys', [give(SECCOMP_RET_ERRNO | E.ENOSYS)]],
-  ]);
-}
-
-/** Lays the blocks out in order; classic BPF jumps are forward and relative to the next instruction. */
-function assemble(blocks: ReadonlyArray<readonly [label: string, block: readonly Instruction[]]>): Buffer {
-  const program = blocks.flatMap(([, block]) => block);
-  const starts = new Map<string, number>();
-  let length = 0;
-  for (const [label, block] of blocks) {
-    starts.set(label, length);
-    length += block.length;
-  }
-  const code = Buffer.alloc(program.length * 8);
-  program.forEach(({ code: op, k, ifTrue, ifFalse }, i) => {
-    const distance = (label: Label | undefined): number => (label ? (starts.get(label) ?? 0) - i - 1 : 0);
-    code.writeUInt16LE(op, i * 8);
-    code.writeUInt8(distance(ifTrue), i * 8 + 2);
-    code.writeUInt8(distance(ifFalse), i * 8 + 3);
-    code.writeUInt32LE(k >>> 0, i * 8 + 4);
-  });
-  return code;
-}
+export const AUDIT_ARCH_X86_64 = 0xc000003e;
+export const AUDIT_ARCH_I386 = 0x40000003;
+export const BPF_NR_I386 = 357;
+export const X32_BIT = 0x40000000;
 
 /**
  * Puts a filter on the calling thread (and whatever it becomes or forks) and returns
@@ -133,7 +54,7 @@ export function hasWaitKillable(): number {
 /** A listener of a filter that hands nothing over, on the calling thread: the caller's to close. As {@link installFilter}. */
 export function installIdleListener(): number {
   const allow = Buffer.alloc(8);
-  allow.writeUInt16LE(RET_K, 0);
+  allow.writeUInt16LE(BPF_RET_K, 0);
   allow.writeUInt32LE(SECCOMP_RET_ALLOW, 4);
   return installFilter(allow);
 }

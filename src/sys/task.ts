@@ -148,30 +148,6 @@ export function inNetworkNamespaceOf(tid: number, action: () => number): number 
 }
 
 export const CLONE_NEWUSER = 0x10000000;
-/** The RFC's CLONE_NEWBPF is bit 34; this is it in the upper half of the flags. */
-export const CLONE_NEWBPF_HIGH = 1 << 2;
-
-/**
- * A bpf(2) command that no kernel has: inside a namespace it is trapped, outside it is
- * EINVAL. Offsets of its attr, and the flags: without `tell` it moves the caller into a new
- * child of that name, with it the name's room is filled with JSON (OwnNamespace).
- */
-export const OWN_NAMESPACE = {
-  command: 0xb9f5,
-  flags: 0,
-  nameLength: 4,
-  name: 8,
-  sizeof: 16,
-  pinsAny: 1,
-  tell: 2,
-} as const;
-
-/** What a process inside may know of the namespace it is in. */
-export interface OwnNamespace {
-  readonly id: number;
-  readonly name: string;
-  readonly level: number;
-}
 
 /** The effective uid of a process or thread as seen from here; that of nobody if it is gone. */
 export function userIdOf(tid: number): number {

@@ -49,14 +49,17 @@ async function end(guest: ChildProcess): Promise<void> {
 
 const waiting = ['sh', '-c', 'echo; cat >/dev/null'];
 
-/** Ends the agent and, since that would start another one, its holder. */
+/** Ends the agent and, since that would start another one, its supervisor. */
 async function killAgent(signal: NodeJS.Signals): Promise<void> {
   const [pid = '0', ...others] = agentsOf(runDir ?? '');
   assert.deepEqual(others, []);
-  const holder = /^PPid:\t(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1] ?? '';
-  if (signal === 'SIGKILL') process.kill(Number(holder), signal);
+  const supervisor = /^PPid:\t(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1] ?? '';
+  if (signal === 'SIGKILL') process.kill(Number(supervisor), signal);
   process.kill(Number(pid), signal);
-  await until(() => !existsSync(`/proc/${pid}`) && !existsSync(`/proc/${holder}`), `${signal} did not end the agent`);
+  await until(
+    () => !existsSync(`/proc/${pid}`) && !existsSync(`/proc/${supervisor}`),
+    `${signal} did not end the agent`,
+  );
 }
 
 describe('when the last namespace is gone nothing is left', { skip: skipReason }, () => {
@@ -126,9 +129,9 @@ describe(`${RUNS} namespaces one after the other`, { skip: skipReason }, () => {
   leavesNothingBehind();
 
   test('nothing grows', { timeout: limit(240_000) }, async (t) => {
-    const keeper = await begin(waiting, anHour);
+    const lifecycle = await begin(waiting, anHour);
     t.after(async () => {
-      await end(keeper);
+      await end(lifecycle);
       await killAgent('SIGTERM');
     });
     const runs = (count: number): void => {

@@ -115,11 +115,11 @@ describe('objects whose loader has exited', { skip: skipReason }, () => {
       });
 
       test('is listed on the host, with owner and creator', () => {
-        const { namespace, creator, holders } = found() ?? assert.fail('not listed');
+        const { namespace, creator, users } = found() ?? assert.fail('not listed');
         assert.equal(namespace.name, orphan.name);
         assert.deepEqual([creator?.comm, creator?.uid], ['orphans', 65534]);
         assert.ok(!existsSync(`/proc/${creator?.pid}`), 'the loader has exited');
-        assert.deepEqual(holders, []);
+        assert.deepEqual(users, []);
       });
 
       test("'bpfns who' tells what keeps it alive", () => {

@@ -96,13 +96,13 @@ describe('names', { skip: skipReason }, () => {
       `bpftool map create $P/kept type hash key 4 value 4 entries 1 name kept; ${list}`,
     );
     assert.equal(JSON.parse(first)[0].id, 1);
-    const holder = Guest.bpfns(['exec', 'web/inner', '--', 'sh', '-c', 'echo $$; echo ready; read -r _']);
-    await holder.printed('ready');
+    const member = Guest.bpfns(['exec', 'web/inner', '--', 'sh', '-c', 'echo $$; echo ready; read -r _']);
+    await member.printed('ready');
     const { namespaces } = JSON.parse(ok('ls', '--json'));
-    for (const reference of ['web/inner', String(namespaces[2].id), `pid:${holder.lines[0]}`]) {
+    for (const reference of ['web/inner', String(namespaces[2].id), `pid:${member.lines[0]}`]) {
       assert.equal(ok('exec', reference, '--', ...asContainerUser, 'sh', '-c', list), first, reference);
     }
-    await holder.end();
+    await member.end();
     fails(/no namespace 'web\/other'/, 'exec', 'web/other', '--', 'true');
   });
 

@@ -14,23 +14,23 @@ import {
   startInNamespace,
 } from '../support/host.js';
 
-/** Between them `objects` and its child know the holder's pid, and what the iterator says. */
+/** Between them `objects` and its child know the user's pid, and what the iterator says. */
 function asking(kind: string): string {
   return `exec ${guestPath('objects')} sh -ec 'echo $PPID; ${guestPath('pid-iter')} ${kind}'`;
 }
 
 interface Answer {
   /** The pid of the process that holds everything, as the guest knows it. */
-  readonly holder: number;
+  readonly user: number;
   readonly records: ReadonlyArray<readonly [id: number, pid: number, comm: string]>;
 }
 
 function answerOf({ status, stdout, stderr }: Outcome): Answer {
   assert.equal(stderr, '');
   assert.equal(status, 0);
-  const [holder, ...lines] = stdout.trimEnd().split('\n');
+  const [user, ...lines] = stdout.trimEnd().split('\n');
   const records = lines.map((line) => line.split(' ')).map(([id, pid, ...comm]) => [id, pid, comm.join(' ')] as const);
-  return { holder: Number(holder), records: records.map(([id, pid, comm]) => [Number(id), Number(pid), comm]) };
+  return { user: Number(user), records: records.map(([id, pid, comm]) => [Number(id), Number(pid), comm]) };
 }
 
 describe('which process holds which object', { skip: skipReason }, () => {
@@ -42,17 +42,17 @@ describe('which process holds which object', { skip: skipReason }, () => {
     ['link', [1]],
   ] as const) {
     test(`${kind}s: the right process, under the namespace's ids`, () => {
-      const { holder, records } = answerOf(inNamespace(asking(kind)));
+      const { user, records } = answerOf(inNamespace(asking(kind)));
       assert.deepEqual(
-        records.filter(([, pid]) => pid === holder),
-        ids.map((id) => [id, holder, 'objects']),
+        records.filter(([, pid]) => pid === user),
+        ids.map((id) => [id, user, 'objects']),
       );
     });
   }
 
   test('BTF: the right process, under an id that opens', () => {
-    const { holder, records } = answerOf(inNamespace(asking('btf')));
-    const held = records.filter(([, pid]) => pid === holder);
+    const { user, records } = answerOf(inNamespace(asking('btf')));
+    const held = records.filter(([, pid]) => pid === user);
     assert.equal(held.length, 1);
     assert.ok((held[0]?.[0] ?? 0) > 0);
   });
@@ -63,14 +63,14 @@ describe('which process holds which object', { skip: skipReason }, () => {
         '--name',
         `other-${kind}`,
       ]);
-      const foreign = new Set(listed(kind, `other-${kind}`).flatMap(({ holders }) => holders.map(({ pid }) => pid)));
+      const foreign = new Set(listed(kind, `other-${kind}`).flatMap(({ users }) => users.map(({ pid }) => pid)));
       assert.ok(foreign.size > 0);
-      const { holder, records } = answerOf(inNamespace(asking(kind)));
+      const { user, records } = answerOf(inNamespace(asking(kind)));
       await other.stop();
       for (const [, pid, comm] of records) {
         assert.ok(!foreign.has(pid));
         // The iterator's own process holds its own objects.
-        assert.ok(pid === holder || comm === 'pid-iter', `${pid} ${comm}`);
+        assert.ok(pid === user || comm === 'pid-iter', `${pid} ${comm}`);
       }
     });
   }
@@ -101,8 +101,8 @@ describe('which process holds which object', { skip: skipReason }, () => {
   });
 
   test("natively the same program yields the host's ids", () => {
-    const { holder, records } = answerOf(run(['sh', '-ec', asking('map')]));
-    const held = records.filter(([, pid]) => pid === holder);
+    const { user, records } = answerOf(run(['sh', '-ec', asking('map')]));
+    const held = records.filter(([, pid]) => pid === user);
     assert.equal(held.length, 2);
     assert.ok(held.every(([id]) => id > 2));
   });

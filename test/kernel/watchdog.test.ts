@@ -19,7 +19,7 @@ describe('a guest that serves its own memory', { skip: skipReason }, () => {
   leavesNothingBehind();
 
   test('is killed, and the others go on with the same agent', async () => {
-    const keeper = await startInNamespace('echo ready; read -r _ || true');
+    const lifecycle = await startInNamespace('echo ready; read -r _ || true');
     const guest = spawn(bpfnsPath, ['run', '--', guestPath('holes'), 'slow-memory']);
     const ended = once(guest, 'exit');
     assert.equal((await createInterface({ input: guest.stdout })[Symbol.asyncIterator]().next()).value, 'ready');
@@ -27,6 +27,6 @@ describe('a guest that serves its own memory', { skip: skipReason }, () => {
     assert.equal(bpfns(['run', '--', 'true'], { timeoutSeconds: 20 }).status, 0);
     assert.deepEqual(await ended, [null, 'SIGKILL']);
     assert.deepEqual(agentsOf(runDir ?? ''), agent);
-    await keeper.stop();
+    await lifecycle.stop();
   });
 });

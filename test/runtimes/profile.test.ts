@@ -7,7 +7,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { after, before, describe, test } from 'node:test';
-import { trappedCommands } from '../../src/agent/trapped.js';
+import { trappedCommands } from '../../src/filter/trapped.js';
 import { bpf_cmd } from '../../src/sys/kernel.gen.js';
 import { bpfns, guestPath, skipReason, until } from '../support/host.js';
 import { crun, runc } from './support/bundle.js';

@@ -173,7 +173,7 @@ export interface Listed {
   readonly type: string;
   readonly namespace: { readonly id: number; readonly name: string };
   readonly creator: { readonly pid: number; readonly comm: string; readonly uid: number } | null;
-  readonly holders: ReadonlyArray<{ readonly pid: number; readonly comm: string }>;
+  readonly users: ReadonlyArray<{ readonly pid: number; readonly comm: string }>;
   readonly pins: readonly string[];
 }
 

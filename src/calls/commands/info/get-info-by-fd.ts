@@ -1,0 +1,118 @@
+/**
+ * BPF_OBJ_GET_INFO_BY_FD: runs it on a copy of the caller's fd into memory of our own,
+ * rewrites every id and copies the answer, with its arrays, back.
+ */
+import { kindOfFd, MAX_STRUCT, getInfoByFd as queryInfo } from '../../../sys/bpf.js';
+import { E } from '../../../sys/errno.js';
+import { bpf_attr } from '../../../sys/kernel.gen.js';
+import { addressOf, close } from '../../../sys/libc.js';
+import { isNull, readPointer } from '../../../sys/seccomp.js';
+import type { Call, Reply } from '../../call.js';
+import type { Context } from '../../services.js';
+import { type InfoArray, type InfoShape, infoShapes, type Request } from './shapes.js';
+
+/** The most that one call may make the agent allocate, in bytes: the largest program the kernel takes fits. */
+export const MAX_ARRAYS = 64 * 1024 * 1024;
+
+/** Order of checks as in bpf_obj_get_info_by_fd() and bpf_*_get_info_by_fd() (kernel/bpf/syscall.c, btf.c). */
+export function getInfoByFd(call: Call, context: Context): Reply {
+  if (call.hasUnknownBits(bpf_attr.info_info + 8)) return -E.EINVAL;
+  const fd = call.takeFd(call.attr.readInt32LE(bpf_attr.info_bpf_fd));
+  if (fd < 0) return -E.EBADFD;
+  try {
+    const kind = kindOfFd(fd);
+    const shape = kind && infoShapes[kind];
+    return shape ? answer(call, context, fd, shape) : notAnObject(fd);
+  } finally {
+    close(fd);
+  }
+}
+
+/** What the kernel says of another kind of file: EINVAL, or EBADFD if it is open as a path only. */
+function notAnObject(fd: number): number {
+  return Math.min(queryInfo(fd, nothing, 0), 0) || -E.EINVAL;
+}
+
+/** The real info structure; reused by every call. */
+const given = Buffer.alloc(MAX_STRUCT);
+const nothing = Buffer.alloc(MAX_STRUCT);
+
+function answer(call: Call, context: Context, fd: number, shape: InfoShape): Reply {
+  const address = readPointer(call.attr, bpf_attr.info_info);
+  const length = call.attr.readUInt32LE(bpf_attr.info_info_len);
+  if (length > MAX_STRUCT) return -E.E2BIG;
+  const asked = context.journal.info.buffer;
+  const readable = context.journal.info.once((into) => call.readSome(address, into.fill(0), length));
+
+  // First without arrays: what kind it is, how long the arrays are, what the kernel knows.
+  given.fill(0);
+  const kernelLength = call.asCaller(() => queryInfo(fd, given, MAX_STRUCT));
+  if (kernelLength < 0) return kernelLength;
+  if (hasSetByte(asked, kernelLength, readable)) return -E.E2BIG;
+  if (readable < length) return -E.EFAULT;
+  const requests = requestedArrays(shape.arrays(given), asked, given);
+  if (!requests) return -E.ENOMEM;
+  let status = 0;
+  const inputs = shape.inputs.filter((field) => asked.readUInt32LE(field) !== 0);
+  if (requests.length > 0 || inputs.length > 0) {
+    given.fill(0);
+    for (const field of inputs) asked.copy(given, field, field, field + 4);
+    for (const { array, buffer, count, hasPointer } of requests) {
+      given.writeBigUInt64LE(hasPointer ? addressOf(buffer) : 0n, array.pointer);
+      given.writeUInt32LE(count, array.count);
+    }
+    const result = call.asCaller(() => queryInfo(fd, given, MAX_STRUCT));
+    // A string that was cut is ENOSPC, yet delivered.
+    if (result < 0 && result !== -E.ENOSPC) return result;
+    status = Math.min(result, 0);
+  }
+  shape.translate(given, (kind, host) => context.mirror.model.idIn(call.namespace, kind, host), requests);
+  for (const request of requests) {
+    // The kernel clears a pointer it will not serve; else the caller's own goes back.
+    const { pointer } = request.array;
+    if (isNull(given, pointer)) continue;
+    asked.copy(given, pointer, pointer, pointer + 8);
+    if (!call.write(request.address, request.buffer, bytesToCopy(request))) return -E.EFAULT;
+  }
+  if (status < 0 && !shape.answersWhenCut) return status;
+  // Fields that a later kernel adds are not passed on: they might be ids.
+  const known = Math.min(length, kernelLength, shape.sizeof);
+  if (!call.write(address, given, known)) return -E.EFAULT;
+  return call.writeAttr(bpf_attr.info_info_len, known) ? status : -E.EFAULT;
+}
+
+function hasSetByte(buffer: Buffer, from: number, to: number): boolean {
+  for (let at = from; at < to; at++) if (buffer[at] !== 0) return true;
+  return false;
+}
+
+/** Of a string the kernel writes what there is, not the whole room. */
+function bytesToCopy({ array, buffer, room }: Request): number {
+  return array.isString ? Math.min(room, buffer.indexOf(0) + 1) : room;
+}
+
+/** The arrays asked for, or undefined if they exceed {@link MAX_ARRAYS}. */
+function requestedArrays(arrays: readonly InfoArray[], from: Buffer, actual: Buffer): Request[] | undefined {
+  const requests: Request[] = [];
+  let total = 0;
+  for (const array of arrays) {
+    const wanted = from.readUInt32LE(array.count);
+    const hasPointer = !isNull(from, array.pointer);
+    if (wanted === 0 && !hasPointer) continue;
+    // Strings keep the caller's room, within reason, for the kernel's own check of it; the rest never exceeds what exists.
+    const limit = array.isString ? MAX_STRUCT : actual.readUInt32LE(array.count);
+    const count = Math.min(wanted, limit);
+    const size = count * (typeof array.size === 'number' ? array.size : actual.readUInt32LE(array.size.field));
+    total += size;
+    if (total > MAX_ARRAYS) return undefined;
+    requests.push({
+      array,
+      address: readPointer(from, array.pointer),
+      count: Math.max(count, Math.min(wanted, 1)),
+      room: size,
+      hasPointer,
+      buffer: Buffer.alloc(Math.max(size, 8)),
+    });
+  }
+  return requests;
+}

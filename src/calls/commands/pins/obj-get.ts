@@ -1,0 +1,68 @@
+/** BPF_OBJ_GET: opens a pin as the caller would, unless the object belongs elsewhere. */
+import { hostId } from '../../../model/ids.js';
+import { bpf, idOfFd, kindOfFd } from '../../../sys/bpf.js';
+import { E } from '../../../sys/errno.js';
+import { bpf_attr, bpf_cmd } from '../../../sys/kernel.gen.js';
+import { close } from '../../../sys/libc.js';
+import { readPointer } from '../../../sys/seccomp.js';
+import type { Call, Reply } from '../../call.js';
+import type { Context } from '../../services.js';
+
+const PATH_MAX = 4096;
+const PAGE = 4096;
+const BPF_F_PATH_FD = 1 << 14;
+
+export function objGet(call: Call, { paths, mirror }: Context): Reply | Promise<Reply> {
+  const flags = call.attr.readUInt32LE(bpf_attr.file_flags);
+  const refusal = refusedForm(call);
+  if (refusal !== 0) return refusal;
+  const usesPathFd = (flags & BPF_F_PATH_FD) !== 0;
+  const path = readPath(call, readPointer(call.attr, bpf_attr.pathname));
+  if (typeof path === 'number') return path;
+  const { namespace } = call;
+  const request = {
+    tid: call.tid,
+    path,
+    flags: (flags & ~BPF_F_PATH_FD) >>> 0,
+    pathFd: usesPathFd ? call.attr.readInt32LE(bpf_attr.path_fd) : undefined,
+    capabilities: call.initCapabilities,
+  };
+  return paths.openPin(namespace.id, request).then((fd): Reply => {
+    if (fd < 0) return fd;
+    mirror.update();
+    const kind = kindOfFd(fd);
+    const isVisible =
+      namespace.spec.pinsAny ||
+      (kind !== undefined && kind !== 'token' && mirror.model.idIn(namespace, kind, hostId(idOfFd(fd, kind))) !== 0);
+    if (isVisible) return { fd };
+    close(fd);
+    return -E.EPERM;
+  });
+}
+
+/**
+ * What the kernel says of fields and flags, which it checks before the path: asked
+ * without one, it gets as far as EFAULT only if there is nothing else to refuse.
+ */
+function refusedForm(call: Call): number {
+  const form = Buffer.from(call.attr);
+  form.writeBigUInt64LE(0n, bpf_attr.pathname);
+  const result = bpf(bpf_cmd.BPF_OBJ_GET, form, call.size);
+  return result === -E.EFAULT ? 0 : result;
+}
+
+/** A string of the caller's memory: read page by page, as it may end just before an unmapped one. */
+function readPath(call: Call, address: number): Buffer | number {
+  if (address <= 0) return -E.EFAULT;
+  const path = Buffer.alloc(PATH_MAX);
+  const chunk = Buffer.alloc(PAGE);
+  for (let done = 0; done < PATH_MAX; ) {
+    const length = Math.min(PAGE - ((address + done) % PAGE), PATH_MAX - done);
+    if (!call.read(address + done, chunk, length)) return -E.EFAULT;
+    chunk.copy(path, done, 0, length);
+    done += length;
+    const end = path.indexOf(0);
+    if (end >= 0 && end < done) return end === 0 ? -E.ENOENT : Buffer.from(path.subarray(0, end));
+  }
+  return -E.ENAMETOOLONG;
+}

@@ -1,0 +1,87 @@
+/** A worker thread of path-resolver.ts: becomes the caller for one look-up, then itself again. */
+import { readFileSync, statfsSync } from 'node:fs';
+import { parentPort } from 'node:worker_threads';
+import { objGet } from '../../../sys/bpf.js';
+import { check, E } from '../../../sys/errno.js';
+import { actAs, type FsIdentity, openInRoot, openPath, privateFs } from '../../../sys/fs-identity.js';
+import { close, fchdir, O_CLOEXEC, O_DIRECTORY, O_PATH, open } from '../../../sys/libc.js';
+import { getThreadFd } from '../../../sys/task.js';
+import type { OpenPinRequest } from './path-resolver.js';
+
+const fs = privateFs();
+const AT_FDCWD = -100;
+const PROC_SUPER_MAGIC = 0x9fa0;
+/** Links of procfs to what is the caller's own. */
+const ownLink = /^\/+proc\/+(?:self|thread-self)\/+(?:(cwd|root)|fd\/+(\d+))(\/.*)?$/s;
+/** Names every fd of the agent: where the one that was found is opened from. */
+const ownFds = check(open('/proc/self/fd', O_PATH | O_DIRECTORY | O_CLOEXEC), 'open', "cannot open '/proc/self/fd'");
+
+function openPin(request: OpenPinRequest): number {
+  const { tid, flags, pathFd } = request;
+  const opened: number[] = [];
+  const keep = (fd: number): number => {
+    if (fd >= 0) opened.push(fd);
+    return fd;
+  };
+  try {
+    const directory = O_PATH | O_DIRECTORY | O_CLOEXEC;
+    const root = keep(open(`/proc/${tid}/root`, directory));
+    const cwd = keep(open(`/proc/${tid}/cwd`, directory));
+    const identity = identityOf(tid);
+    if (root < 0 || cwd < 0 || !identity) return -E.ESRCH;
+    const takeFd = (fd: number): number => keep(getThreadFd(tid, fd, () => identity.tgid));
+
+    let start = pathFd === undefined ? AT_FDCWD : pathFd;
+    let path = Buffer.from(request.path);
+    const own = ownLink.exec(path.toString('latin1'));
+    if (own && keep(openInRoot(root, 'proc')) >= 0 && isProcfs(opened.at(-1) ?? -1)) {
+      const [, link, fd, rest] = own;
+      start = link === 'root' ? root : link === 'cwd' ? cwd : takeFd(Number(fd));
+      if (start < 0) return -E.ENOENT;
+      path = Buffer.from(rest === undefined && fd !== undefined ? '' : `.${rest ?? ''}`, 'latin1');
+    } else if (start !== AT_FDCWD) {
+      // An absolute path does not look at it; the kernel does not either.
+      start = takeFd(start);
+      if (start < 0 && path[0] !== SLASH) return -E.EBADF;
+    }
+    const effective = request.capabilities;
+    return actAs(fs, { root, cwd, ...identity, effective }, () => {
+      const found = path.length === 0 ? start : keep(openPath(start, path));
+      return found < 0 ? found : openFound(found, flags);
+    });
+  } finally {
+    for (const fd of opened) close(fd);
+  }
+}
+
+const SLASH = 0x2f;
+
+/** By way of its fd: the path is not looked up again, so nobody can exchange a part of it meanwhile. */
+function openFound(fd: number, flags: number): number {
+  const moved = fchdir(ownFds);
+  return moved < 0 ? moved : objGet(String(fd), flags);
+}
+
+function isProcfs(fd: number): boolean {
+  return statfsSync(`/proc/self/fd/${fd}`).type === PROC_SUPER_MAGIC;
+}
+
+/** The ids that file permissions are checked against, from /proc/TID/status. */
+function identityOf(tid: number): (Pick<FsIdentity, 'fsuid' | 'fsgid' | 'groups'> & { tgid: number }) | undefined {
+  try {
+    const status = readFileSync(`/proc/${tid}/status`, 'latin1');
+    const numbers = (key: string): number[] => {
+      const line = new RegExp(`^${key}:[ \\t]*(.*)$`, 'm').exec(status)?.[1]?.trim() ?? '';
+      return line === '' ? [] : line.split(/\s+/).map(Number);
+    };
+    const [fsuid, fsgid, tgid] = [numbers('Uid')[3], numbers('Gid')[3], numbers('Tgid')[0]];
+    if (fsuid === undefined || fsgid === undefined || tgid === undefined) return undefined;
+    return { fsuid, fsgid, groups: numbers('Groups'), tgid };
+  } catch {
+    return undefined;
+  }
+}
+
+parentPort?.on('message', (request: OpenPinRequest) => {
+  parentPort?.postMessage(openPin(request));
+});

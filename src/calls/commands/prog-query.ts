@@ -1,0 +1,95 @@
+/** BPF_PROG_QUERY: what is attached; programs and links that are not visible are left out. */
+import { type HostId, hostId, type Kind } from '../../model/ids.js';
+import { bpf } from '../../sys/bpf.js';
+import { E } from '../../sys/errno.js';
+import { bpf_attach_type, bpf_attr, bpf_cmd } from '../../sys/kernel.gen.js';
+import { addressOf, close } from '../../sys/libc.js';
+import { readPointer } from '../../sys/seccomp.js';
+import { CAP_NET_ADMIN, CAP_SYS_ADMIN, inNetworkNamespaceOf } from '../../sys/task.js';
+import type { Call, Reply } from '../call.js';
+import type { Context } from '../services.js';
+
+/** The most entries one answer can have: 64 programs on each of up to 64 nested cgroups. */
+const MAX_ENTRIES = 4096;
+
+const a = bpf_attr;
+const arrays = [a.query_prog_ids, a.query_prog_attach_flags, a.query_link_ids, a.query_link_attach_flags];
+const END = a.query_revision + 8;
+const inAnswer = [a.query_attach_flags, a.query_prog_cnt];
+const call = Buffer.alloc(END);
+const entries = arrays.map(() => Buffer.alloc(MAX_ENTRIES * 4));
+
+/** Attach types whose target is a network device of the caller's network namespace, not an fd. */
+const byIfindex: ReadonlySet<number> = new Set([
+  bpf_attach_type.BPF_TCX_INGRESS,
+  bpf_attach_type.BPF_TCX_EGRESS,
+  bpf_attach_type.BPF_NETKIT_PRIMARY,
+  bpf_attach_type.BPF_NETKIT_PEER,
+]);
+
+export function progQuery(guest: Call, context: Context): Reply {
+  const attachType = guest.attr.readUInt32LE(a.query_attach_type);
+  const mayQuery = (guest.initCapabilities & (CAP_NET_ADMIN | CAP_SYS_ADMIN)) !== 0n;
+  if (!mayQuery) return -E.EPERM;
+  if (guest.hasUnknownBits(END)) return -E.EINVAL;
+  const isByIfindex = byIfindex.has(attachType);
+  const target = guest.attr.readInt32LE(a.query_target_fd);
+  const fd = isByIfindex ? target : guest.takeFd(target);
+  const hasTarget = isByIfindex || fd >= 0;
+  try {
+    // A bad fd goes through as one: the kernel names the right error for the attach type.
+    return query(guest, context, hasTarget ? fd : -1, isByIfindex);
+  } finally {
+    if (!isByIfindex && fd >= 0) close(fd);
+  }
+}
+
+function query(guest: Call, context: Context, target: number, isByIfindex: boolean): Reply {
+  const run = (): number => bpf(bpf_cmd.BPF_PROG_QUERY, call, END);
+  // The kernel refuses bits in fields that it does not have: unused ones stay 0.
+  guest.attr.copy(call, 0, 0, END);
+  call.writeInt32LE(target, a.query_target_fd);
+  call.writeUInt32LE(MAX_ENTRIES, a.query_prog_cnt);
+  arrays.forEach((pointer, i) => {
+    const isAsked =
+      guest.attr.readBigUInt64LE(pointer) !== 0n || (i === 0 && guest.attr.readUInt32LE(a.query_prog_cnt) > 0);
+    call.writeBigUInt64LE(isAsked ? addressOf(entries[i] as Buffer) : 0n, pointer);
+  });
+  // Programs are needed to tell which entries to leave out, asked for or not.
+  call.writeBigUInt64LE(addressOf(entries[0] as Buffer), a.query_prog_ids);
+  for (const buffer of entries) buffer.fill(0);
+  const result = guest.asCaller(() => (isByIfindex ? inNetworkNamespaceOf(guest.tid, run) : run()));
+  if (result < 0) return result;
+  return copyBack(guest, context);
+}
+
+function copyBack(guest: Call, context: Context): Reply {
+  const total = Math.min(call.readUInt32LE(a.query_prog_cnt), MAX_ENTRIES);
+  const [progs, , links] = entries as [Buffer, Buffer, Buffer, Buffer];
+  const idIn = (kind: Kind, host: HostId): number => context.mirror.model.idIn(guest.namespace, kind, host);
+  let visible = 0;
+  for (let i = 0; i < total; i++) {
+    const prog = idIn('prog', hostId(progs.readUInt32LE(i * 4)));
+    if (prog === 0) continue;
+    for (const buffer of entries) buffer.copy(buffer, visible * 4, i * 4, i * 4 + 4);
+    progs.writeUInt32LE(prog, visible * 4);
+    links.writeUInt32LE(idIn('link', hostId(links.readUInt32LE(visible * 4))), visible * 4);
+    visible++;
+  }
+  const room = guest.attr.readUInt32LE(a.query_prog_cnt);
+  const hasArray = guest.attr.readBigUInt64LE(a.query_prog_ids) !== 0n;
+  const copied = Math.min(room, visible);
+  call.writeUInt32LE(visible, a.query_prog_cnt);
+  for (const offset of inAnswer) {
+    if (!guest.writeAttr(offset, call.readUInt32LE(offset))) return -E.EFAULT;
+  }
+  if (guest.size >= END && !guest.write(guest.attrAddress + a.query_revision, call.subarray(a.query_revision), 8)) {
+    return -E.EFAULT;
+  }
+  if (room === 0 || !hasArray || visible === 0) return 0;
+  for (const [i, pointer] of arrays.entries()) {
+    if (guest.attr.readBigUInt64LE(pointer) === 0n) continue;
+    if (!guest.write(readPointer(guest.attr, pointer), entries[i] as Buffer, copied * 4)) return -E.EFAULT;
+  }
+  return room < visible ? -E.ENOSPC : 0;
+}

@@ -1,0 +1,46 @@
+/**
+ * BPF_LINK_CREATE, BPF_PROG_ATTACH, BPF_PROG_DETACH: run natively. Only an id given as the
+ * place to attach to (BPF_F_ID) is translated first, in the caller's attr.
+ */
+import { nsId } from '../../model/ids.js';
+import { E } from '../../sys/errno.js';
+import { bpf_attr } from '../../sys/kernel.gen.js';
+import type { Call, Reply } from '../call.js';
+import type { Context } from '../services.js';
+
+const BPF_F_ID = 1 << 5;
+const BPF_F_LINK = 1 << 13;
+/** The kernel's ids end below INT_MAX. */
+const NO_OBJECT = 0x7fffffff;
+
+/** Where a command keeps its flags and the id. */
+export interface RelativeIdPlace {
+  readonly flags: number;
+  readonly id: number;
+}
+
+export const linkCreatePlace: RelativeIdPlace = {
+  flags: bpf_attr.link_create_flags,
+  id: bpf_attr.link_create_tcx_relative_id,
+};
+export const progAttachPlace: RelativeIdPlace = {
+  flags: bpf_attr.attach_flags,
+  id: bpf_attr.relative_id,
+};
+
+/**
+ * CONTINUE is right here: the kernel runs the command with the caller's own rights, and
+ * an id slipped in after this check can only name a neighbour on a hook that the caller
+ * may change anyway; it yields no access to the object.
+ */
+export function translateRelativeId(call: Call, { mirror }: Context, place: RelativeIdPlace): Reply {
+  const flags = call.attr.readUInt32LE(place.flags);
+  if ((flags & BPF_F_ID) === 0) return 'continue';
+  const id = call.attr.readUInt32LE(place.id);
+  if (id === 0) return 'continue';
+  const kind = (flags & BPF_F_LINK) !== 0 ? 'link' : 'prog';
+  const host = call.namespace.numbers[kind].hostOf(nsId(id));
+  // The kernel itself says that there is none, after what it checks first.
+  const target = host !== undefined && mirror.isAlive(kind, host) ? host : NO_OBJECT;
+  return call.writeAttr(place.id, target) ? 'continue' : -E.EFAULT;
+}

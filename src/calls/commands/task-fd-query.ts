@@ -1,0 +1,61 @@
+/** BPF_TASK_FD_QUERY: what a perf or raw-tracepoint fd of another task stands for. */
+import { hostId } from '../../model/ids.js';
+import { isSameOrAncestor } from '../../model/namespaces.js';
+import { bpf } from '../../sys/bpf.js';
+import { E } from '../../sys/errno.js';
+import { bpf_attr, bpf_cmd } from '../../sys/kernel.gen.js';
+import { addressOf } from '../../sys/libc.js';
+import { hostPid } from '../../sys/pids.js';
+import { readPointer } from '../../sys/seccomp.js';
+import type { Call, Reply } from '../call.js';
+import type { Context } from '../services.js';
+
+const a = bpf_attr;
+const END = a.task_fd_query_probe_addr + 8;
+const MAX_NAME = 4096;
+const call = Buffer.alloc(END);
+const name = Buffer.alloc(MAX_NAME);
+
+/** Order of checks as in bpf_task_fd_query() (kernel/bpf/syscall.c). */
+export function taskFdQuery(guest: Call, { mirror }: Context): Reply {
+  if (guest.hasUnknownBits(END)) return -E.EINVAL;
+  if (!guest.mayUseIds) return -E.EPERM;
+  if (guest.attr.readUInt32LE(a.task_fd_query_flags) !== 0) return -E.EINVAL;
+  const pid = hostPid(guest.tid, guest.attr.readUInt32LE(a.task_fd_query_pid));
+  // A task outside is as good as none: the answer must not tell them apart.
+  if (pid === 0) return -E.ENOENT;
+  const isInside = (): boolean => {
+    const owner = mirror.model.get(mirror.namespaceOfTask(pid));
+    return owner !== undefined && isSameOrAncestor(guest.namespace, owner);
+  };
+  if (!isInside()) return -E.ENOENT;
+
+  const room = Math.min(guest.attr.readUInt32LE(a.task_fd_query_buf_len), MAX_NAME);
+  const bufferAddress = readPointer(guest.attr, a.task_fd_query_buf);
+  guest.attr.copy(call, 0, 0, END);
+  name.fill(0);
+  call.writeUInt32LE(pid, a.task_fd_query_pid);
+  call.writeUInt32LE(room, a.task_fd_query_buf_len);
+  if (bufferAddress !== 0) call.writeBigUInt64LE(addressOf(name), a.task_fd_query_buf);
+  const result = guest.asAgent(() => bpf(bpf_cmd.BPF_TASK_FD_QUERY, call, END));
+  // The pid may have become another task's meanwhile.
+  if (!isInside()) return -E.ENOENT;
+  if (result < 0 && result !== -E.ENOSPC) return result;
+
+  const prog = call.readUInt32LE(a.task_fd_query_prog_id);
+  call.writeUInt32LE(mirror.model.idIn(guest.namespace, 'prog', hostId(prog)), a.task_fd_query_prog_id);
+  if (!guest.maySeeAddresses) call.fill(0, a.task_fd_query_probe_addr, END);
+  if (bufferAddress !== 0 && room > 0) {
+    const length = Math.min(room, name.indexOf(0) + 1);
+    if (!guest.write(bufferAddress, name, length)) return -E.EFAULT;
+  }
+  const out = a.task_fd_query_buf_len;
+  const written =
+    guest.writeAttr(out, call.readUInt32LE(out)) &&
+    guest.write(
+      guest.attrAddress + a.task_fd_query_prog_id,
+      call.subarray(a.task_fd_query_prog_id),
+      END - a.task_fd_query_prog_id,
+    );
+  return written ? result : -E.EFAULT;
+}

@@ -1,0 +1,25 @@
+/** What the handlers work with besides the call itself. */
+
+import type { KernelFacts } from '../kernel/facts.js';
+import type { Inspector } from '../recorder/inspector.js';
+import type { Lifecycle } from '../recorder/lifecycle.js';
+import type { Mirror } from '../recorder/mirror.js';
+import type { Journal } from '../supervisor/journal.js';
+import type { Events } from '../telemetry/events.js';
+import type { Statistics } from '../telemetry/statistics.js';
+import type { PathResolver } from './commands/pins/path-resolver.js';
+import type { OwnRights } from './own-rights.js';
+import type { Watchdog } from './watchdog.js';
+
+export interface Context {
+  readonly mirror: Mirror;
+  readonly facts: KernelFacts;
+  readonly own: OwnRights;
+  readonly paths: PathResolver;
+  readonly inspector: Inspector;
+  readonly lifecycle: Lifecycle;
+  readonly journal: Journal;
+  readonly watchdog: Watchdog;
+  readonly events: Events;
+  readonly statistics: Statistics;
+}

@@ -1,0 +1,94 @@
+/** The seccomp filter of a namespace: which system calls are trapped. Pure: it only writes the program. */
+import { E } from '../sys/errno.js';
+import { SYS } from '../sys/libc.js';
+import {
+  AUDIT_ARCH_I386,
+  AUDIT_ARCH_X86_64,
+  BPF_NR_I386,
+  BPF_RET_K,
+  SECCOMP_RET_ALLOW,
+  SECCOMP_RET_ERRNO,
+  SECCOMP_RET_USER_NOTIF,
+  X32_BIT,
+} from '../sys/seccomp.js';
+import { CLONE_NEWBPF_HIGH } from './own-command.js';
+
+/* Classic BPF: opcodes and offsets in struct seccomp_data. */
+const LD_W_ABS = 0x20;
+const ALU_AND_K = 0x54;
+const JEQ_K = 0x15;
+const JSET_K = 0x45;
+const DATA_NR = 0;
+const DATA_ARCH = 4;
+const DATA_ARG0_LOW = 16;
+const DATA_ARG0_HIGH = 20;
+
+/** An instruction; jumps name the label they go to, or fall through to the next one. */
+interface Instruction {
+  readonly code: number;
+  readonly k: number;
+  readonly ifTrue?: Label;
+  readonly ifFalse?: Label;
+}
+type Label = 'i386' | 'bpf' | 'unshare' | 'allow' | 'notify' | 'enosys';
+
+const load = (offset: number): Instruction => ({ code: LD_W_ABS, k: offset });
+const ifEqual = (k: number, ifTrue: Label, ifFalse?: Label): Instruction =>
+  ifFalse ? { code: JEQ_K, k, ifTrue, ifFalse } : { code: JEQ_K, k, ifTrue };
+const give = (k: number): Instruction => ({ code: BPF_RET_K, k });
+
+/**
+ * The filter: bpf() with one of the commands is handed to the agent, every other
+ * native call runs untouched. Only the low 16 bits of the command count, since newer
+ * kernels OR a flag into the upper half. A foreign ABI gets ENOSYS for bpf(2).
+ *
+ * @param nesting also clone3(), whose flags are in memory, and unshare() with the RFC's bit
+ */
+export function buildFilter(commands: readonly number[], nesting: boolean): Buffer {
+  const nested: Instruction[] = nesting ? [ifEqual(SYS.clone3, 'notify'), ifEqual(SYS.unshare, 'unshare')] : [];
+  return assemble([
+    [
+      'start',
+      [load(DATA_ARCH), ifEqual(AUDIT_ARCH_I386, 'i386'), { code: JEQ_K, k: AUDIT_ARCH_X86_64, ifFalse: 'allow' }],
+    ],
+    [
+      'native',
+      [
+        load(DATA_NR),
+        ifEqual(SYS.bpf, 'bpf'),
+        ifEqual(X32_BIT + SYS.bpf, 'enosys'),
+        ...nested,
+        give(SECCOMP_RET_ALLOW),
+      ],
+    ],
+    ['i386', [load(DATA_NR), ifEqual(BPF_NR_I386, 'enosys', 'allow')]],
+    ['unshare', [load(DATA_ARG0_HIGH), { code: JSET_K, k: CLONE_NEWBPF_HIGH, ifTrue: 'notify', ifFalse: 'allow' }]],
+    [
+      'bpf',
+      [load(DATA_ARG0_LOW), { code: ALU_AND_K, k: 0xffff }, ...commands.map((command) => ifEqual(command, 'notify'))],
+    ],
+    ['allow', [give(SECCOMP_RET_ALLOW)]],
+    ['notify', [give(SECCOMP_RET_USER_NOTIF)]],
+    ['enosys', [give(SECCOMP_RET_ERRNO | E.ENOSYS)]],
+  ]);
+}
+
+/** Lays the blocks out in order; classic BPF jumps are forward and relative to the next instruction. */
+function assemble(blocks: ReadonlyArray<readonly [label: string, block: readonly Instruction[]]>): Buffer {
+  const program = blocks.flatMap(([, block]) => block);
+  const starts = new Map<string, number>();
+  let length = 0;
+  for (const [label, block] of blocks) {
+    starts.set(label, length);
+    length += block.length;
+  }
+  const code = Buffer.alloc(program.length * 8);
+  program.forEach(({ code: op, k, ifTrue, ifFalse }, i) => {
+    const distance = (label: Label | undefined): number => (label ? (starts.get(label) ?? 0) - i - 1 : 0);
+    code.writeUInt16LE(op, i * 8);
+    code.writeUInt8(distance(ifTrue), i * 8 + 2);
+    code.writeUInt8(distance(ifFalse), i * 8 + 3);
+    code.writeUInt32LE(k >>> 0, i * 8 + 4);
+  });
+  return code;
+}

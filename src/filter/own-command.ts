@@ -1,0 +1,67 @@
+/** bpfns' own command of bpf(2), which only the agent answers: what it takes, and how a process inside gives it. */
+import { bpf } from '../sys/bpf.js';
+import { E } from '../sys/errno.js';
+import { addressOf, SYS, syscallClone3 } from '../sys/libc.js';
+
+/** The RFC's CLONE_NEWBPF is bit 34; this is it in the upper half of the flags. */
+export const CLONE_NEWBPF_HIGH = 1 << 2;
+
+/**
+ * A bpf(2) command that no kernel has: inside a namespace it is trapped, outside it is
+ * EINVAL. Offsets of its attr, and the flags: without `tell` it moves the caller into a new
+ * child of that name, with it the name's room is filled with JSON (OwnNamespace).
+ */
+export const OWN_NAMESPACE = {
+  command: 0xb9f5,
+  flags: 0,
+  nameLength: 4,
+  name: 8,
+  sizeof: 16,
+  pinsAny: 1,
+  tell: 2,
+} as const;
+
+/** What a process inside may know of the namespace it is in. */
+export interface OwnNamespace {
+  readonly id: number;
+  readonly name: string;
+  readonly level: number;
+}
+
+/**
+ * Moves the calling process into a new child of its namespace. 0, or -errno: EINVAL where
+ * there is no agent behind the call (outside any namespace; no kernel knows the command),
+ * EPERM without CAP_BPF, ENOSPC at a limit, EEXIST if a sibling has the name.
+ */
+export function enterChild(name: string, pins: 'own' | 'any'): number {
+  return askOwn(pins === 'any' ? OWN_NAMESPACE.pinsAny : 0, Buffer.from(name));
+}
+
+/** The namespace this process is in; undefined on the host. */
+export function ownNamespace(): OwnNamespace | undefined {
+  const text = Buffer.alloc(256);
+  const length = askOwn(OWN_NAMESPACE.tell, text);
+  return length > 0 ? (JSON.parse(text.toString('utf8', 0, length)) as OwnNamespace) : undefined;
+}
+
+function askOwn(flags: number, name: Buffer): number {
+  const attr = Buffer.alloc(OWN_NAMESPACE.sizeof);
+  attr.writeUInt32LE(flags, OWN_NAMESPACE.flags);
+  attr.writeUInt32LE(name.length, OWN_NAMESPACE.nameLength);
+  if (name.length > 0) attr.writeBigUInt64LE(addressOf(name), OWN_NAMESPACE.name);
+  return bpf(OWN_NAMESPACE.command, attr, attr.length);
+}
+
+/**
+ * Whether the kernel gives bit 34 of clone3()'s flags a meaning of its own (7.1:
+ * CLONE_AUTOREAP). Told apart without making a child: the bit goes together with
+ * CLONE_INTO_CGROUP and a bad fd, which is looked at only if all bits are known.
+ */
+export function kernelUsesBit34(): boolean {
+  const CLONE_INTO_CGROUP_HIGH = 1 << 1;
+  const BAD_FD = 0x7fffffff;
+  const args = Buffer.alloc(88);
+  args.writeUInt32LE(CLONE_NEWBPF_HIGH | CLONE_INTO_CGROUP_HIGH, 4);
+  args.writeUInt32LE(BAD_FD, 80);
+  return syscallClone3(SYS.clone3, args, args.length) === -E.EBADF;
+}

@@ -1,0 +1,30 @@
+/** The bpf(2) commands that the filter hands to the agent. Everything else runs natively. */
+import { bpf_cmd } from '../sys/kernel.gen.js';
+import { OWN_NAMESPACE } from './own-command.js';
+
+export const trappedCommands = [
+  bpf_cmd.BPF_PROG_GET_NEXT_ID,
+  bpf_cmd.BPF_MAP_GET_NEXT_ID,
+  bpf_cmd.BPF_LINK_GET_NEXT_ID,
+  bpf_cmd.BPF_BTF_GET_NEXT_ID,
+  bpf_cmd.BPF_PROG_GET_FD_BY_ID,
+  bpf_cmd.BPF_MAP_GET_FD_BY_ID,
+  bpf_cmd.BPF_LINK_GET_FD_BY_ID,
+  bpf_cmd.BPF_BTF_GET_FD_BY_ID,
+  bpf_cmd.BPF_OBJ_GET_INFO_BY_FD,
+  bpf_cmd.BPF_PROG_QUERY,
+  bpf_cmd.BPF_TASK_FD_QUERY,
+  bpf_cmd.BPF_OBJ_GET,
+  bpf_cmd.BPF_ITER_CREATE,
+  bpf_cmd.BPF_LINK_CREATE,
+  bpf_cmd.BPF_PROG_ATTACH,
+  bpf_cmd.BPF_PROG_DETACH,
+  OWN_NAMESPACE.command,
+] as const;
+
+export type TrappedCommand = (typeof trappedCommands)[number];
+
+/** All others that the kernel of this build knows. */
+export const nativeCommands: readonly number[] = [...new Set<number>(Object.values(bpf_cmd))].filter(
+  (command) => !(trappedCommands as readonly number[]).includes(command),
+);

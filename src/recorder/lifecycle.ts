@@ -1,0 +1,114 @@
+/** Which namespaces there may be, and how long each lives. */
+import { type HostId, INIT, type Kind, kinds } from '../model/ids.js';
+import { MAX_LEVEL, type Namespace } from '../model/namespaces.js';
+import { bootTimeNs } from '../sys/clock.js';
+import { E } from '../sys/errno.js';
+import type { Inspector } from './inspector.js';
+import type { Mirror } from './mirror.js';
+
+/** What a new namespace is created with. */
+export interface ChildSpec {
+  readonly name: string;
+  readonly pinsAny: boolean;
+  readonly userNs: number;
+  readonly ownerUid: number;
+  readonly keep: boolean;
+  readonly maxNamespaces: number;
+}
+
+/** Told what becomes of the namespaces. */
+export interface NamespaceWatcher {
+  onCreated(namespace: Namespace): void;
+  onRemoved(namespace: Namespace): void;
+}
+
+export class Lifecycle {
+  readonly #mirror: Mirror;
+  readonly #inspector: Inspector;
+  /** The most namespaces one user may own. */
+  readonly #perUser: number;
+  readonly #life: NamespaceWatcher;
+  /** Filters in use, by the namespace they were installed for. */
+  readonly #filters = new Map<Namespace, number>();
+
+  constructor(mirror: Mirror, inspector: Inspector, perUser: number, life: NamespaceWatcher) {
+    this.#life = life;
+    this.#mirror = mirror;
+    this.#inspector = inspector;
+    this.#perUser = perUser;
+  }
+
+  /** @returns -ENOSPC beyond the depth or a limit, -EEXIST if the parent has a child of that name */
+  create(parent: Namespace, spec: ChildSpec): Namespace | number {
+    if (parent.level >= MAX_LEVEL) return -E.ENOSPC;
+    const isRefused = (): boolean => this.#isFull(parent, spec.ownerUid) || hasChildCalled(parent, spec.name);
+    // What has ended but was not found yet does not count.
+    if (isRefused()) this.collect();
+    if (this.#isFull(parent, spec.ownerUid)) return -E.ENOSPC;
+    if (hasChildCalled(parent, spec.name)) return -E.EEXIST;
+    const created = this.#mirror.create({ ...spec, parent: parent.id, createdNs: bootTimeNs() });
+    if (typeof created !== 'number') this.#life.onCreated(created);
+    return created;
+  }
+
+  #isFull(parent: Namespace, uid: number): boolean {
+    const owned = this.#mirror.model.all().filter(({ id, spec: { ownerUid } }) => id !== INIT && ownerUid === uid);
+    if (owned.length >= this.#perUser) return true;
+    for (let at: Namespace | undefined = parent; at; at = at.parent) {
+      if (at.spec.maxNamespaces > 0 && at.descendants >= at.spec.maxNamespaces) return true;
+    }
+    return false;
+  }
+
+  /** A filter of this namespace came into use: as long as it is, the namespace has tasks. */
+  addFilter(namespace: Namespace): void {
+    this.#filters.set(namespace, (this.#filters.get(namespace) ?? 0) + 1);
+  }
+
+  /** The last task behind one of its filters has ended. */
+  dropFilter(namespace: Namespace): void {
+    const left = (this.#filters.get(namespace) ?? 0) - 1;
+    if (left > 0) this.#filters.set(namespace, left);
+    else this.#filters.delete(namespace);
+    this.collect();
+  }
+
+  /**
+   * Removes every namespace with no task, no child, no live object, that is not kept by name.
+   * @param trustsFilters whether a filter in use says that there are tasks; its end may not have been noticed yet
+   */
+  collect(trustsFilters = true): void {
+    const candidates = this.#mirror.model.all().filter((namespace) => !this.#isNeeded(namespace, trustsFilters));
+    if (candidates.length === 0) return;
+    // The look takes a while: a task that forks and ends meanwhile may be missed with its child.
+    const startedBefore = new Map(candidates.map((namespace) => [namespace, this.#mirror.tasksStarted(namespace)]));
+    const populated = new Set(this.#inspector.members().flatMap(({ ns, next }) => [ns, next]));
+    this.#mirror.update();
+    // Children before parents: the end of one may be the end of the other.
+    for (const namespace of candidates.reverse()) {
+      if (namespace.children.size > 0 || populated.has(namespace.id) || this.#ownsLiveObject(namespace)) continue;
+      if (startedBefore.get(namespace) !== this.#mirror.tasksStarted(namespace)) continue;
+      this.#mirror.remove(namespace);
+      this.#life.onRemoved(namespace);
+    }
+  }
+
+  /** Removes a namespace that {@link ChildSpec.keep} held; it goes once it is empty. */
+  release(namespace: Namespace): void {
+    this.#mirror.setKeep(namespace, false);
+    this.collect();
+  }
+
+  #isNeeded(namespace: Namespace, trustsFilters: boolean): boolean {
+    return namespace.id === INIT || namespace.keep || (trustsFilters && this.#filters.has(namespace));
+  }
+
+  #ownsLiveObject(namespace: Namespace): boolean {
+    const owned = (kind: Kind): HostId[] => [...namespace.owned[kind]];
+    return kinds.some((kind) => owned(kind).some((host) => this.#mirror.isAlive(kind, host)));
+  }
+}
+
+function hasChildCalled(parent: Namespace, name: string): boolean {
+  return name !== '' && [...parent.children].some((child) => child.spec.name === name);
+}

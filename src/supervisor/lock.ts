@@ -1,0 +1,38 @@
+/** The lock that makes the supervisor, and with it the agent, the only one of its run directory. */
+import { closeSync, fstatSync, mkdirSync, openSync, rmdirSync, rmSync, statSync } from 'node:fs';
+import { paths, runDir } from '../config/paths.js';
+import { flock } from '../sys/libc.js';
+
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+
+/** An fd that holds the lock until it or the process ends; undefined if somebody else has it. */
+export function takeLock(): number | undefined {
+  for (;;) {
+    mkdirSync(runDir, { recursive: true, mode: 0o700 });
+    let fd: number;
+    try {
+      fd = openSync(paths.lock, 'w', 0o600);
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') continue; // it just left
+      throw error;
+    }
+    const isLocked = flock(fd, LOCK_EX | LOCK_NB) === 0;
+    // The earlier one removes the file as it leaves: a lock on a removed file is no lock.
+    const isThere = fstatSync(fd).ino === statSync(paths.lock, { throwIfNoEntry: false })?.ino;
+    if (isLocked && isThere) return fd;
+    closeSync(fd);
+    if (isThere) return undefined;
+  }
+}
+
+/** Gives it back, and the run directory too if nothing is left in it. */
+export function releaseLock(fd: number): void {
+  rmSync(paths.lock, { force: true });
+  try {
+    rmdirSync(runDir);
+  } catch {
+    // State for the next agent, or somebody else's: not ours to remove.
+  }
+  closeSync(fd);
+}

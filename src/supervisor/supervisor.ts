@@ -1,0 +1,179 @@
+/**
+ * The supervisor: a process that does nothing but keep what must not die with the agent - a
+ * copy of every listener and the journal - and starts another agent when one crashes.
+ * As long as it lives, no trapped call fails for want of an agent; it only waits.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, existsSync, writeFileSync, writeSync } from 'node:fs';
+import { paths } from '../config/paths.js';
+import { AgentError, serviceIsDown } from '../control/client.js';
+import { check } from '../sys/errno.js';
+import { close } from '../sys/libc.js';
+import { isService } from '../sys/notify.js';
+import { getFd, openProcess } from '../sys/task.js';
+import { takeOver } from './estate.js';
+import { storeJournal, storeListener, takeStored, unstoreListener } from './fd-store.js';
+import { createJournalFile } from './journal.js';
+import { releaseLock, takeLock } from './lock.js';
+import type { Estate, FromSupervisor, SavedListener, ToSupervisor } from './protocol.js';
+
+/** Starts that may fail in a row before there are pauses: guests wait meanwhile. */
+const QUICK_STARTS = 5;
+/** Before the next start after that, in ms: doubled with each failure, up to about what a start takes on a busy machine. */
+const FIRST_PAUSE = 100;
+const LONGEST_PAUSE = 1000;
+
+/**
+ * Takes the lock and runs agents until one ends by itself.
+ * @param ready an fd for one line, see {@link agentMain}; closed here
+ * @param agentArguments for every agent it starts
+ * @throws AgentError if that is for the service manager to do, which has the listeners
+ */
+export function supervisorMain(ready: number | undefined, agentArguments: readonly string[]): void {
+  if (!isService() && existsSync(paths.service)) throw new AgentError('EBUSY', serviceIsDown);
+  const lock = takeLock();
+  if (lock === undefined) {
+    // Another is there, starting or ending: the caller finds out by trying again.
+    if (ready !== undefined) writeSync(ready, 'ready\n');
+    process.exit(0);
+  }
+  const stored = takeStored();
+  const journal =
+    stored.journal >= 0 ? stored.journal : check(createJournalFile(), 'memfd_create', 'cannot make the journal');
+  new Supervisor(lock, agentArguments, { ...stored, journal }).start(ready);
+}
+
+/** Takes the place of a supervisor that died: its agent started us, lives on and tells what there is. */
+export function adoptAgent(agentArguments: readonly string[]): void {
+  const lock = takeLock();
+  if (lock === undefined) process.exit(1);
+  process.once('message', (message: ToSupervisor) => {
+    if (message.op !== 'adopt') process.exit(1);
+    const supervisor = new Supervisor(lock, agentArguments, takeOver(message.estate));
+    supervisor.attach({ channel: process, pid: message.estate.pid }, message.estate.listeners);
+  });
+}
+
+/** An agent: our child, or the one that started us in place of another supervisor. */
+interface Agent {
+  readonly channel: NodeJS.Process | ChildProcess;
+  readonly pid: number;
+}
+
+export class Supervisor {
+  readonly #lock: number;
+  readonly #agentArguments: readonly string[];
+  readonly #journal: number;
+  readonly #listeners = new Map<number, SavedListener>();
+  #agent: Agent | undefined;
+  #failedStarts = 0;
+  #isEnding = false;
+
+  /** @param estate in fds of our own */
+  constructor(lock: number, agentArguments: readonly string[], estate: Estate) {
+    this.#lock = lock;
+    this.#agentArguments = agentArguments;
+    this.#journal = estate.journal;
+    if (isService()) writeFileSync(paths.service, '');
+    storeJournal(estate.journal);
+    for (const listener of estate.listeners) this.#keep(listener);
+    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => this.#pass(signal));
+  }
+
+  start(ready: number | undefined): void {
+    const main = process.argv[1] ?? '';
+    const readyArguments = ready === undefined ? [] : ['--ready-fd', '3'];
+    const agent = spawn(
+      process.execPath,
+      ['--no-warnings', main, 'agent', ...this.#agentArguments, ...readyArguments],
+      {
+        stdio: ['ignore', 'inherit', 'inherit', ready ?? 'ignore', 'ipc'],
+      },
+    );
+    if (ready !== undefined) closeSync(ready);
+    this.#failedStarts++;
+    this.#listen({ channel: agent, pid: agent.pid ?? 0 });
+    // 'exit' does not follow where there is no process (EAGAIN, ENOMEM).
+    agent.on('error', () => agent.pid === undefined && this.#onExit(null, false));
+    agent.once('exit', (code) => this.#onExit(code, ready !== undefined));
+    const estate = { pid: process.pid, journal: this.#journal, listeners: [...this.#listeners.values()] };
+    this.#tell({ op: 'begin', estate });
+  }
+
+  /** Looks after an agent that runs already. */
+  attach(agent: Agent, listeners: readonly SavedListener[]): void {
+    this.#listen(agent);
+    agent.channel.once('disconnect', () => this.#onExit(null, false));
+    for (const { token } of listeners) this.#tell({ op: 'saved', token });
+  }
+
+  #listen(agent: Agent): void {
+    this.#agent = agent;
+    agent.channel.on('message', (message: ToSupervisor) => this.#onMessage(agent, message));
+  }
+
+  #pass(signal: NodeJS.Signals): void {
+    try {
+      if (this.#agent) process.kill(this.#agent.pid, signal);
+    } catch {
+      // It has ended.
+    }
+  }
+
+  #tell(message: FromSupervisor): void {
+    // An agent that just died needs no answer.
+    this.#agent?.channel.send?.(message, undefined, undefined, () => undefined);
+  }
+
+  #onMessage(agent: Agent, message: ToSupervisor): void {
+    switch (message.op) {
+      case 'save':
+        this.#save(agent, message.listener);
+        return;
+      case 'drop': {
+        const listener = this.#listeners.get(message.token);
+        if (!listener) return;
+        unstoreListener(listener);
+        close(listener.fd);
+        this.#listeners.delete(message.token);
+        return;
+      }
+      case 'serving':
+        this.#failedStarts = 0;
+        return;
+      case 'leaving':
+        this.#isEnding = true;
+        return;
+      case 'adopt':
+        return; // only the first message can be one
+    }
+  }
+
+  #save(agent: Agent, listener: SavedListener): void {
+    const pidfd = openProcess(agent.pid);
+    const fd = pidfd < 0 ? pidfd : getFd(pidfd, listener.fd);
+    if (pidfd >= 0) close(pidfd);
+    if (fd >= 0) this.#keep({ ...listener, fd });
+    this.#tell({ op: 'saved', token: listener.token });
+  }
+
+  #keep(listener: SavedListener): void {
+    this.#listeners.set(listener.token, listener);
+    storeListener(listener);
+  }
+
+  #onExit(code: number | null, wasFirst: boolean): void {
+    this.#agent = undefined;
+    if (code === 0 || this.#isEnding) this.#leave(0);
+    // One that never came up, with nobody depending on it: its reason has been told.
+    if (wasFirst && code !== null && this.#listeners.size === 0) this.#leave(code);
+    const slow = this.#failedStarts - QUICK_STARTS;
+    const pause = slow <= 0 ? 0 : Math.min(FIRST_PAUSE * 2 ** (slow - 1), LONGEST_PAUSE);
+    setTimeout(() => this.start(undefined), pause);
+  }
+
+  #leave(code: number): never {
+    releaseLock(this.#lock);
+    process.exit(code);
+  }
+}
