@@ -7,6 +7,7 @@
 #define BPFNS_KERNEL_H
 
 #include <linux/bpf.h>
+#include <linux/errno.h>
 #include <linux/types.h>
 #include <stdbool.h>
 

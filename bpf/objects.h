@@ -58,6 +58,17 @@ static __always_inline __u64 filter_of_task(struct task_struct *task)
 	return 0;
 }
 
+static __always_inline struct file *file_of_fd(struct task_struct *task, __u32 fd)
+{
+	struct fdtable *fdt = BPF_CORE_READ(task, files, fdt);
+	struct file **files = BPF_CORE_READ(fdt, fd);
+	struct file *file = NULL;
+
+	if (fd < BPF_CORE_READ(fdt, max_fds))
+		bpf_probe_read_kernel(&file, sizeof(file), &files[fd]);
+	return file;
+}
+
 static __always_inline __u32 id_of_object(int kind, void *object)
 {
 	switch (kind) {

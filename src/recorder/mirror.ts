@@ -29,7 +29,7 @@ import { TaskStates } from './task-states.js';
 
 /** Older records looked at for each new one, so that the dead cannot pile up however quickly objects come and go. */
 const LOOKS_PER_EVENT = 2;
-/** Far fewer than the ring holds (bpf/recorder.bpf.c). */
+/** Far fewer than the ring holds (bpf/maps.h). */
 const MANY_EVENTS = 1000;
 
 export class Mirror {

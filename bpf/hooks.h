@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What is noticed: bpf() entered and returned, and fork. Two sets of hooks call the same two
+ * functions; user space loads one of them: function hooks (fentry/fexit) where allowed, else
+ * the syscall tracepoints.
+ */
+#ifndef BPFNS_HOOKS_H
+#define BPFNS_HOOKS_H
+
+#include "records.h"
+
+/* How far a light skeleton's fd table is searched. */
+#define MAX_FDS 65536
+#define MAX_USED_MAPS 64
+
+/*
+ * Whether this very process opened the file. A sibling thread may dup2() something else
+ * onto the number before the hook runs; but a file received or re-opened through the agent
+ * carries other credentials: the pointer is shared by the threads of one process only
+ * (copy_creds() in kernel/cred.c), and what a guest itself can open here is always new.
+ */
+static __always_inline bool is_own_file(struct task_struct *task, struct file *file)
+{
+	return BPF_CORE_READ(file, f_cred) == BPF_CORE_READ(task, cred);
+}
+
+static __always_inline bool creates(__u32 cmd)
+{
+	return cmd == BPF_MAP_CREATE || cmd == BPF_PROG_LOAD || cmd == BPF_BTF_LOAD || cmd == BPF_LINK_CREATE ||
+	       cmd == BPF_RAW_TRACEPOINT_OPEN;
+}
+
+/* A light skeleton is a program of type SYSCALL, run by BPF_PROG_RUN, that creates objects. */
+static __always_inline bool runs_syscall_program(struct task_struct *task, void *attr)
+{
+	struct bpf_prog *prog;
+	struct file *file;
+	__u32 prog_fd;
+
+	if (bpf_probe_read_user(&prog_fd, sizeof(prog_fd), attr))
+		return false;
+	file = file_of_fd(task, prog_fd);
+	if (!file || kind_of_file(file) != BPFNS_PROG)
+		return false;
+	prog = BPF_CORE_READ(file, private_data);
+	return BPF_CORE_READ(prog, type) == BPF_PROG_TYPE_SYSCALL;
+}
+
+static __always_inline void bpf_entered(__u32 cmd, void *attr)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct bpfns_status *stat;
+	struct bpfns_task *state;
+
+	cmd &= 0xffff; /* newer kernels OR a flag into the upper half */
+	if (!creates(cmd) && !(cmd == BPF_PROG_TEST_RUN && runs_syscall_program(task, attr)))
+		return;
+	stat = get_status();
+	state = bpf_task_storage_get(&tasks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!stat || !state)
+		return;
+	__builtin_memcpy(state->newest, stat->newest, sizeof(state->newest));
+	state->cmd = cmd + 1;
+}
+
+__noinline int record_if_new(struct bpfns_task *state, __u32 kind, __u32 id)
+{
+	struct bpfns_object_key key = { .kind = kind, .host_id = id };
+
+	if (!state || kind >= BPFNS_KINDS)
+		return 0;
+	if (id && is_newer(id, state->newest[kind]) && !bpf_map_lookup_elem(&objects, &key))
+		record(state, kind, id);
+	return 0;
+}
+
+/* The loader of a light skeleton closes its BTF and some maps: find them through their users. */
+static __always_inline void record_referenced(struct bpfns_task *state, int kind, void *object)
+{
+	if (kind == BPFNS_MAP) {
+		struct btf *btf = BPF_CORE_READ((struct bpf_map *)object, btf);
+
+		if (btf)
+			record_if_new(state, BPFNS_BTF, BPF_CORE_READ(btf, id));
+	} else if (kind == BPFNS_PROG) {
+		struct bpf_prog_aux *aux = BPF_CORE_READ((struct bpf_prog *)object, aux);
+		struct bpf_map **used = BPF_CORE_READ(aux, used_maps);
+		__u32 count = BPF_CORE_READ(aux, used_map_cnt);
+		struct btf *btf = BPF_CORE_READ(aux, btf);
+
+		if (btf)
+			record_if_new(state, BPFNS_BTF, BPF_CORE_READ(btf, id));
+		for (int i = 0; i < MAX_USED_MAPS && i < count; i++) {
+			struct bpf_map *map;
+
+			if (!bpf_probe_read_kernel(&map, sizeof(map), &used[i]))
+				record_if_new(state, BPFNS_MAP, BPF_CORE_READ(map, id));
+		}
+	}
+}
+
+static long walk_fd(__u64 fd, void *unused)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct bpfns_task *state = bpf_task_storage_get(&tasks, task, 0, 0);
+	struct file *file = file_of_fd(task, fd);
+	void *object;
+	int kind;
+
+	if (!state || !file || !is_own_file(task, file))
+		return 0;
+	kind = kind_of_file(file);
+	if (kind < 0)
+		return 0;
+	object = BPF_CORE_READ(file, private_data);
+	record_referenced(state, kind, object);
+	record_if_new(state, kind, id_of_object(kind, object));
+	return 0;
+}
+
+static __always_inline void bpf_returned(long ret)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct bpfns_task *state = bpf_task_storage_get(&tasks, task, 0, 0);
+	struct file *file;
+	__u32 cmd;
+	int kind;
+
+	if (!state || !state->cmd)
+		return;
+	cmd = state->cmd - 1;
+	state->cmd = 0;
+	if (ret < 0)
+		return;
+	if (cmd == BPF_PROG_TEST_RUN) {
+		__u32 max_fds = BPF_CORE_READ(task, files, fdt, max_fds);
+
+		bpf_loop(max_fds < MAX_FDS ? max_fds : MAX_FDS, walk_fd, NULL, 0);
+		return;
+	}
+	file = file_of_fd(task, ret);
+	if (!file || !is_own_file(task, file))
+		goto refused;
+	kind = kind_of_file(file);
+	if (kind < 0)
+		goto refused;
+	record(state, kind, id_of_object(kind, BPF_CORE_READ(file, private_data)));
+	return;
+refused:;
+	struct bpfns_status *stat = get_status();
+
+	if (stat)
+		__sync_fetch_and_add(&stat->refused, 1);
+}
+
+/*
+ * The namespace of a child about to run: its parent's, unless the agent found the
+ * request for a new one in this very clone3(). The mark is used up by any fork, so that
+ * one left by a clone3() that failed goes no further than the thread's next child.
+ */
+static __always_inline __u32 namespace_of_child(struct task_struct *parent, struct bpfns_task *state)
+{
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(parent);
+	struct bpfns_namespace *namespace;
+	__u32 next = state->next;
+
+	if (!next)
+		return state->ns;
+	state->next = 0;
+	/* A mark that is left may name a namespace that was collected since. */
+	namespace = bpf_map_lookup_elem(&namespaces, &next);
+	if (!namespace || BPF_CORE_READ(regs, orig_ax) != NR_CLONE3)
+		return state->ns;
+	return next;
+}
+
+static __always_inline void count_task(__u32 ns)
+{
+	struct bpfns_counter_key key = { .ns = ns, .kind = BPFNS_TASKS };
+	struct bpfns_counter *counter = bpf_map_lookup_elem(&counters, &key);
+
+	if (counter)
+		__sync_fetch_and_add(&counter->allocated, 1);
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(task_forked, struct task_struct *parent, struct task_struct *child)
+{
+	struct bpfns_task *mine = bpf_task_storage_get(&tasks, parent, 0, 0);
+	struct bpfns_task *its;
+	__u32 ns;
+
+	if (!mine)
+		return 0;
+	ns = namespace_of_child(parent, mine);
+	if (ns == BPFNS_INIT)
+		return 0;
+	its = bpf_task_storage_get(&tasks, child, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (its) {
+		its->ns = ns;
+		count_task(ns);
+	} else {
+		struct bpfns_status *stat = get_status();
+
+		if (stat)
+			__sync_fetch_and_add(&stat->lost_tasks, 1);
+	}
+	return 0;
+}
+
+struct syscall_enter {
+	__u64 common;
+	long nr;
+	unsigned long args[6];
+};
+
+struct syscall_exit {
+	__u64 common;
+	long nr;
+	long ret;
+};
+
+SEC("tracepoint/syscalls/sys_enter_bpf")
+int tracepoint_enter(struct syscall_enter *ctx)
+{
+	bpf_entered(ctx->args[0], (void *)ctx->args[1]);
+	return 0;
+}
+
+SEC("tracepoint/syscalls/sys_exit_bpf")
+int tracepoint_exit(struct syscall_exit *ctx)
+{
+	bpf_returned(ctx->ret);
+	return 0;
+}
+
+/* The target (__x64_sys_bpf, __arm64_sys_bpf) is set by user space before loading. */
+SEC("fentry")
+int BPF_PROG(function_enter, struct pt_regs *regs)
+{
+	bpf_entered(PT_REGS_PARM1_CORE_SYSCALL(regs), (void *)PT_REGS_PARM2_CORE_SYSCALL(regs));
+	return 0;
+}
+
+SEC("fexit")
+int BPF_PROG(function_exit, struct pt_regs *regs, long ret)
+{
+	bpf_returned(ret);
+	return 0;
+}
+
+#endif

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What the agent asks for: programs that it runs itself, and the iterator that it reads. */
+#ifndef BPFNS_SERVICES_H
+#define BPFNS_SERVICES_H
+
+#include "records.h"
+
+/* Read by the agent: reads or sets the state of the one thread that the request names. */
+SEC("iter/task")
+int one_task(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct bpfns_task_request *request;
+	struct bpfns_task *state;
+	__u32 zero = 0;
+
+	request = bpf_map_lookup_elem(&one_task_request, &zero);
+	if (!task || !request || (__u32)task->pid != request->tid)
+		return 0;
+	state = bpf_task_storage_get(&tasks, task, 0, request->write ? BPF_LOCAL_STORAGE_GET_F_CREATE : 0);
+	if (!state)
+		return 0;
+	if (request->write) {
+		state->ns = request->ns;
+		state->next = request->next;
+	} else {
+		request->ns = state->ns;
+		request->next = state->next;
+	}
+	request->done = 1;
+	return 0;
+}
+
+/*
+ * The agent's own runs create nothing: without this, every fd of the agent would be looked
+ * at after each, which is most of the time that the end of a large namespace takes.
+ */
+static __always_inline void creates_nothing(void)
+{
+	struct bpfns_task *state = bpf_task_storage_get(&tasks, bpf_get_current_task_btf(), 0, 0);
+
+	if (state)
+		state->cmd = 0;
+}
+
+/* Run by the agent: the object is dead, its numbers are free. */
+SEC("syscall")
+int forget(struct bpfns_forget *args)
+{
+	struct bpfns_object_key key = { .kind = args->kind, .host_id = args->host_id };
+	struct bpfns_object *object = bpf_map_lookup_elem(&objects, &key);
+
+	creates_nothing();
+	if (!object)
+		return 0;
+	count_live(object->owner, args->kind, -1);
+	walk_levels(object, args->kind, args->host_id, TAKE_BACK);
+	bpf_map_delete_elem(&objects, &key);
+	return 0;
+}
+
+struct adoption {
+	__u64 filter;
+	__u32 owner;
+	__u32 level;
+	__u32 count;
+};
+
+/* Takes over an object of init that was made under the filter before its namespace was known. */
+static long adopt(void *map, struct bpfns_object_key *key, struct bpfns_object *object, struct adoption *adoption)
+{
+	struct bpfns_status *stat = get_status();
+	struct bpfns_object *changed;
+
+	if (object->owner != BPFNS_INIT || object->filter != adoption->filter || !stat)
+		return 0;
+	changed = get_draft();
+	if (!changed)
+		goto lost;
+	*changed = *object;
+	changed->owner = adoption->owner;
+	changed->level = adoption->level;
+	if (allocate_ids(changed, key->kind, key->host_id))
+		goto lost;
+	*object = *changed;
+	count_live(BPFNS_INIT, key->kind, -1);
+	count_live(adoption->owner, key->kind, 1);
+	publish(stat, key, changed);
+	adoption->count++;
+	return 0;
+lost:
+	__sync_fetch_and_add(&stat->lost_objects, 1);
+	return 0;
+}
+
+/*
+ * Run by the agent: from now on tasks under the filter of one of its listeners belong to
+ * a namespace, and so does what they made under it before the agent heard of them.
+ */
+SEC("syscall")
+int bind_filter(struct bpfns_bind *args)
+{
+	struct file *file = file_of_fd(bpf_get_current_task_btf(), args->listener);
+	struct adoption adoption = { .owner = args->ns };
+	struct bpfns_namespace *namespace;
+	char name[16] = {};
+	__u32 ns = args->ns;
+
+	creates_nothing();
+	args->error = -EBADF;
+	if (!file || BPF_CORE_READ(file, f_inode, i_sb, s_magic) != ANON_INODE_FS_MAGIC)
+		return 0;
+	bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(file, f_path.dentry, d_name.name));
+	if (!is_named(name, "seccomp ", 8))
+		return 0;
+	adoption.filter = (__u64)BPF_CORE_READ(file, private_data);
+	if (ns == BPFNS_INIT) {
+		args->error = bpf_map_delete_elem(&filters, &adoption.filter);
+		return 0;
+	}
+	namespace = bpf_map_lookup_elem(&namespaces, &ns);
+	args->error = namespace ? bpf_map_update_elem(&filters, &adoption.filter, &ns, BPF_ANY) : -ENOENT;
+	if (args->error)
+		return 0;
+	adoption.level = namespace->level;
+	bpf_for_each_map_elem(&objects, adopt, &adoption, 0);
+	args->adopted = adoption.count;
+	return 0;
+}
+
+/* Run by the agent: kernel-owned BTF is visible everywhere and numbered like any other. */
+SEC("syscall")
+int number_kernel_btf(struct bpfns_number *args)
+{
+	creates_nothing();
+	args->id = allocate_id(args->ns, BPFNS_BTF, args->host_id);
+	return 0;
+}
+
+#endif
