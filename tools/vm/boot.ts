@@ -38,7 +38,7 @@ export async function boot(options: Boot): Promise<Booted> {
   const qemu = spawn(
     'qemu-system-x86_64',
     [
-      ...['-accel', 'tcg,thread=multi', '-cpu', 'max,la57=off', '-smp', '2', '-m', MEMORY],
+      ...['-accel', 'tcg,thread=single', '-cpu', 'max,la57=off', '-smp', '2', '-m', MEMORY],
       ...['-kernel', options.image, '-initrd', options.initramfs, '-append', kernelArguments],
       ...['-display', 'none', '-monitor', 'none', '-nic', 'none', '-no-reboot'],
       ...['-serial', `file:${options.log}`, '-serial', 'stdio'],

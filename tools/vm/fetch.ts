@@ -1,7 +1,7 @@
 /** Gets Debian's kernels: downloaded and unpacked under build/vm, never installed. */
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { dependencies, unpack } from './archive.js';
 import type { Kernel } from './kernels.js';
-import { bash, output } from './shell.js';
 
 export interface FetchedKernel {
   /** As `uname -r` says there. */
@@ -13,29 +13,28 @@ export interface FetchedKernel {
 
 const store = 'build/vm/kernels';
 
-/** The newest kernel of that flavour; kept for the next time. */
+/** The newest kernel of that flavour in its suite; kept for the next time. */
 export function fetchKernel(kernel: Kernel): FetchedKernel {
-  const name = newestPackage(kernel.metaPackage);
+  const name = dependencies(kernel, kernel.metaPackage).find((each) => each.startsWith('linux-image-'));
+  if (!name) throw new Error(`Debian's ${kernel.suite} has no ${kernel.metaPackage}`);
   const directory = `${store}/${name}`;
-  if (!existsSync(directory)) unpack(name, directory);
-  const image = readdirSync(`${directory}/boot`).find((file) => file.startsWith('vmlinuz-'));
+  if (!existsSync(directory)) {
+    // Since 6.19 the image's package is empty: it depends on one with the kernel and one with its modules.
+    const parts = dependencies(kernel, name).filter((each) => /^linux-(binary|modules)-/.test(each));
+    const partial = `${directory}.partial`;
+    rmSync(partial, { recursive: true, force: true });
+    unpack(kernel, parts.length > 0 ? parts : [name], partial);
+    renameSync(partial, directory);
+  }
+  return found(directory, name);
+}
+
+function found(directory: string, name: string): FetchedKernel {
+  const lib = [`${directory}/usr/lib/modules`, `${directory}/lib/modules`].find((path) => existsSync(path));
+  const release = lib && readdirSync(lib)[0];
+  if (!release) throw new Error(`the package ${name} holds no kernel`);
+  const modules = `${lib}/${release}`;
+  const image = [`${modules}/vmlinuz`, `${directory}/boot/vmlinuz-${release}`].find((path) => existsSync(path));
   if (!image) throw new Error(`the package ${name} holds no kernel`);
-  const release = image.slice('vmlinuz-'.length);
-  return { release, image: `${directory}/boot/${image}`, modules: `${directory}/lib/modules/${release}` };
-}
-
-function newestPackage(metaPackage: string): string {
-  const found = /Depends: (linux-image-\S+)/.exec(output('apt-cache', ['depends', metaPackage]))?.[1];
-  if (!found) throw new Error(`Debian's archive has no ${metaPackage} (apt-get update?)`);
-  return found;
-}
-
-function unpack(name: string, directory: string): void {
-  const partial = `${directory}.partial`;
-  rmSync(partial, { recursive: true, force: true });
-  mkdirSync(partial, { recursive: true });
-  // Sandboxed downloading needs a directory that the user _apt may write.
-  output('apt-get', ['-q', '-o', 'APT::Sandbox::User=root', 'download', name], { cwd: partial });
-  bash('dpkg-deb -x "$1"/*.deb "$1" && rm "$1"/*.deb', [partial]);
-  renameSync(partial, directory);
+  return { release, image, modules };
 }

@@ -1,27 +1,38 @@
-/** The kernels of `make test-vm`: what Debian's archive offers for this release. */
+/** The kernels of `make test-vm`: what Debian's archive offers, and which of its suites has it. */
+import type { Source } from './archive.js';
 
 export const backends = ['function', 'tracepoint'] as const;
 /** Of the recorder: a value of BPFNS_RECORDER. */
 export type Backend = (typeof backends)[number];
 
-export interface Kernel {
+export interface Kernel extends Source {
   /** Short, for KERNELS=... and file names. */
   readonly name: string;
-  /** Debian's meta-package: it depends on the newest kernel of that flavour. */
+  /** Debian's meta-package: it depends on the newest kernel of that flavour in the suite. */
   readonly metaPackage: string;
   /** All tests run with each, one after the other. */
   readonly backends: readonly Backend[];
 }
 
+const bookworm = { suite: 'bookworm', architecture: 'amd64' } as const;
+const trixie = { suite: 'trixie', architecture: 'amd64' } as const;
+const sid = { suite: 'sid', architecture: 'amd64' } as const;
+const backports = { suite: 'trixie-backports', architecture: 'amd64' } as const;
+
 // The flavours of one version share their source: both backends once a version, on the
 // one that boots fastest, and what differs (preemption, compiled-in parts) with what bpfns chooses there.
+// A name says what its suite has now; the title of its results says the release.
 export const kernels: readonly Kernel[] = [
-  { name: '6.1-cloud', metaPackage: 'linux-image-cloud-amd64', backends },
-  { name: '6.1', metaPackage: 'linux-image-amd64', backends: ['function'] },
-  { name: '6.1-rt', metaPackage: 'linux-image-rt-amd64', backends: ['tracepoint'] },
-  { name: '6.12-cloud', metaPackage: 'linux-image-6.12-cloud-amd64', backends },
-  { name: '6.12', metaPackage: 'linux-image-6.12-amd64', backends: ['function'] },
-  { name: '6.12-rt', metaPackage: 'linux-image-6.12-rt-amd64', backends: ['tracepoint'] },
+  { ...bookworm, name: '6.1-cloud', metaPackage: 'linux-image-cloud-amd64', backends },
+  { ...bookworm, name: '6.1', metaPackage: 'linux-image-amd64', backends: ['function'] },
+  { ...bookworm, name: '6.1-rt', metaPackage: 'linux-image-rt-amd64', backends: ['tracepoint'] },
+  { ...trixie, name: '6.12-cloud', metaPackage: 'linux-image-cloud-amd64', backends },
+  { ...trixie, name: '6.12', metaPackage: 'linux-image-amd64', backends: ['function'] },
+  { ...trixie, name: '6.12-rt', metaPackage: 'linux-image-rt-amd64', backends: ['tracepoint'] },
+  { ...sid, name: '7.2-cloud', metaPackage: 'linux-image-cloud-amd64', backends },
+  { ...backports, name: '7.3-cloud', metaPackage: 'linux-image-cloud-amd64', backends },
+  { ...backports, name: '7.3', metaPackage: 'linux-image-amd64', backends: ['function'] },
+  { ...backports, name: '7.3-rt', metaPackage: 'linux-image-rt-amd64', backends: ['tracepoint'] },
 ];
 
 /**

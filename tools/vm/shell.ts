@@ -5,7 +5,7 @@ import { execFileSync } from 'node:child_process';
 export function output(
   command: string,
   args: readonly string[],
-  options: { cwd?: string; input?: string } = {},
+  options: { cwd?: string; input?: string; env?: NodeJS.ProcessEnv } = {},
 ): string {
   return execFileSync(command, args, {
     ...options,

@@ -1,0 +1,98 @@
+/**
+ * Debian's archive, any of its suites and architectures. apt's settings, lists and downloads for each are
+ * under build/vm/apt: the host's sources and its installed packages are neither changed nor looked at.
+ */
+import { existsSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { bash, output } from './shell.js';
+
+export type Suite = 'bookworm' | 'trixie' | 'trixie-backports' | 'sid';
+/** As dpkg calls it. */
+export type Architecture = 'amd64' | 'arm64';
+
+export interface Source {
+  readonly suite: Suite;
+  readonly architecture: Architecture;
+}
+
+/** Debian's own keys, from the package debian-archive-keyring. */
+const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg';
+/** The archive drops old packages: lists are good for this long. */
+const MAX_AGE_MS = 6 * 3_600_000;
+
+/** The names of the packages that one depends on, alternatives included. */
+export function dependencies(source: Source, name: string): string[] {
+  const text = output('apt-cache', ['depends', '--important', name], { env: settings(source) });
+  return [...text.matchAll(/^ [ |](?:Pre)?Depends: ([^<\s]+)/gm)].map(([, dependency]) => dependency ?? '');
+}
+
+/** Downloads packages and unpacks them over one another. */
+export function unpack(source: Source, names: readonly string[], into: string): void {
+  mkdirSync(into, { recursive: true });
+  output('apt-get', ['-q', 'download', ...names], { cwd: into, env: settings(source) });
+  bash('for deb in "$1"/*.deb; do dpkg-deb -x "$deb" "$1"; rm "$deb"; done', [into]);
+}
+
+/** As {@link unpack}, with all that the packages depend on; nothing is configured. */
+export function unpackWithDependencies(source: Source, names: readonly string[], into: string): void {
+  mkdirSync(into, { recursive: true });
+  const env = settings(source);
+  output('apt-get', ['-q', '-y', '--no-install-recommends', '--download-only', 'install', ...names], { env });
+  bash('for deb in "$1"/archives/*.deb; do dpkg-deb -x "$deb" "$2"; done', [directoryOf(source), into]);
+}
+
+function directoryOf({ suite, architecture }: Source): string {
+  return resolve(`build/vm/apt/${suite}-${architecture}`);
+}
+
+/** The environment in which apt sees the suite and nothing else, with lists that are new enough. */
+function settings(source: Source): NodeJS.ProcessEnv {
+  const directory = directoryOf(source);
+  const file = `${directory}/apt.conf`;
+  const updated = `${directory}/updated`;
+  const env = { ...process.env, APT_CONFIG: file };
+  if (existsSync(updated) && Date.now() - statSync(updated).mtimeMs < MAX_AGE_MS) return env;
+  rmSync(directory, { recursive: true, force: true });
+  for (const part of ['lists/partial', 'archives/partial']) mkdirSync(`${directory}/${part}`, { recursive: true });
+  writeFileSync(`${directory}/status`, '');
+  writeFileSync(`${directory}/sources.list`, sourcesOf(source));
+  writeFileSync(file, configuration(directory, source.architecture));
+  output('apt-get', ['-q', 'update'], { env });
+  writeFileSync(updated, '');
+  return env;
+}
+
+function configuration(directory: string, architecture: Architecture): string {
+  const options = {
+    'Dir::Etc::sourcelist': `${directory}/sources.list`,
+    'Dir::Etc::sourceparts': '/dev/null',
+    'Dir::Etc::preferences': '/dev/null',
+    'Dir::Etc::preferencesparts': '/dev/null',
+    'Dir::State': directory,
+    'Dir::State::status': `${directory}/status`,
+    'Dir::Cache': directory,
+    'APT::Architecture': architecture,
+    'APT::Architectures': architecture,
+    'APT::Update::Error-Mode': 'any',
+    // A sandboxed download needs directories that the user _apt may write.
+    'APT::Sandbox::User': 'root',
+    'Acquire::Languages': 'none',
+  };
+  return Object.entries(options)
+    .map(([name, value]) => `${name} "${value}";\n`)
+    .join('');
+}
+
+/** The suite from the mirror that the host uses; a release with its security updates. */
+function sourcesOf({ suite }: Source): string {
+  const targets = output('apt-get', ['indextargets', '--format', '$(ORIGIN) $(RELEASE) $(REPO_URI)']).split('\n');
+  const mirror = (ending: RegExp): string | undefined =>
+    targets
+      .map((line) => line.split(' '))
+      .find(([origin, release]) => origin === 'Debian' && ending.test(release ?? ''))?.[2];
+  const archive = mirror(/^[a-z]+$/) ?? 'http://deb.debian.org/debian';
+  const security = mirror(/-security$/) ?? 'http://deb.debian.org/debian-security';
+  const line = (uri: string, release: string): string => `deb [signed-by=${keyring}] ${uri} ${release} main\n`;
+  const isRelease = suite === 'bookworm' || suite === 'trixie';
+  return line(archive, suite) + (isRelease ? line(security, `${suite}-security`) : '');
+}
