@@ -6,7 +6,7 @@ SHELL := /bin/bash
 CLANG ?= clang
 BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -Wall -Werror -I/usr/include/x86_64-linux-gnu
 BPF_OBJECTS := build/bpf/recorder.bpf.o build/bpf/inspect.bpf.o build/bpf/probe.bpf.o
-SOURCES := $(shell find bench src test tools -name '*.ts')
+SOURCES := $(shell find bench src test tools -name '*.ts') package.json
 
 .PHONY: demo
 demo:
@@ -100,6 +100,21 @@ GUEST_SOURCES := $(wildcard test/guests/*.c)
 GUESTS := $(patsubst test/guests/%.c,build/guests/%,$(filter-out %.bpf.c,$(GUEST_SOURCES))) \
 	$(patsubst test/guests/%.bpf.c,build/guests/%.bpf.o,$(filter %.bpf.c,$(GUEST_SOURCES)))
 
+# The tests of single functions and of documents: no root, no eBPF, nothing that npm does not install.
+.PHONY: unit
+unit: build/js/.done
+	node --enable-source-maps build/js/tools/run-tests.js $(UNIT_TESTS)
+UNIT_TESTS = $(patsubst %.ts,build/js/%.js,$(filter-out $(NEED_PACKAGES),$(shell find src -name '*.test.ts')) \
+	test/architecture.test.ts test/documents.test.ts test/kubernetes.test.ts)
+# bpftool, or what clang compiles.
+NEED_PACKAGES = src/host/type-names.test.ts src/sys/btf.test.ts src/sys/elf.test.ts
+
+# The kernel tests alone, as root. TESTS=... runs some of them.
+.PHONY: test-kernel
+test-kernel:
+	tools/setup.sh test
+	$(MAKE) --no-print-directory check $(if $(filter command line environment,$(origin TESTS)),,TESTS="$(KERNEL_TESTS)")
+
 .PHONY: check
 check: build man $(GUESTS)
 	node --enable-source-maps build/js/tools/run-tests.js $(TESTS)
@@ -122,8 +137,24 @@ test-vm-ci:
 
 .PHONY: lint
 lint: node_modules/.package-lock.json
+	@missing=; for tool in clang-format shellcheck; do \
+		command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	[ -z "$$missing" ] || { echo "make lint needs$$missing: 'tools/setup.sh lint' installs it" >&2; exit 1; }
 	npx biome check --error-on-warnings
 	npx oxlint --type-aware --deny-warnings
+	npx rumdl check --quiet .
+	shellcheck $(SCRIPTS)
+	clang-format --dry-run -Werror $(C_SOURCES)
+
+# What of `make lint` can mend itself.
+.PHONY: format
+format: node_modules/.package-lock.json
+	npx biome check --write
+	npx rumdl fmt --quiet .
+	clang-format -i $(C_SOURCES)
+
+SCRIPTS = .ci/run bin/bpfns $(shell find bench examples packaging tools -name '*.sh' -not -path '*/vm/*')
+C_SOURCES = $(wildcard bench/*.c examples/*.c test/guests/*.[ch])
 
 # Ratios against a C responder and against no filter, into bench/results.md. Wants a quiet machine.
 # BENCH=trapped,listing measures these sections only; their names are in bench/run.ts.

@@ -66,14 +66,14 @@ static int load_program(void)
 	attr.prog_type = BPF_PROG_TYPE_RAW_TRACEPOINT;
 	attr.insns = (uintptr_t)code;
 	attr.insn_cnt = 2;
-	attr.license = (uintptr_t)"GPL";
+	attr.license = (uintptr_t) "GPL";
 	return bpf(BPF_PROG_LOAD, sizeof(attr));
 }
 
 static int open_link(void)
 {
 	memset(&attr, 0, sizeof(attr));
-	attr.raw_tracepoint.name = (uintptr_t)"sched_process_wait";
+	attr.raw_tracepoint.name = (uintptr_t) "sched_process_wait";
 	attr.raw_tracepoint.prog_fd = prog_fd;
 	return bpf(BPF_RAW_TRACEPOINT_OPEN, sizeof(attr));
 }
@@ -139,21 +139,66 @@ static int any(void)
 	return (turn++ * 7919ull) % objects;
 }
 
-static long closed(long fd) { return fd < 0 ? -1 : close(fd); }
-static long next_id(void) { return by_id(BPF_MAP_GET_NEXT_ID, map_id + any() - 1); }
-static long fd_by_id(void) { return closed(by_id(BPF_MAP_GET_FD_BY_ID, map_id + any())); }
-static long prog_fd_by_id(void) { return closed(by_id(BPF_PROG_GET_FD_BY_ID, prog_id)); }
-static long map_info_call(void) { return info(map_fds[any() % OWN], &map_info, sizeof(map_info)); }
-static long prog_info_call(void) { return info(prog_fd, &prog_info, sizeof(prog_info)); }
-static long link_info_call(void) { return info(link_fd, &link_info, sizeof(link_info)); }
-static long btf_info_call(void) { return info(btf_fd, &btf_info, sizeof(btf_info)); }
-static long obj_get(void) { return closed(pin(BPF_OBJ_GET, 0)); }
-static long lookup(void) { return element(BPF_MAP_LOOKUP_ELEM); }
-static long update(void) { return element(BPF_MAP_UPDATE_ELEM); }
-static long parent(void) { return syscall(SYS_getppid) < 0; }
-static long create(void) { return closed(create_map()); }
-static long load(void) { return closed(load_program()); }
-static long link_create(void) { return closed(open_link()); }
+static long closed(long fd)
+{
+	return fd < 0 ? -1 : close(fd);
+}
+static long next_id(void)
+{
+	return by_id(BPF_MAP_GET_NEXT_ID, map_id + any() - 1);
+}
+static long fd_by_id(void)
+{
+	return closed(by_id(BPF_MAP_GET_FD_BY_ID, map_id + any()));
+}
+static long prog_fd_by_id(void)
+{
+	return closed(by_id(BPF_PROG_GET_FD_BY_ID, prog_id));
+}
+static long map_info_call(void)
+{
+	return info(map_fds[any() % OWN], &map_info, sizeof(map_info));
+}
+static long prog_info_call(void)
+{
+	return info(prog_fd, &prog_info, sizeof(prog_info));
+}
+static long link_info_call(void)
+{
+	return info(link_fd, &link_info, sizeof(link_info));
+}
+static long btf_info_call(void)
+{
+	return info(btf_fd, &btf_info, sizeof(btf_info));
+}
+static long obj_get(void)
+{
+	return closed(pin(BPF_OBJ_GET, 0));
+}
+static long lookup(void)
+{
+	return element(BPF_MAP_LOOKUP_ELEM);
+}
+static long update(void)
+{
+	return element(BPF_MAP_UPDATE_ELEM);
+}
+static long parent(void)
+{
+	return syscall(SYS_getppid) < 0;
+}
+static long create(void)
+{
+	return closed(create_map());
+}
+static long load(void)
+{
+	return closed(load_program());
+}
+static long link_create(void)
+{
+	return closed(open_link());
+}
 
 static long prog_query(void)
 {
@@ -178,11 +223,22 @@ static const struct {
 	const char *name;
 	long (*call)(void);
 } calls[] = {
-	{ "get_next_id", next_id }, { "get_fd_by_id", fd_by_id }, { "prog_get_fd_by_id", prog_fd_by_id },
-	{ "map_info", map_info_call }, { "prog_info", prog_info_call }, { "link_info", link_info_call },
-	{ "btf_info", btf_info_call }, { "obj_get", obj_get }, { "prog_query", prog_query },
-	{ "lookup", lookup }, { "update", update }, { "getppid", parent }, { "map_create", create },
-	{ "prog_load", load }, { "link_create", link_create }, { "test_run", test_run },
+	{ "get_next_id", next_id },
+	{ "get_fd_by_id", fd_by_id },
+	{ "prog_get_fd_by_id", prog_fd_by_id },
+	{ "map_info", map_info_call },
+	{ "prog_info", prog_info_call },
+	{ "link_info", link_info_call },
+	{ "btf_info", btf_info_call },
+	{ "obj_get", obj_get },
+	{ "prog_query", prog_query },
+	{ "lookup", lookup },
+	{ "update", update },
+	{ "getppid", parent },
+	{ "map_create", create },
+	{ "prog_load", load },
+	{ "link_create", link_create },
+	{ "test_run", test_run },
 };
 
 static void fail(const char *what)
@@ -262,7 +318,8 @@ static void time_calls(const char *name, long (*call)(void), int rounds, int bat
 			times[i] = (now() - start) / batch;
 	}
 	qsort(times, rounds, sizeof(*times), compare);
-	printf("%lu %lu %lu\n", times[rounds / 2], times[rounds / 10], times[rounds - rounds / 10 - 1]);
+	printf("%lu %lu %lu\n", times[rounds / 2], times[rounds / 10],
+	       times[rounds - rounds / 10 - 1]);
 }
 
 static void wait_for_all(void)
@@ -323,7 +380,8 @@ static void prepare(const char *what)
 {
 	map_fds = make(objects, create_map);
 	prog_fd = load_program();
-	if (info(map_fds[0], &map_info, sizeof(map_info)) || info(prog_fd, &prog_info, sizeof(prog_info)))
+	if (info(map_fds[0], &map_info, sizeof(map_info)) ||
+	    info(prog_fd, &prog_info, sizeof(prog_info)))
 		fail("set-up");
 	map_id = map_info.id;
 	prog_id = prog_info.id;
@@ -341,7 +399,8 @@ int main(int argc, char **argv)
 {
 	const int together = argc == 5 && !strcmp(argv[1], "together");
 	char *what = argc > 2 ? argv[together ? 2 : 1] : "";
-	const int rounds = argc > 2 ? atoi(argv[together ? 3 : 2]) : 0, last = argc > 3 ? atoi(argv[together ? 4 : 3]) : 1;
+	const int rounds = argc > 2 ? atoi(argv[together ? 3 : 2]) : 0,
+		  last = argc > 3 ? atoi(argv[together ? 4 : 3]) : 1;
 	const int as_root = !strncmp(what, "root:", 5);
 	long (*call)(void) = NULL;
 

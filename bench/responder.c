@@ -28,8 +28,8 @@
 #define QUERY_REVISION 56 /* offsetof(union bpf_attr, query.revision), 6.6 */
 
 static const int trapped[] = {
-	BPF_MAP_GET_NEXT_ID, BPF_PROG_GET_NEXT_ID, BPF_MAP_GET_FD_BY_ID, BPF_PROG_GET_FD_BY_ID,
-	BPF_OBJ_GET_INFO_BY_FD, BPF_OBJ_GET, BPF_PROG_QUERY, BPF_LINK_CREATE,
+	BPF_MAP_GET_NEXT_ID,	BPF_PROG_GET_NEXT_ID, BPF_MAP_GET_FD_BY_ID, BPF_PROG_GET_FD_BY_ID,
+	BPF_OBJ_GET_INFO_BY_FD, BPF_OBJ_GET,	      BPF_PROG_QUERY,	    BPF_LINK_CREATE,
 };
 
 static int install_filter(void)
@@ -44,7 +44,8 @@ static int install_filter(void)
 	struct sock_fprog program = { .len = TRAPPED + 6, .filter = code };
 
 	for (int i = 0; i < TRAPPED; i++)
-		code[4 + i] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, trapped[i], TRAPPED - i, 0);
+		code[4 + i] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, trapped[i],
+							   TRAPPED - i, 0);
 	code[TRAPPED + 4] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
 	code[TRAPPED + 5] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF);
 	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
@@ -73,7 +74,8 @@ static int memory_of(pid_t tid)
 
 static int rights(int call, pid_t tid, struct __user_cap_data_struct *data)
 {
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3, .pid = tid };
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3,
+						   .pid = tid };
 
 	return syscall(call, &header, data);
 }
@@ -166,7 +168,9 @@ static long info(int memory)
 {
 	static char given[4096], asked[4096];
 	int fd = take_fd(call.pid, attr.info.bpf_fd);
-	union bpf_attr own = { .info = { .bpf_fd = fd, .info_len = sizeof(given), .info = (uintptr_t)given } };
+	union bpf_attr own = {
+		.info = { .bpf_fd = fd, .info_len = sizeof(given), .info = (uintptr_t)given }
+	};
 	uint32_t length = attr.info.info_len;
 	long result;
 
@@ -183,7 +187,9 @@ static long info(int memory)
 	if (result)
 		return -errno;
 	return pwrite(memory, given, length, attr.info.info) == length &&
-	       put(memory, &length, 4, offsetof(union bpf_attr, info.info_len)) ? 0 : -EFAULT;
+			       put(memory, &length, 4, offsetof(union bpf_attr, info.info_len)) ?
+		       0 :
+		       -EFAULT;
 }
 
 static long prog_query(int memory)
@@ -199,9 +205,13 @@ static long prog_query(int memory)
 	close(own.query.target_fd);
 	if (result)
 		return -errno;
-	return put(memory, &own.query.attach_flags, 4, offsetof(union bpf_attr, query.attach_flags)) &&
-	       put(memory, &own.query.prog_cnt, 4, offsetof(union bpf_attr, query.prog_cnt)) &&
-	       put(memory, (char *)&own + QUERY_REVISION, 8, QUERY_REVISION) ? 0 : -EFAULT;
+	return put(memory, &own.query.attach_flags, 4,
+		   offsetof(union bpf_attr, query.attach_flags)) &&
+			       put(memory, &own.query.prog_cnt, 4,
+				   offsetof(union bpf_attr, query.prog_cnt)) &&
+			       put(memory, (char *)&own + QUERY_REVISION, 8, QUERY_REVISION) ?
+		       0 :
+		       -EFAULT;
 }
 
 /* As the agent, but in this thread and as itself. */
@@ -222,7 +232,9 @@ static long obj_get(void)
 	if (fd < 0)
 		return -errno;
 	kind_of(fd);
-	own = (union bpf_attr){ .info = { .bpf_fd = fd, .info_len = sizeof(map), .info = (uintptr_t)&map } };
+	own = (union bpf_attr){
+		.info = { .bpf_fd = fd, .info_len = sizeof(map), .info = (uintptr_t)&map }
+	};
 	host(BPF_OBJ_GET_INFO_BY_FD, &own, 16);
 	return give(fd);
 }
@@ -252,7 +264,8 @@ static void answer(void)
 	long result = 0;
 
 	memset(&attr, 0, sizeof(attr));
-	if (call.data.args[2] > sizeof(attr) || read_memory(&attr, call.data.args[1], call.data.args[2]) < 0)
+	if (call.data.args[2] > sizeof(attr) ||
+	    read_memory(&attr, call.data.args[1], call.data.args[2]) < 0)
 		perror("process_vm_readv");
 	if (cmd != BPF_MAP_GET_FD_BY_ID && cmd != BPF_PROG_GET_FD_BY_ID && cmd != BPF_OBJ_GET)
 		memory = memory_of(call.pid);

@@ -15,6 +15,7 @@ cleanup() {
 trap cleanup EXIT
 
 # Who bpfns is for: a user with CAP_BPF and company, without CAP_SYS_ADMIN.
+# shellcheck disable=SC2054 # setpriv wants the commas
 user=(setpriv --reuid=65534 --regid=65534 --clear-groups
 	--bounding-set=-all,+bpf,+perfmon,+net_admin
 	--inh-caps=-all,+bpf,+perfmon,+net_admin

@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import type { Argument, Command, Option } from 'commander';
+import product from '../package.json' with { type: 'json' };
 import { program } from '../src/cli/program.js';
 
 /** Where the section goes in the page. */
@@ -26,9 +27,9 @@ export function nameOf(command: Command): string {
   return command.parent ? `${nameOf(command.parent)} ${command.name()}` : command.name();
 }
 
-/** The page's source with the commands put in. */
+/** The page's source with the commands and the version put in. */
 export function fillIn(page: string): string {
-  return page.replace(MARK, commandsOf(program()).map(section).join('\n'));
+  return page.replace(MARK, commandsOf(program()).map(section).join('\n')).replace('@VERSION@', product.version);
 }
 
 function section(command: Command): string {

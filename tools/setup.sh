@@ -1,18 +1,20 @@
 #!/bin/bash
 # Installs what the build and the tests need (Debian packages), and mounts what they look at.
-# Usage: tools/setup.sh build|test|vm
+# Usage: tools/setup.sh build|lint|test|vm
 set -euo pipefail
 
 build_packages=(clang gcc go-md2man libc6-dev libbpf-dev linux-libc-dev)
-test_packages=("${build_packages[@]}" bpftool bpftrace iproute2 util-linux
+lint_packages=(clang-format shellcheck)
+test_packages=("${build_packages[@]}" "${lint_packages[@]}" bpftool bpftrace iproute2 util-linux
 	busybox-static runc crun podman containerd systemd strace)
 vm_packages=("${test_packages[@]}" qemu-system-x86 cpio libcap2-bin procps xz-utils)
 
 case ${1:-} in
 build) packages=("${build_packages[@]}") ;;
+lint) packages=("${lint_packages[@]}") ;;
 test) packages=("${test_packages[@]}") ;;
 vm) packages=("${vm_packages[@]}") ;;
-*) echo "usage: $0 build|test|vm" >&2 && exit 2 ;;
+*) echo "usage: $0 build|lint|test|vm" >&2 && exit 2 ;;
 esac
 
 if [ "$(id -u)" != 0 ]; then

@@ -1,11 +1,10 @@
 /** The command line: every command with its options, and the one function that each calls. */
 import { writeSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import product from '../../package.json' with { type: 'json' };
 import { type Kind, kinds } from '../model/ids.js';
 import { CliError } from './cli-error.js';
 import type { ProfileFlags } from './profile.js';
-
-const VERSION = '0.1.0';
 
 const out = (text: string): void => {
   // Straight to the descriptor: complete even into a pipe when the process exits right after.
@@ -56,7 +55,7 @@ async function requireHost(what: string): Promise<void> {
 export function program(): Command {
   const main = new Command('bpfns')
     .description('BPF namespaces on stock Linux kernels: a command sees, lists and opens only its own BPF objects.')
-    .version(VERSION, '-V, --version', 'show the version')
+    .version(product.version, '-V, --version', 'show the version')
     .helpOption('-h, --help', 'show this help')
     .enablePositionalOptions()
     .showHelpAfterError("Try 'bpfns --help' for more information.")

@@ -22,7 +22,10 @@ int main(void)
 	int map = bpf(BPF_MAP_CREATE, &attr);
 
 	struct bpf_insn code[] = {
-		{ .code = BPF_LD | BPF_DW | BPF_IMM, .dst_reg = 1, .src_reg = BPF_PSEUDO_MAP_FD, .imm = map },
+		{ .code = BPF_LD | BPF_DW | BPF_IMM,
+		  .dst_reg = 1,
+		  .src_reg = BPF_PSEUDO_MAP_FD,
+		  .imm = map },
 		{},
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 0 },
 		{ .code = BPF_JMP | BPF_EXIT },
@@ -31,12 +34,12 @@ int main(void)
 	attr.prog_type = BPF_PROG_TYPE_RAW_TRACEPOINT;
 	attr.insns = (uintptr_t)code;
 	attr.insn_cnt = sizeof(code) / sizeof(code[0]);
-	attr.license = (uintptr_t)"GPL";
+	attr.license = (uintptr_t) "GPL";
 	strcpy(attr.prog_name, "count");
 	int prog = bpf(BPF_PROG_LOAD, &attr);
 
 	memset(&attr, 0, sizeof(attr));
-	attr.raw_tracepoint.name = (uintptr_t)"sched_process_exit";
+	attr.raw_tracepoint.name = (uintptr_t) "sched_process_exit";
 	attr.raw_tracepoint.prog_fd = prog;
 	int link = bpf(BPF_RAW_TRACEPOINT_OPEN, &attr);
 

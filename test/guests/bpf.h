@@ -26,7 +26,9 @@ static inline long bpf(int cmd, union bpf_attr *attr)
 /* A new array map's fd, or -1. */
 static inline int create_map(void)
 {
-	union bpf_attr attr = { .map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 4, .max_entries = 1 };
+	union bpf_attr attr = {
+		.map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 4, .max_entries = 1
+	};
 
 	return bpf(BPF_MAP_CREATE, &attr);
 }
@@ -35,7 +37,9 @@ static inline int create_map(void)
 static inline int map_id(int fd)
 {
 	struct bpf_map_info info = {};
-	union bpf_attr attr = { .info = { .bpf_fd = fd, .info_len = sizeof(info), .info = (uintptr_t)&info } };
+	union bpf_attr attr = {
+		.info = { .bpf_fd = fd, .info_len = sizeof(info), .info = (uintptr_t)&info }
+	};
 
 	return bpf(BPF_OBJ_GET_INFO_BY_FD, &attr) ? -1 : (int)info.id;
 }

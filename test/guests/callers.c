@@ -49,7 +49,16 @@ static uint32_t id_of(int fd)
 }
 
 /* Without SA_RESTART a signal may interrupt a call that the agent has not taken yet: it is made again. */
-#define AGAIN(call) ({ int r_; do { errno = 0; r_ = (call); interrupted += r_ < 0 && errno == EINTR; } while (r_ < 0 && errno == EINTR); r_; })
+#define AGAIN(call)                                              \
+	({                                                       \
+		int r_;                                          \
+		do {                                             \
+			errno = 0;                               \
+			r_ = (call);                             \
+			interrupted += r_ < 0 && errno == EINTR; \
+		} while (r_ < 0 && errno == EINTR);              \
+		r_;                                              \
+	})
 
 static int is_first(int fd)
 {
@@ -259,7 +268,8 @@ static void stopped(void)
 static void set_last_pid(pid_t pid)
 {
 	char text[16];
-	int fd = open("/proc/sys/kernel/ns_last_pid", O_WRONLY), length = snprintf(text, sizeof(text), "%d", pid);
+	int fd = open("/proc/sys/kernel/ns_last_pid", O_WRONLY),
+	    length = snprintf(text, sizeof(text), "%d", pid);
 
 	if (fd < 0 || write(fd, text, length) != length)
 		exit(3);
@@ -332,9 +342,17 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 } modes[] = {
-	{ "non-leader", non_leader }, { "orphan", orphan },   { "files", files },     { "vfork", after_vfork },
-	{ "storm", storm },	      { "crowd", crowd },     { "killed", killed },   { "stopped", stopped },
-	{ "pid-reuse", pid_reuse },   { "signals", signals }, { "restarting-signals", restarting_signals },
+	{ "non-leader", non_leader },
+	{ "orphan", orphan },
+	{ "files", files },
+	{ "vfork", after_vfork },
+	{ "storm", storm },
+	{ "crowd", crowd },
+	{ "killed", killed },
+	{ "stopped", stopped },
+	{ "pid-reuse", pid_reuse },
+	{ "signals", signals },
+	{ "restarting-signals", restarting_signals },
 };
 
 int main(int argc, char **argv)

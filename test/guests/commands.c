@@ -18,8 +18,10 @@ static long native(long number, long command)
 {
 	long result;
 
-	__asm__ volatile("syscall" : "=a"(result)
-			 : "a"(number), "D"(command), "S"(0L), "d"(0L) : "rcx", "r11", "memory");
+	__asm__ volatile("syscall"
+			 : "=a"(result)
+			 : "a"(number), "D"(command), "S"(0L), "d"(0L)
+			 : "rcx", "r11", "memory");
 	return result;
 }
 
@@ -27,8 +29,10 @@ static long i386(long number, long command)
 {
 	long result;
 
-	__asm__ volatile("int $0x80" : "=a"(result)
-			 : "a"(number), "b"(command), "c"(0L), "d"(0L) : "memory", "r8", "r9", "r10", "r11");
+	__asm__ volatile("int $0x80"
+			 : "=a"(result)
+			 : "a"(number), "b"(command), "c"(0L), "d"(0L)
+			 : "memory", "r8", "r9", "r10", "r11");
 	return (int)result;
 }
 

@@ -64,7 +64,9 @@ static void expect(const char *what, long got, long wanted)
 
 static int create_map(uint32_t value)
 {
-	union bpf_attr attr = { .map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 4, .max_entries = 1 };
+	union bpf_attr attr = {
+		.map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 4, .max_entries = 1
+	};
 	uint32_t key = 0;
 	int fd;
 
@@ -91,7 +93,7 @@ static int load_program(void)
 
 	attr.insns = (uintptr_t)code;
 	attr.insn_cnt = ARRAY_SIZE(code);
-	attr.license = (uintptr_t)"GPL";
+	attr.license = (uintptr_t) "GPL";
 	fd = bpf(BPF_PROG_LOAD, &attr);
 	if (fd < 0)
 		expect("PROG_LOAD", fd, 0);
@@ -280,6 +282,7 @@ int main(int argc, char **argv)
 			nest(round);
 		usleep(1000);
 	}
-	printf("calls %ld longest-ms %ld fds-lost %d\n", calls, longest_ns / 1000000, open_fds() - fds);
+	printf("calls %ld longest-ms %ld fds-lost %d\n", calls, longest_ns / 1000000,
+	       open_fds() - fds);
 	return 0;
 }

@@ -8,7 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define INSN(c, d, s, o, i) ((struct bpf_insn){ .code = (c), .dst_reg = (d), .src_reg = (s), .off = (o), .imm = (i) })
+#define INSN(c, d, s, o, i) \
+	((struct bpf_insn){ .code = (c), .dst_reg = (d), .src_reg = (s), .off = (o), .imm = (i) })
 #define MOV(dst, imm) INSN(BPF_ALU64 | BPF_MOV | BPF_K, dst, 0, 0, imm)
 #define STORE(offset, imm) INSN(BPF_ST | BPF_MEM | BPF_W, 10, 0, offset, imm)
 #define EXIT INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0)
@@ -40,9 +41,13 @@ static int load(enum bpf_prog_type type, __u32 flags, const struct bpf_insn *cod
 static int map_from_program(void)
 {
 	const struct bpf_insn code[] = {
-		STORE(-16, BPF_MAP_TYPE_ARRAY), STORE(-12, 4), STORE(-8, 4), STORE(-4, 1),
+		STORE(-16, BPF_MAP_TYPE_ARRAY),
+		STORE(-12, 4),
+		STORE(-8, 4),
+		STORE(-4, 1),
 		MOV(1, BPF_MAP_CREATE),
-		INSN(BPF_ALU64 | BPF_MOV | BPF_X, 2, 10, 0, 0), INSN(BPF_ALU64 | BPF_ADD | BPF_K, 2, 0, 0, -16),
+		INSN(BPF_ALU64 | BPF_MOV | BPF_X, 2, 10, 0, 0),
+		INSN(BPF_ALU64 | BPF_ADD | BPF_K, 2, 0, 0, -16),
 		MOV(3, 16),
 		INSN(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_sys_bpf),
 		EXIT,
@@ -65,10 +70,12 @@ int main(void)
 
 	btf__add_int(btf, "created", 4, 0);
 	data = btf__raw_data(btf, &size);
-	tell("MAP_CREATE", bpf_map_create(BPF_MAP_TYPE_ARRAY, "created", 4, 4, 1, NULL), bpf_map_get_fd_by_id);
+	tell("MAP_CREATE", bpf_map_create(BPF_MAP_TYPE_ARRAY, "created", 4, 4, 1, NULL),
+	     bpf_map_get_fd_by_id);
 	tell("PROG_LOAD", xdp, bpf_prog_get_fd_by_id);
 	tell("LINK_CREATE", bpf_link_create(xdp, LO, BPF_XDP, NULL), bpf_link_get_fd_by_id);
-	tell("RAW_TRACEPOINT_OPEN", bpf_raw_tracepoint_open("sched_switch", raw), bpf_link_get_fd_by_id);
+	tell("RAW_TRACEPOINT_OPEN", bpf_raw_tracepoint_open("sched_switch", raw),
+	     bpf_link_get_fd_by_id);
 	tell("BTF_LOAD", bpf_btf_load(data, size, NULL), bpf_btf_get_fd_by_id);
 	tell("PROG_RUN", map_from_program(), bpf_map_get_fd_by_id);
 	return 0;

@@ -48,12 +48,16 @@ static void make_objects(void)
 
 	map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "fuzz", 4, 8, 1, NULL);
 	const struct bpf_insn with_map[] = {
-		{ .code = BPF_LD | BPF_IMM | BPF_DW, .dst_reg = 1, .src_reg = BPF_PSEUDO_MAP_FD, .imm = map },
+		{ .code = BPF_LD | BPF_IMM | BPF_DW,
+		  .dst_reg = 1,
+		  .src_reg = BPF_PSEUDO_MAP_FD,
+		  .imm = map },
 		{ 0 },
 		plain[0],
 		plain[1],
 	};
-	prog = bpf_prog_load(BPF_PROG_TYPE_RAW_TRACEPOINT, "fuzz", "GPL", with_map, COUNT(with_map), NULL);
+	prog = bpf_prog_load(BPF_PROG_TYPE_RAW_TRACEPOINT, "fuzz", "GPL", with_map, COUNT(with_map),
+			     NULL);
 	tc = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "fuzz_tc", "GPL", plain, COUNT(plain), NULL);
 	link_fd = bpf_raw_tracepoint_open("sched_process_hang", prog);
 	btf__add_int(types, "int", 4, BTF_INT_SIGNED);
@@ -77,11 +81,12 @@ static void make_objects(void)
 	fds[11] = 0x7fffffff;
 }
 
-static const char *const fd_names[] = { "map", "prog", "link", "btf", "tc", "pipe", "O_PATH", "null", "-1", "closed", "netns", "huge" };
+static const char *const fd_names[] = { "map",	  "prog", "link", "btf",    "tc",    "pipe",
+					"O_PATH", "null", "-1",	  "closed", "netns", "huge" };
 
 /* ---- the memory ---- */
 
-static char *area;  /* rw, rw, unmapped, rw, read-only private, unmapped, none, unmapped */
+static char *area; /* rw, rw, unmapped, rw, read-only private, unmapped, none, unmapped */
 static char *shared; /* a read-only shared mapping */
 static int shared_fd;
 
@@ -98,11 +103,26 @@ static void make_memory(void)
 	shared = mmap(NULL, 2 * PAGE, PROT_READ, MAP_SHARED, shared_fd, 0);
 }
 
-enum place { PLAIN, UNALIGNED, CROSSING, AT_END, CUT, INTO_READONLY, READONLY, SHARED_READONLY, NONE, NOWHERE, NIL, KERNEL, NONCANONICAL, PLACES };
+enum place {
+	PLAIN,
+	UNALIGNED,
+	CROSSING,
+	AT_END,
+	CUT,
+	INTO_READONLY,
+	READONLY,
+	SHARED_READONLY,
+	NONE,
+	NOWHERE,
+	NIL,
+	KERNEL,
+	NONCANONICAL,
+	PLACES
+};
 
 static const char *const place_names[] = {
-	"plain", "unaligned", "crossing", "at-end", "cut", "into-readonly", "readonly", "shared-readonly",
-	"none", "nowhere", "null", "kernel", "noncanonical",
+	"plain",	   "unaligned", "crossing", "at-end", "cut",	"into-readonly", "readonly",
+	"shared-readonly", "none",	"nowhere",  "null",   "kernel", "noncanonical",
 };
 
 /* Puts `size` bytes somewhere odd and returns the address. */
@@ -164,8 +184,8 @@ static void *place(enum place where, const void *from, uint32_t size)
 struct command {
 	int cmd;
 	const char *name;
-	int fd;		 /* u32 slot of an fd, -1 for none */
-	int pointer;	 /* u64 slot of a pointer, -1 for none */
+	int fd; /* u32 slot of an fd, -1 for none */
+	int pointer; /* u64 slot of a pointer, -1 for none */
 	uint32_t length; /* in bytes, of the command's own fields */
 };
 
@@ -203,7 +223,8 @@ static int is_own;
 /* Ids that mean the same in both runs: one's own, and those that nothing has. */
 static uint32_t odd_id(int cmd)
 {
-	static const uint32_t none[] = { 0, 0x7ffffffe, 0x7fffffff, 0x80000000, 0xffffffff, 0x7fffff00 };
+	static const uint32_t none[] = { 0,	     0x7ffffffe, 0x7fffffff,
+					 0x80000000, 0xffffffff, 0x7fffff00 };
 	int choice = any(10);
 
 	is_own = choice < 4;
@@ -233,11 +254,13 @@ static uint32_t odd_id(int cmd)
 
 static int takes_id(int cmd)
 {
-	return (cmd >= BPF_PROG_GET_NEXT_ID && cmd <= BPF_MAP_GET_FD_BY_ID) || cmd == BPF_BTF_GET_FD_BY_ID ||
-	       cmd == BPF_BTF_GET_NEXT_ID || cmd == BPF_LINK_GET_FD_BY_ID || cmd == BPF_LINK_GET_NEXT_ID;
+	return (cmd >= BPF_PROG_GET_NEXT_ID && cmd <= BPF_MAP_GET_FD_BY_ID) ||
+	       cmd == BPF_BTF_GET_FD_BY_ID || cmd == BPF_BTF_GET_NEXT_ID ||
+	       cmd == BPF_LINK_GET_FD_BY_ID || cmd == BPF_LINK_GET_NEXT_ID;
 }
 
-static const uint32_t odd[] = { 0, 1, 2, 7, 0x7ffffffe, 0x7fffffff, 0x80000000, 0xffffffff, 5, 0x7fffff00 };
+static const uint32_t odd[] = { 0,	    1,		2,	    7, 0x7ffffffe,
+				0x7fffffff, 0x80000000, 0xffffffff, 5, 0x7fffff00 };
 
 static char attr[8192], info[8192];
 static char note[256];
@@ -267,7 +290,9 @@ static void put_fd(int slot, int which)
 /* An info structure with odd counts and pointers, in odd memory. */
 static void make_info(int which)
 {
-	static const uint32_t lengths[] = { 0, 1, 3, 4, 8, 15, 16, 31, 32, 64, 79, 80, 100, 208, 224, 232, 240, 256, 1000, 4096, 4097, 0xffffffff };
+	static const uint32_t lengths[] = { 0,	 1,   3,    4,	  8,	15,	   16,	31,
+					    32,	 64,  79,   80,	  100,	208,	   224, 232,
+					    240, 256, 1000, 4096, 4097, 0xffffffff };
 	uint32_t length = lengths[any(COUNT(lengths))];
 	uint32_t used = length < sizeof(info) ? length : PAGE;
 	enum place where = any(2) ? PLAIN : any(PLACES);
@@ -309,7 +334,14 @@ static void make_info(int which)
 static void make_pointer(int slot)
 {
 	static char name[PAGE * 2];
-	static const char *const paths[] = { "/", "", "/nowhere", "/dev/null", "/sys/fs/bpf", "/etc/passwd/x", "relative/nothing", "/proc/self/root/etc" };
+	static const char *const paths[] = { "/",
+					     "",
+					     "/nowhere",
+					     "/dev/null",
+					     "/sys/fs/bpf",
+					     "/etc/passwd/x",
+					     "relative/nothing",
+					     "/proc/self/root/etc" };
 	char text[32];
 
 	switch (any(4)) {
@@ -389,7 +421,8 @@ static void one(unsigned number)
 		break;
 	}
 	case 1: {
-		static const uint32_t sizes[] = { 0, 1, 4095, 4096, 4097, 8192, 0x7fffffff, 0xffffffff };
+		static const uint32_t sizes[] = { 0,	1,    4095,	  4096,
+						  4097, 8192, 0x7fffffff, 0xffffffff };
 		size = sizes[any(COUNT(sizes))];
 		break;
 	}
@@ -420,8 +453,9 @@ static void one(unsigned number)
 
 	if (result > 0)
 		close(result);
-	printf("%u %s%s cmd=%x size=%u attr:%s%s = %d\n", number, command->name, cmd == (uint32_t)command->cmd ? "" : "?",
-	       cmd, size, place_names[where], note, error);
+	printf("%u %s%s cmd=%x size=%u attr:%s%s = %d\n", number, command->name,
+	       cmd == (uint32_t)command->cmd ? "" : "?", cmd, size, place_names[where], note,
+	       error);
 }
 
 int main(int argc, char **argv)

@@ -27,8 +27,11 @@ static inline int must(int value, const char *what)
 
 static inline int create_map(enum bpf_map_type type, const char *name, int inner)
 {
-	union bpf_attr attr = {
-		.map_type = type, .key_size = 4, .value_size = 4, .max_entries = 4, .inner_map_fd = inner };
+	union bpf_attr attr = { .map_type = type,
+				.key_size = 4,
+				.value_size = 4,
+				.max_entries = 4,
+				.inner_map_fd = inner };
 
 	strncpy(attr.map_name, name, sizeof(attr.map_name) - 1);
 	return must(bpf(BPF_MAP_CREATE, &attr), name);
@@ -41,15 +44,18 @@ static inline int update_map(int map, uint32_t key, uint32_t value)
 	return bpf(BPF_MAP_UPDATE_ELEM, &attr);
 }
 
+/* clang-format off */
 #define LOAD_MAP(map)                                                                                   \
 	{ .code = BPF_LD | BPF_DW | BPF_IMM, .dst_reg = 1, .src_reg = BPF_PSEUDO_MAP_FD, .imm = (map) }, \
 	{}
 #define RETURN(value)                                                              \
 	{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = (value) },     \
 	{ .code = BPF_JMP | BPF_EXIT }
+/* clang-format on */
 
 /* A program that does nothing and returns 1, with a reference to `map` unless that is -1. */
-static inline int load_program(enum bpf_prog_type type, enum bpf_attach_type attach, const char *name, int map)
+static inline int load_program(enum bpf_prog_type type, enum bpf_attach_type attach,
+			       const char *name, int map)
 {
 	struct bpf_insn code[] = { LOAD_MAP(map), RETURN(1) };
 	int skipped = map < 0 ? 2 : 0;
@@ -58,7 +64,7 @@ static inline int load_program(enum bpf_prog_type type, enum bpf_attach_type att
 		.expected_attach_type = attach,
 		.insns = (uintptr_t)(code + skipped),
 		.insn_cnt = sizeof(code) / sizeof(code[0]) - skipped,
-		.license = (uintptr_t)"GPL",
+		.license = (uintptr_t) "GPL",
 	};
 
 	strncpy(attr.prog_name, name, sizeof(attr.prog_name) - 1);
@@ -76,7 +82,9 @@ static inline void pin(int fd, const char *path)
 static inline uint32_t id_of(int fd, int is_btf)
 {
 	uint32_t info[8] = {};
-	union bpf_attr attr = { .info = { .bpf_fd = fd, .info_len = is_btf ? 32 : 8, .info = (uintptr_t)info } };
+	union bpf_attr attr = {
+		.info = { .bpf_fd = fd, .info_len = is_btf ? 32 : 8, .info = (uintptr_t)info }
+	};
 
 	must(bpf(BPF_OBJ_GET_INFO_BY_FD, &attr), "info");
 	return info[is_btf ? 3 : 1];

@@ -24,7 +24,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define INSN(c, d, s, o, i) ((struct bpf_insn){ .code = (c), .dst_reg = (d), .src_reg = (s), .off = (o), .imm = (i) })
+#define INSN(c, d, s, o, i) \
+	((struct bpf_insn){ .code = (c), .dst_reg = (d), .src_reg = (s), .off = (o), .imm = (i) })
 #define MOV_REG(d, s) INSN(BPF_ALU64 | BPF_MOV | BPF_X, d, s, 0, 0)
 #define MOV_IMM(d, i) INSN(BPF_ALU64 | BPF_MOV | BPF_K, d, 0, 0, i)
 #define ADD_IMM(d, i) INSN(BPF_ALU64 | BPF_ADD | BPF_K, d, 0, 0, i)
@@ -33,7 +34,8 @@
 #define STORE(size, d, s, o) INSN(BPF_STX | BPF_MEM | (size), d, s, o, 0)
 #define CALL(f) INSN(BPF_JMP | BPF_CALL, 0, 0, 0, f)
 #define EXIT() INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0)
-#define MAP_FD(d, fd) INSN(BPF_LD | BPF_DW | BPF_IMM, d, BPF_PSEUDO_MAP_FD, 0, fd), INSN(0, 0, 0, 0, 0)
+#define MAP_FD(d, fd) \
+	INSN(BPF_LD | BPF_DW | BPF_IMM, d, BPF_PSEUDO_MAP_FD, 0, fd), INSN(0, 0, 0, 0, 0)
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 static int must(int result, const char *what)
@@ -56,7 +58,8 @@ static int create(enum bpf_map_type type, unsigned value_size, unsigned entries,
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .inner_map_fd = inner);
 
-	return must(bpf_map_create(type, "hole", 4, value_size, entries, inner ? &opts : NULL), "map create");
+	return must(bpf_map_create(type, "hole", 4, value_size, entries, inner ? &opts : NULL),
+		    "map create");
 }
 
 static void fdinfo(void)
@@ -87,7 +90,9 @@ static void map_in_map(void)
 static void prog_array(void)
 {
 	struct bpf_insn code[] = { MOV_IMM(0, 0), EXIT() };
-	int prog = must(bpf_prog_load(BPF_PROG_TYPE_SOCKET_FILTER, "hole", "GPL", code, COUNT(code), NULL), "load");
+	int prog = must(bpf_prog_load(BPF_PROG_TYPE_SOCKET_FILTER, "hole", "GPL", code, COUNT(code),
+				      NULL),
+			"load");
 	int array = create(BPF_MAP_TYPE_PROG_ARRAY, 4, 1, 0);
 	struct bpf_prog_info info = {};
 	unsigned key = 0, value = 0, length = sizeof(info);
@@ -102,7 +107,8 @@ static void prog_array(void)
 static int offset_of(const char *structure, const char *member)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
-	const struct btf_type *type = btf__type_by_id(btf, btf__find_by_name_kind(btf, structure, BTF_KIND_STRUCT));
+	const struct btf_type *type =
+		btf__type_by_id(btf, btf__find_by_name_kind(btf, structure, BTF_KIND_STRUCT));
 
 	for (int i = 0; i < btf_vlen(type); i++)
 		if (!strcmp(btf__name_by_offset(btf, btf_members(type)[i].name_off), member))
@@ -129,11 +135,13 @@ static void map_iterator(void)
 		EXIT(),
 	};
 	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_TRACE_ITER,
-		    .attach_btf_id = must(libbpf_find_vmlinux_btf_id("bpf_map", BPF_TRACE_ITER), "btf id"));
+		    .attach_btf_id =
+			    must(libbpf_find_vmlinux_btf_id("bpf_map", BPF_TRACE_ITER), "btf id"));
 	int prog, link, iterator;
 	unsigned id;
 
-	prog = must(bpf_prog_load(BPF_PROG_TYPE_TRACING, "hole", "GPL", code, COUNT(code), &opts), "load");
+	prog = must(bpf_prog_load(BPF_PROG_TYPE_TRACING, "hole", "GPL", code, COUNT(code), &opts),
+		    "load");
 	link = must(bpf_link_create(prog, 0, BPF_TRACE_ITER, NULL), "link create");
 	iterator = must(bpf_iter_create(link), "iter create");
 	while (read(iterator, &id, sizeof(id)) == sizeof(id))
@@ -157,7 +165,9 @@ static void tracing(void)
 		MOV_IMM(0, 0),
 		EXIT(),
 	};
-	int prog = must(bpf_prog_load(BPF_PROG_TYPE_RAW_TRACEPOINT, "hole", "GPL", code, COUNT(code), NULL), "load");
+	int prog = must(bpf_prog_load(BPF_PROG_TYPE_RAW_TRACEPOINT, "hole", "GPL", code,
+				      COUNT(code), NULL),
+			"load");
 	unsigned pid = 0;
 
 	must(bpf_raw_tracepoint_open("sched_process_fork", prog), "attach");
@@ -174,7 +184,8 @@ static void slow_memory(void)
 	int fd = must(syscall(SYS_userfaultfd, O_CLOEXEC), "userfaultfd");
 	struct uffdio_api api = { .api = UFFD_API };
 	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct uffdio_register range = { .range = { (unsigned long)page, 4096 }, .mode = UFFDIO_REGISTER_MODE_MISSING };
+	struct uffdio_register range = { .range = { (unsigned long)page, 4096 },
+					 .mode = UFFDIO_REGISTER_MODE_MISSING };
 
 	must(ioctl(fd, UFFDIO_API, &api), "UFFDIO_API");
 	must(ioctl(fd, UFFDIO_REGISTER, &range), "UFFDIO_REGISTER");
@@ -189,9 +200,9 @@ int main(int argc, char **argv)
 		const char *name;
 		void (*show)(void);
 	} holes[] = {
-		{ "fdinfo", fdinfo },		  { "map-in-map", map_in_map }, { "prog-array", prog_array },
-		{ "map-iterator", map_iterator }, { "tracing", tracing },
-		{ "slow-memory", slow_memory },
+		{ "fdinfo", fdinfo },	      { "map-in-map", map_in_map },
+		{ "prog-array", prog_array }, { "map-iterator", map_iterator },
+		{ "tracing", tracing },	      { "slow-memory", slow_memory },
 	};
 
 	for (unsigned i = 0; argc == 2 && i < COUNT(holes); i++) {

@@ -48,8 +48,9 @@ static void add_fd(int fd)
 
 int main(int argc, char **argv)
 {
-	static const char *const status[] = { "Umask", "Uid", "Gid",	   "Groups", "SigPnd", "SigBlk", "SigIgn",
-					      "SigCgt", "Cap", "NoNewPrivs", "Cpus",   NULL };
+	static const char *const status[] = { "Umask",	"Uid",	      "Gid",	"Groups",
+					      "SigPnd", "SigBlk",     "SigIgn", "SigCgt",
+					      "Cap",	"NoNewPrivs", "Cpus",	NULL };
 	const char *file = getenv("REPORT");
 	char children[64], cwd[4096] = "", *text;
 	size_t length;

@@ -16,7 +16,7 @@ static int load(int type, int attach_type, int result)
 		.expected_attach_type = attach_type,
 		.insns = (uintptr_t)code,
 		.insn_cnt = 2,
-		.license = (uintptr_t)"GPL",
+		.license = (uintptr_t) "GPL",
 	};
 
 	return bpf(BPF_PROG_LOAD, &attr);
@@ -35,7 +35,7 @@ static int attach_link(int prog)
 {
 	union bpf_attr attr = {};
 
-	attr.raw_tracepoint.name = (uintptr_t)"sched_process_exit";
+	attr.raw_tracepoint.name = (uintptr_t) "sched_process_exit";
 	attr.raw_tracepoint.prog_fd = prog;
 	return bpf(BPF_RAW_TRACEPOINT_OPEN, &attr);
 }
@@ -44,7 +44,9 @@ static int attach_link(int prog)
 static int attach_cgroup(int prog)
 {
 	int cgroup = open(getenv("CGROUP"), O_RDONLY);
-	union bpf_attr attr = { .target_fd = cgroup, .attach_bpf_fd = prog, .attach_type = BPF_CGROUP_INET_EGRESS };
+	union bpf_attr attr = { .target_fd = cgroup,
+				.attach_bpf_fd = prog,
+				.attach_type = BPF_CGROUP_INET_EGRESS };
 
 	return bpf(BPF_PROG_ATTACH, &attr);
 }

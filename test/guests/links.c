@@ -47,18 +47,35 @@ static int make(int cgroup)
 {
 	int map = bpf_map_create(BPF_MAP_TYPE_HASH, "walked", 4, 4, 1, NULL);
 	union bpf_iter_link_info iterated = { .map.map_fd = map };
-	LIBBPF_OPTS(bpf_link_create_opts, opts, .iter_info = &iterated, .iter_info_len = sizeof(iterated));
-	unsigned int netfilter[16] = { load(NETFILTER_PROG, NETFILTER_ATTACH, NULL, 1), 0, NETFILTER_ATTACH, 0, 2, 0, getpid() };
-	struct perf_event_attr event = { .type = PERF_TYPE_SOFTWARE, .size = sizeof(event), .sample_period = 1 << 30 };
-	int raw = bpf_raw_tracepoint_open("sched_process_exit", load(BPF_PROG_TYPE_RAW_TRACEPOINT, 0, NULL, 0));
+	LIBBPF_OPTS(bpf_link_create_opts, opts, .iter_info = &iterated,
+		    .iter_info_len = sizeof(iterated));
+	unsigned int netfilter[16] = { load(NETFILTER_PROG, NETFILTER_ATTACH, NULL, 1),
+				       0,
+				       NETFILTER_ATTACH,
+				       0,
+				       2,
+				       0,
+				       getpid() };
+	struct perf_event_attr event = { .type = PERF_TYPE_SOFTWARE,
+					 .size = sizeof(event),
+					 .sample_period = 1 << 30 };
+	int raw = bpf_raw_tracepoint_open("sched_process_exit",
+					  load(BPF_PROG_TYPE_RAW_TRACEPOINT, 0, NULL, 0));
 
 	report("raw_tracepoint", raw);
-	report("tp_btf", bpf_raw_tracepoint_open(NULL, load(BPF_PROG_TYPE_TRACING, BPF_TRACE_RAW_TP, "sched_process_exit", 0)));
-	link_simple("iter", load(BPF_PROG_TYPE_TRACING, BPF_TRACE_ITER, "task", 0), 0, BPF_TRACE_ITER);
-	report("iter_map", bpf_link_create(load(BPF_PROG_TYPE_TRACING, BPF_TRACE_ITER, "bpf_map_elem", 0), 0, BPF_TRACE_ITER, &opts));
-	link_simple("cgroup", load(BPF_PROG_TYPE_CGROUP_SKB, BPF_CGROUP_INET_EGRESS, NULL, 1), cgroup, BPF_CGROUP_INET_EGRESS);
-	link_simple("netns", load(BPF_PROG_TYPE_SK_LOOKUP, BPF_SK_LOOKUP, NULL, 1), open("/proc/self/ns/net", O_RDONLY), BPF_SK_LOOKUP);
-	link_simple("tcx", load(BPF_PROG_TYPE_SCHED_CLS, 0, NULL, -1), if_nametoindex("lo"), TCX_INGRESS);
+	report("tp_btf", bpf_raw_tracepoint_open(NULL, load(BPF_PROG_TYPE_TRACING, BPF_TRACE_RAW_TP,
+							    "sched_process_exit", 0)));
+	link_simple("iter", load(BPF_PROG_TYPE_TRACING, BPF_TRACE_ITER, "task", 0), 0,
+		    BPF_TRACE_ITER);
+	report("iter_map",
+	       bpf_link_create(load(BPF_PROG_TYPE_TRACING, BPF_TRACE_ITER, "bpf_map_elem", 0), 0,
+			       BPF_TRACE_ITER, &opts));
+	link_simple("cgroup", load(BPF_PROG_TYPE_CGROUP_SKB, BPF_CGROUP_INET_EGRESS, NULL, 1),
+		    cgroup, BPF_CGROUP_INET_EGRESS);
+	link_simple("netns", load(BPF_PROG_TYPE_SK_LOOKUP, BPF_SK_LOOKUP, NULL, 1),
+		    open("/proc/self/ns/net", O_RDONLY), BPF_SK_LOOKUP);
+	link_simple("tcx", load(BPF_PROG_TYPE_SCHED_CLS, 0, NULL, -1), if_nametoindex("lo"),
+		    TCX_INGRESS);
 	report("netfilter", syscall(SYS_bpf, BPF_LINK_CREATE, netfilter, sizeof(netfilter)));
 	link_simple("perf_event", load(BPF_PROG_TYPE_PERF_EVENT, 0, NULL, 0),
 		    syscall(SYS_perf_event_open, &event, 0, -1, -1, 0), BPF_PERF_EVENT);
@@ -100,7 +117,8 @@ static void print_task_query(const char *what, int pid, int fd)
 	__u64 offset, address;
 	int result = bpf_task_fd_query(pid, fd, 0, name, &length, &prog, &type, &offset, &address);
 
-	printf("task %s: %s, program %u, %s\n", what, result ? strerror(-result) : "ok", prog, name);
+	printf("task %s: %s, program %u, %s\n", what, result ? strerror(-result) : "ok", prog,
+	       name);
 }
 
 int main(int argc, char **argv)

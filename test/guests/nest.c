@@ -123,7 +123,8 @@ static void keep_flags(void)
 {
 	struct utsname name;
 	int pidfd = -1;
-	struct clone_args args = { .flags = NEWBPF | CLONE_NEWUTS | CLONE_PIDFD, .pidfd = (uintptr_t)&pidfd };
+	struct clone_args args = { .flags = NEWBPF | CLONE_NEWUTS | CLONE_PIDFD,
+				   .pidfd = (uintptr_t)&pidfd };
 	sigset_t set;
 
 	sigemptyset(&set);
@@ -156,10 +157,14 @@ static void fail_first(void)
 		uint64_t unknown;
 	} longer = { .args = { .flags = NEWBPF, .exit_signal = SIGCHLD }, .unknown = 1 };
 
-	dprintf(1, "short %s\n", syscall(SYS_clone3, &longer, 32) < 0 ? strerrorname_np(errno) : "worked");
+	dprintf(1, "short %s\n",
+		syscall(SYS_clone3, &longer, 32) < 0 ? strerrorname_np(errno) : "worked");
 	longer.args.flags = NEWBPF;
-	dprintf(1, "long %s\n", syscall(SYS_clone3, &longer, sizeof(longer)) < 0 ? strerrorname_np(errno) : "worked");
-	dprintf(1, "flags %s\n", syscall(SYS_clone3, &bad, sizeof(bad)) < 0 ? strerrorname_np(errno) : "worked");
+	dprintf(1, "long %s\n",
+		syscall(SYS_clone3, &longer, sizeof(longer)) < 0 ? strerrorname_np(errno) :
+								   "worked");
+	dprintf(1, "flags %s\n",
+		syscall(SYS_clone3, &bad, sizeof(bad)) < 0 ? strerrorname_np(errno) : "worked");
 }
 
 static void after_failure(void)

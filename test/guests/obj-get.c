@@ -24,7 +24,8 @@ static const char *errno_name(int result)
 /* Puts `text` right before an unmapped page. */
 static uint64_t at_edge(const char *text)
 {
-	char *pages = mmap(NULL, 2 * LONG, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *pages =
+		mmap(NULL, 2 * LONG, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	char *at = pages + LONG - strlen(text) - 1;
 
 	munmap(pages + LONG, LONG);

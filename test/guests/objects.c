@@ -22,7 +22,9 @@ static int load_btf(void)
 		struct btf_type func;
 		char strings[sizeof(strings)];
 	} __attribute__((packed)) blob = {
-		.header = { .magic = BTF_MAGIC, .version = BTF_VERSION, .hdr_len = sizeof(struct btf_header) },
+		.header = { .magic = BTF_MAGIC,
+			    .version = BTF_VERSION,
+			    .hdr_len = sizeof(struct btf_header) },
 		.number = { .name_off = 1, .info = BTF_KIND_INT << 24, .size = 4 },
 		.encoding = BTF_INT_SIGNED << 24 | 32,
 		.proto = { .info = BTF_KIND_FUNC_PROTO << 24 | 1, .type = INT },
@@ -32,16 +34,22 @@ static int load_btf(void)
 	union bpf_attr attr = { .btf = (uintptr_t)&blob, .btf_size = sizeof(blob) };
 
 	memcpy(blob.strings, strings, sizeof(strings));
-	blob.header.str_off = blob.header.type_len = sizeof(blob) - sizeof(blob.header) - sizeof(strings);
+	blob.header.str_off = blob.header.type_len =
+		sizeof(blob) - sizeof(blob.header) - sizeof(strings);
 	blob.header.str_len = sizeof(strings);
 	return must(bpf(BPF_BTF_LOAD, &attr), "BTF");
 }
 
 static int create_typed_map(int btf)
 {
-	union bpf_attr attr = {
-		.map_type = BPF_MAP_TYPE_HASH, .key_size = 4, .value_size = 4, .max_entries = 8, .map_name = "first",
-		.btf_fd = btf, .btf_key_type_id = INT, .btf_value_type_id = INT };
+	union bpf_attr attr = { .map_type = BPF_MAP_TYPE_HASH,
+				.key_size = 4,
+				.value_size = 4,
+				.max_entries = 8,
+				.map_name = "first",
+				.btf_fd = btf,
+				.btf_key_type_id = INT,
+				.btf_value_type_id = INT };
 
 	return must(bpf(BPF_MAP_CREATE, &attr), "first");
 }
@@ -50,11 +58,15 @@ static int load(int first, int second, int btf)
 {
 	struct bpf_insn code[] = { LOAD_MAP(first), LOAD_MAP(second), RETURN(0) };
 	struct bpf_func_info function = { .type_id = FUNC };
-	union bpf_attr attr = {
-		.prog_type = BPF_PROG_TYPE_RAW_TRACEPOINT, .prog_name = "count", .license = (uintptr_t)"GPL",
-		.insns = (uintptr_t)code, .insn_cnt = sizeof(code) / sizeof(code[0]),
-		.prog_btf_fd = btf, .func_info_rec_size = sizeof(function), .func_info = (uintptr_t)&function,
-		.func_info_cnt = 1 };
+	union bpf_attr attr = { .prog_type = BPF_PROG_TYPE_RAW_TRACEPOINT,
+				.prog_name = "count",
+				.license = (uintptr_t) "GPL",
+				.insns = (uintptr_t)code,
+				.insn_cnt = sizeof(code) / sizeof(code[0]),
+				.prog_btf_fd = btf,
+				.func_info_rec_size = sizeof(function),
+				.func_info = (uintptr_t)&function,
+				.func_info_cnt = 1 };
 
 	return must(bpf(BPF_PROG_LOAD, &attr), "count");
 }
@@ -65,7 +77,8 @@ int main(int argc, char **argv)
 	int first = create_typed_map(btf);
 	int second = create_map(BPF_MAP_TYPE_ARRAY, "second", 0);
 	int prog = load(first, second, btf);
-	union bpf_attr attr = { .raw_tracepoint = { .name = (uintptr_t)"sched_process_exit", .prog_fd = prog } };
+	union bpf_attr attr = { .raw_tracepoint = { .name = (uintptr_t) "sched_process_exit",
+						    .prog_fd = prog } };
 	int status;
 
 	must(bpf(BPF_RAW_TRACEPOINT_OPEN, &attr), "link");

@@ -97,7 +97,8 @@ int main(int argc, char **argv)
 	} else if (!strcmp(way, "lost")) {
 		int fd = create_map();
 
-		dprintf(1, "fd %s, id %d, %s\n", fd > 2 ? "given" : "missing", map_id(fd), works(fd) ? "works" : "broken");
+		dprintf(1, "fd %s, id %d, %s\n", fd > 2 ? "given" : "missing", map_id(fd),
+			works(fd) ? "works" : "broken");
 		getchar();
 	} else if (!strcmp(way, "churn") && argc > 2) {
 		for (int i = atoi(argv[2]); i > 0; i--)

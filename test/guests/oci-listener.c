@@ -59,8 +59,10 @@ static int receive_state(int connection)
 
 	do {
 		struct iovec data = { state + length, sizeof(state) - 1 - length };
-		struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1,
-					  .msg_control = control, .msg_controllen = sizeof(control) };
+		struct msghdr message = { .msg_iov = &data,
+					  .msg_iovlen = 1,
+					  .msg_control = control,
+					  .msg_controllen = sizeof(control) };
 		ssize_t got = recvmsg(connection, &message, MSG_CMSG_CLOEXEC);
 		struct cmsghdr *header = CMSG_FIRSTHDR(&message);
 

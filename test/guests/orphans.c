@@ -12,7 +12,8 @@ static const char *pin_path, *cgroup_path;
 
 static int cgroup_program(int map)
 {
-	return load_program(BPF_PROG_TYPE_CGROUP_SKB, BPF_CGROUP_INET_EGRESS, map < 0 ? "orphan" : "user", map);
+	return load_program(BPF_PROG_TYPE_CGROUP_SKB, BPF_CGROUP_INET_EGRESS,
+			    map < 0 ? "orphan" : "user", map);
 }
 
 static int cgroup(void)
@@ -22,8 +23,9 @@ static int cgroup(void)
 
 static void attach(int prog)
 {
-	union bpf_attr attr = {
-		.target_fd = cgroup(), .attach_bpf_fd = prog, .attach_type = BPF_CGROUP_INET_EGRESS };
+	union bpf_attr attr = { .target_fd = cgroup(),
+				.attach_bpf_fd = prog,
+				.attach_type = BPF_CGROUP_INET_EGRESS };
 
 	must(bpf(BPF_PROG_ATTACH, &attr), "attach");
 }
@@ -40,8 +42,9 @@ static void pinned_prog(void)
 
 static void link_pinned(void)
 {
-	union bpf_attr attr = { .link_create = {
-		.prog_fd = cgroup_program(-1), .target_fd = cgroup(), .attach_type = BPF_CGROUP_INET_EGRESS } };
+	union bpf_attr attr = { .link_create = { .prog_fd = cgroup_program(-1),
+						 .target_fd = cgroup(),
+						 .attach_type = BPF_CGROUP_INET_EGRESS } };
 
 	pin(must(bpf(BPF_LINK_CREATE, &attr), "link"), pin_path);
 }
@@ -70,7 +73,8 @@ static void socket_filter(void)
 
 	must(setsockopt(sock, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)), "SO_REUSEPORT");
 	must(bind(sock, (struct sockaddr *)&any, sizeof(any)), "bind");
-	must(setsockopt(sock, SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, &prog, sizeof(prog)), "SO_ATTACH_REUSEPORT_EBPF");
+	must(setsockopt(sock, SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, &prog, sizeof(prog)),
+	     "SO_ATTACH_REUSEPORT_EBPF");
 	close(prog);
 	if (fork() == 0) {
 		execlp("cat", "cat", NULL);

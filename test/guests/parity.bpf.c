@@ -92,7 +92,8 @@ int on_xdp(struct xdp_md *ctx)
 {
 	unsigned char *packet = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 
-	if (packet + 42 <= end && packet[23] == IPPROTO_UDP && (packet[36] << 8 | packet[37]) == PARITY_PORT)
+	if (packet + 42 <= end && packet[23] == IPPROTO_UDP &&
+	    (packet[36] << 8 | packet[37]) == PARITY_PORT)
 		report(PARITY_XDP, end - packet);
 	return XDP_PASS;
 }

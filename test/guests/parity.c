@@ -33,7 +33,8 @@ static int on_report(void *ctx, void *data, size_t size)
 static struct bpf_link *attach(struct bpf_program *program)
 {
 	if (bpf_program__type(program) == BPF_PROG_TYPE_CGROUP_SKB)
-		return bpf_program__attach_cgroup(program, open(getenv("CGROUP"), O_RDONLY | O_CLOEXEC));
+		return bpf_program__attach_cgroup(program,
+						  open(getenv("CGROUP"), O_RDONLY | O_CLOEXEC));
 	if (bpf_program__type(program) == BPF_PROG_TYPE_XDP)
 		return bpf_program__attach_xdp(program, if_nametoindex("lo"));
 	if (bpf_program__type(program) == BPF_PROG_TYPE_PERF_EVENT) {
@@ -44,8 +45,9 @@ static struct bpf_link *attach(struct bpf_program *program)
 			.sample_period = 100000,
 		};
 
-		return bpf_program__attach_perf_event(
-			program, syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC));
+		return bpf_program__attach_perf_event(program,
+						      syscall(SYS_perf_event_open, &attr, 0, -1, -1,
+							      PERF_FLAG_FD_CLOEXEC));
 	}
 	return bpf_program__attach(program);
 }
@@ -75,8 +77,9 @@ static void print_seen(const char *name)
 
 		/* How often the clock ticks varies. */
 		if (seen[i])
-			printf(" source %d, %d times, value %s%u", i, i == PARITY_PERF_EVENT ? 1 : seen[i],
-			       is_parent ? "parent " : "", is_parent ? 0 : last[i]);
+			printf(" source %d, %d times, value %s%u", i,
+			       i == PARITY_PERF_EVENT ? 1 : seen[i], is_parent ? "parent " : "",
+			       is_parent ? 0 : last[i]);
 	}
 	printf("\n");
 	memset(seen, 0, sizeof(seen));
@@ -88,7 +91,8 @@ static void iterate(struct bpf_link *link)
 	int fd = bpf_iter_create(bpf_link__fd(link)), parent = 0;
 	long length = read(fd, &parent, sizeof(parent));
 
-	printf("iterator: %ld bytes, %s\n", length, parent == getppid() ? "the parent" : "not the parent");
+	printf("iterator: %ld bytes, %s\n", length,
+	       parent == getppid() ? "the parent" : "not the parent");
 	close(fd);
 }
 
@@ -109,7 +113,8 @@ int main(int argc, char **argv)
 		printf("load: %m\n");
 		return 1;
 	}
-	ring = ring_buffer__new(bpf_object__find_map_fd_by_name(object, "reports"), on_report, NULL, NULL);
+	ring = ring_buffer__new(bpf_object__find_map_fd_by_name(object, "reports"), on_report, NULL,
+				NULL);
 	bpf_object__for_each_program(program, object) {
 		struct bpf_link *link = attach(program);
 
@@ -117,7 +122,8 @@ int main(int argc, char **argv)
 			printf("%s: attach: %m\n", bpf_program__name(program));
 			continue;
 		}
-		if (bpf_program__type(program) == BPF_PROG_TYPE_TRACING && !strcmp(bpf_program__name(program), "on_task")) {
+		if (bpf_program__type(program) == BPF_PROG_TYPE_TRACING &&
+		    !strcmp(bpf_program__name(program), "on_task")) {
 			iterate(link);
 		} else {
 			set_off();

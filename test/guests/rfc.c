@@ -4,12 +4,13 @@
  */
 #include "bpf.h"
 
-#define CHECK(condition) \
-	do { \
-		if (!(condition)) { \
-			fprintf(stderr, "line %d: %s does not hold: %s\n", __LINE__, #condition, strerror(errno)); \
-			exit(1); \
-		} \
+#define CHECK(condition)                                                                         \
+	do {                                                                                     \
+		if (!(condition)) {                                                              \
+			fprintf(stderr, "line %d: %s does not hold: %s\n", __LINE__, #condition, \
+				strerror(errno));                                                \
+			exit(1);                                                                 \
+		}                                                                                \
 	} while (0)
 
 int main(void)

@@ -67,7 +67,8 @@ static int ids(void)
 	tell("prog-fd", bpf_prog_get_fd_by_id(1));
 	tell("link-fd", bpf_link_get_fd_by_id(1));
 	tell("btf-fd", bpf_btf_get_fd_by_id(1));
-	tell("task-fd-query", bpf_task_fd_query(getpid(), 0, 0, name, &length, &prog, &type, &offset, &address));
+	tell("task-fd-query",
+	     bpf_task_fd_query(getpid(), 0, 0, name, &length, &prog, &type, &offset, &address));
 	return 0;
 }
 
@@ -103,13 +104,14 @@ static void show(const char *how, int fd)
 	info.map_ids = (uint64_t)maps;
 	info.nr_map_ids = COUNT(maps);
 	result = bpf_obj_get_info_by_fd(fd, &info, &length);
-	printf("%s: error %d xlated %u %s %s, jited %s %s %s, ksyms %u %s %s, lens %u %s %s, lines %s, maps %u\n", how,
-	       result < 0 ? errno : 0, info.xlated_prog_len, info.xlated_prog_insns ? "given" : "refused",
-	       shown(xlated, sizeof(xlated)), info.jited_prog_len ? "some" : "none",
-	       info.jited_prog_insns ? "given" : "refused", shown(jited, sizeof(jited)), info.nr_jited_ksyms,
-	       info.jited_ksyms ? "given" : "refused", shown(ksyms, sizeof(ksyms)), info.nr_jited_func_lens,
-	       info.jited_func_lens ? "given" : "refused", shown(lengths, sizeof(lengths)),
-	       shown(lines, sizeof(lines)), info.nr_map_ids);
+	printf("%s: error %d xlated %u %s %s, jited %s %s %s, ksyms %u %s %s, lens %u %s %s, lines %s, maps %u\n",
+	       how, result < 0 ? errno : 0, info.xlated_prog_len,
+	       info.xlated_prog_insns ? "given" : "refused", shown(xlated, sizeof(xlated)),
+	       info.jited_prog_len ? "some" : "none", info.jited_prog_insns ? "given" : "refused",
+	       shown(jited, sizeof(jited)), info.nr_jited_ksyms,
+	       info.jited_ksyms ? "given" : "refused", shown(ksyms, sizeof(ksyms)),
+	       info.nr_jited_func_lens, info.jited_func_lens ? "given" : "refused",
+	       shown(lengths, sizeof(lengths)), shown(lines, sizeof(lines)), info.nr_map_ids);
 	for (unsigned i = 0; i < COUNT(ksyms); i++)
 		ksyms[i] = 0;
 }
@@ -123,7 +125,10 @@ static int info(const char *load, const char *query)
 	drop(load);
 	map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "rights", 4, 8, 1, NULL);
 	const struct bpf_insn code[] = {
-		{ .code = BPF_LD | BPF_IMM | BPF_DW, .dst_reg = 1, .src_reg = BPF_PSEUDO_MAP_FD, .imm = map },
+		{ .code = BPF_LD | BPF_IMM | BPF_DW,
+		  .dst_reg = 1,
+		  .src_reg = BPF_PSEUDO_MAP_FD,
+		  .imm = map },
 		{ 0 },
 		give_0[0],
 		give_0[1],
@@ -182,7 +187,8 @@ static int modes(void)
 static int foreign(char **command)
 {
 	int map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "foreign", 4, 8, 1, NULL);
-	int prog = bpf_prog_load(BPF_PROG_TYPE_SOCKET_FILTER, "foreign", "GPL", give_0, COUNT(give_0), NULL);
+	int prog = bpf_prog_load(BPF_PROG_TYPE_SOCKET_FILTER, "foreign", "GPL", give_0,
+				 COUNT(give_0), NULL);
 
 	if (dup2(map, 100) < 0 || dup2(prog, 101) < 0)
 		return 2;
@@ -252,8 +258,8 @@ static int race(int rounds)
 	}
 	done = 1;
 	pthread_join(thread, NULL);
-	printf("replaced %s, visible %d, map id %u, program id %u\n", hits ? "often" : "never", count_named("foreign"),
-	       map_id(100), prog_id(101));
+	printf("replaced %s, visible %d, map id %u, program id %u\n", hits ? "often" : "never",
+	       count_named("foreign"), map_id(100), prog_id(101));
 	return 0;
 }
 
@@ -262,10 +268,22 @@ static int light(void)
 	/* union bpf_attr on the stack: an array of one u64 */
 	const struct bpf_insn code[] = {
 		{ .code = BPF_ST | BPF_MEM | BPF_DW, .dst_reg = 10, .off = -8, .imm = 0 },
-		{ .code = BPF_ST | BPF_MEM | BPF_DW, .dst_reg = 10, .off = -16, .imm = 1 }, /* max_entries, map_flags */
-		{ .code = BPF_ST | BPF_MEM | BPF_W, .dst_reg = 10, .off = -20, .imm = 8 },  /* value_size */
-		{ .code = BPF_ST | BPF_MEM | BPF_W, .dst_reg = 10, .off = -24, .imm = 4 },  /* key_size */
-		{ .code = BPF_ST | BPF_MEM | BPF_W, .dst_reg = 10, .off = -28, .imm = BPF_MAP_TYPE_ARRAY },
+		{ .code = BPF_ST | BPF_MEM | BPF_DW,
+		  .dst_reg = 10,
+		  .off = -16,
+		  .imm = 1 }, /* max_entries, map_flags */
+		{ .code = BPF_ST | BPF_MEM | BPF_W,
+		  .dst_reg = 10,
+		  .off = -20,
+		  .imm = 8 }, /* value_size */
+		{ .code = BPF_ST | BPF_MEM | BPF_W,
+		  .dst_reg = 10,
+		  .off = -24,
+		  .imm = 4 }, /* key_size */
+		{ .code = BPF_ST | BPF_MEM | BPF_W,
+		  .dst_reg = 10,
+		  .off = -28,
+		  .imm = BPF_MAP_TYPE_ARRAY },
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 1, .imm = BPF_MAP_CREATE },
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 2, .src_reg = 10 },
 		{ .code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = 2, .imm = -28 },
@@ -275,7 +293,8 @@ static int light(void)
 	};
 	LIBBPF_OPTS(bpf_prog_load_opts, options, .prog_flags = BPF_F_SLEEPABLE);
 	LIBBPF_OPTS(bpf_test_run_opts, once);
-	int prog = bpf_prog_load(BPF_PROG_TYPE_SYSCALL, "loader", "GPL", code, COUNT(code), &options);
+	int prog =
+		bpf_prog_load(BPF_PROG_TYPE_SYSCALL, "loader", "GPL", code, COUNT(code), &options);
 	int result = bpf_prog_test_run_opts(prog, &once);
 	uint32_t next = 0;
 

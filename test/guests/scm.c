@@ -20,8 +20,12 @@ static int load_btf(void)
 		__u32 encoding;
 		char strings[8];
 	} blob = {
-		.header = { .magic = BTF_MAGIC, .version = BTF_VERSION, .hdr_len = sizeof(struct btf_header),
-			    .type_len = 16, .str_off = 16, .str_len = 5 },
+		.header = { .magic = BTF_MAGIC,
+			    .version = BTF_VERSION,
+			    .hdr_len = sizeof(struct btf_header),
+			    .type_len = 16,
+			    .str_off = 16,
+			    .str_len = 5 },
 		.number = { .name_off = 1, .info = BTF_KIND_INT << 24, .size = 4 },
 		.encoding = 32,
 		.strings = "\0int",
@@ -39,14 +43,16 @@ union control {
 
 static struct msghdr message_with(struct iovec *data, union control *control)
 {
-	return (struct msghdr){
-		.msg_iov = data, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(*control) };
+	return (struct msghdr){ .msg_iov = data,
+				.msg_iovlen = 1,
+				.msg_control = control,
+				.msg_controllen = sizeof(*control) };
 }
 
 static void give(int listener)
 {
 	int fds[FDS] = { [MAP] = create_map(BPF_MAP_TYPE_HASH, "outside", 0), [BTF] = load_btf() };
-	union bpf_attr attr = { .raw_tracepoint = { .name = (uintptr_t)"sched_process_exit" } };
+	union bpf_attr attr = { .raw_tracepoint = { .name = (uintptr_t) "sched_process_exit" } };
 	union control control = {};
 	struct iovec data = { "x", 1 };
 	struct msghdr message = message_with(&data, &control);
@@ -55,8 +61,9 @@ static void give(int listener)
 	fds[PROG] = load_program(BPF_PROG_TYPE_RAW_TRACEPOINT, 0, "outside", fds[MAP]);
 	attr.raw_tracepoint.prog_fd = fds[PROG];
 	fds[LINK] = must(bpf(BPF_RAW_TRACEPOINT_OPEN, &attr), "link");
-	control.header = (struct cmsghdr){
-		.cmsg_len = CMSG_LEN(sizeof(fds)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS };
+	control.header = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof(fds)),
+					   .cmsg_level = SOL_SOCKET,
+					   .cmsg_type = SCM_RIGHTS };
 	memcpy(CMSG_DATA(&control.header), fds, sizeof(fds));
 	printf("ready\n");
 	fflush(stdout);
@@ -82,8 +89,8 @@ static void take(int sock)
 	must(bpf(BPF_MAP_LOOKUP_ELEM, &attr), "lookup");
 	printf("value %u\n", value);
 	must(update_map(fds[MAP], 1, 43), "update");
-	printf("map %u\nprog %u\nlink %u\nbtf %u\n", id_of(fds[MAP], 0), id_of(fds[PROG], 0), id_of(fds[LINK], 0),
-	       id_of(fds[BTF], 1));
+	printf("map %u\nprog %u\nlink %u\nbtf %u\n", id_of(fds[MAP], 0), id_of(fds[PROG], 0),
+	       id_of(fds[LINK], 0), id_of(fds[BTF], 1));
 	memset(&attr, 0, sizeof(attr));
 	attr.info.bpf_fd = fds[PROG];
 	attr.info.info_len = sizeof(info);

@@ -19,7 +19,9 @@ static const struct kind {
 static int is_kernel_btf(const struct kind *kind, int fd)
 {
 	struct bpf_btf_info info = {};
-	union bpf_attr attr = { .info = { .bpf_fd = fd, .info_len = sizeof(info), .info = (uintptr_t)&info } };
+	union bpf_attr attr = {
+		.info = { .bpf_fd = fd, .info_len = sizeof(info), .info = (uintptr_t)&info }
+	};
 
 	if (kind->get_fd != BPF_BTF_GET_FD_BY_ID)
 		return 0;

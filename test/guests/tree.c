@@ -14,7 +14,7 @@ static struct {
 	int map; /* the deepest level's */
 	int maps[SIBLINGS][SIBLINGS];
 	int ready;
-} *shared;
+} * shared;
 
 /* Each level makes a map, so that the deepest level's has another id at each. */
 static void descend(int level)
@@ -80,7 +80,10 @@ static void siblings(void)
 static int load(int map, const char *name)
 {
 	struct bpf_insn code[] = {
-		{ .code = BPF_LD | BPF_DW | BPF_IMM, .dst_reg = 1, .src_reg = BPF_PSEUDO_MAP_FD, .imm = map },
+		{ .code = BPF_LD | BPF_DW | BPF_IMM,
+		  .dst_reg = 1,
+		  .src_reg = BPF_PSEUDO_MAP_FD,
+		  .imm = map },
 		{},
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 0 },
 		{ .code = BPF_JMP | BPF_EXIT },
@@ -89,7 +92,7 @@ static int load(int map, const char *name)
 		.prog_type = BPF_PROG_TYPE_RAW_TRACEPOINT,
 		.insns = (uintptr_t)code,
 		.insn_cnt = sizeof(code) / sizeof(code[0]),
-		.license = (uintptr_t)"GPL",
+		.license = (uintptr_t) "GPL",
 	};
 
 	strcpy(attr.prog_name, name);
@@ -100,7 +103,7 @@ static int attach(int prog)
 {
 	union bpf_attr attr = {};
 
-	attr.raw_tracepoint.name = (uintptr_t)"sched_process_exit";
+	attr.raw_tracepoint.name = (uintptr_t) "sched_process_exit";
 	attr.raw_tracepoint.prog_fd = prog;
 	return bpf(BPF_RAW_TRACEPOINT_OPEN, &attr);
 }
@@ -110,13 +113,17 @@ static void tell(const char *place, int prog, int link)
 	__u32 map_ids[4] = {};
 	struct bpf_prog_info prog_info = { .nr_map_ids = 4, .map_ids = (uintptr_t)map_ids };
 	struct bpf_link_info link_info = {};
-	union bpf_attr attr = { .info = { .bpf_fd = prog, .info_len = sizeof(prog_info), .info = (uintptr_t)&prog_info } };
-	union bpf_attr of_link = { .info = { .bpf_fd = link, .info_len = sizeof(link_info), .info = (uintptr_t)&link_info } };
+	union bpf_attr attr = { .info = { .bpf_fd = prog,
+					  .info_len = sizeof(prog_info),
+					  .info = (uintptr_t)&prog_info } };
+	union bpf_attr of_link = { .info = { .bpf_fd = link,
+					     .info_len = sizeof(link_info),
+					     .info = (uintptr_t)&link_info } };
 
 	if (bpf(BPF_OBJ_GET_INFO_BY_FD, &attr) || bpf(BPF_OBJ_GET_INFO_BY_FD, &of_link))
 		dprintf(1, "no info: %m\n");
-	dprintf(1, "%s: link %d to prog %d; prog %d uses map %d\n", place, link_info.id, link_info.prog_id, prog_info.id,
-		map_ids[0]);
+	dprintf(1, "%s: link %d to prog %d; prog %d uses map %d\n", place, link_info.id,
+		link_info.prog_id, prog_info.id, map_ids[0]);
 }
 
 /* Two maps, two programs, two links in a child; the parent has a map already. */
