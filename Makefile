@@ -4,7 +4,8 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 
 CLANG ?= clang
-BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -Wall -Werror -I/usr/include/x86_64-linux-gnu
+# No path of this directory in the objects: builds in two places are the same.
+BPF_CFLAGS := -O2 -g -ffile-compilation-dir=. -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -Wall -Werror -I/usr/include/x86_64-linux-gnu
 BPF_OBJECTS := build/bpf/recorder.bpf.o build/bpf/inspect.bpf.o build/bpf/probe.bpf.o
 SOURCES := $(shell find bench src test tools -name '*.ts') package.json
 
@@ -64,27 +65,41 @@ build/man/%.md: man/%.md build/js/.done
 build/man/%: build/man/%.md
 	go-md2man -in $< -out $@
 
+COMPLETIONS := $(addprefix build/completions/bpfns.,bash zsh fish)
 .PHONY: completions
-completions: build/js/.done
-	mkdir -p $@
-	node build/js/tools/gen-cli.js completion >completions/bpfns.bash
+completions: $(COMPLETIONS)
 
-# Into DESTDIR: everything below PREFIX. koffi is the one package that is needed at run time.
+build/completions/bpfns.%: build/js/.done
+	mkdir -p $(@D)
+	node build/js/tools/gen-cli.js completion $* >$@
+
+# Into DESTDIR: everything below PREFIX, and below /etc. koffi is the one package that is needed at run time.
 PREFIX ?= /usr/local
+LIB = $(DESTDIR)$(PREFIX)/lib/bpfns
+SHARE = $(DESTDIR)$(PREFIX)/share
+KOFFI := index.cjs index.js indirect.cjs indirect.js package.json src/koffi/index.cjs src/koffi/index.js \
+	src/koffi/indirect.cjs src/koffi/indirect.js src/koffi/src/static.cjs src/koffi/src/static.js
 .PHONY: install
-install: build man
-	install -d $(DESTDIR)$(PREFIX)/lib/bpfns/bin $(DESTDIR)$(PREFIX)/lib/bpfns/build/lib $(DESTDIR)$(PREFIX)/lib/bpfns/node_modules
-	install -m 755 bin/bpfns $(DESTDIR)$(PREFIX)/lib/bpfns/bin
-	install -m 644 build/lib/* $(DESTDIR)$(PREFIX)/lib/bpfns/build/lib
-	install -m 644 package.json $(DESTDIR)$(PREFIX)/lib/bpfns
-	rm -rf $(DESTDIR)$(PREFIX)/lib/bpfns/node_modules/koffi $(DESTDIR)$(PREFIX)/lib/bpfns/node_modules/@koromix
-	cp -r --no-preserve=ownership $(wildcard node_modules/koffi node_modules/@koromix) $(DESTDIR)$(PREFIX)/lib/bpfns/node_modules
-	install -d $(DESTDIR)$(PREFIX)/bin $(addprefix $(DESTDIR)$(PREFIX)/share/man/man,5 7 8)
+install: build man completions
+	rm -rf $(LIB)
+	install -d $(LIB)/bin $(LIB)/build/lib $(DESTDIR)$(PREFIX)/bin
+	install -m 755 bin/bpfns $(LIB)/bin
+	install -m 644 build/lib/* $(LIB)/build/lib
+	install -m 644 package.json $(LIB)
+	for file in $(KOFFI); do install -D -m 644 node_modules/koffi/$$file $(LIB)/node_modules/koffi/$$file; done
+	for module in node_modules/@koromix/*; do for file in package.json index.js; do \
+		install -D -m 644 $$module/$$file $(LIB)/$$module/$$file; done; done
+	for native in node_modules/@koromix/*/linux_*/koffi.node; do install -D -m 644 $$native $(LIB)/$$native; done
 	ln -sf ../lib/bpfns/bin/bpfns $(DESTDIR)$(PREFIX)/bin/bpfns
-	install -m 644 build/man/*.5 $(DESTDIR)$(PREFIX)/share/man/man5
-	install -m 644 build/man/*.7 $(DESTDIR)$(PREFIX)/share/man/man7
-	install -m 644 build/man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8
-	install -D -m 644 completions/bpfns.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/bpfns
+	for page in $(PAGES); do install -D -m 644 $$page $(SHARE)/man/man$${page##*.}/$${page##*/}; done
+	install -D -m 644 build/completions/bpfns.bash $(SHARE)/bash-completion/completions/bpfns
+	install -D -m 644 build/completions/bpfns.zsh $(SHARE)/zsh/vendor-completions/_bpfns
+	install -D -m 644 build/completions/bpfns.fish $(SHARE)/fish/vendor_completions.d/bpfns.fish
+
+# Into build/packages: bpfns-VERSION.tgz with the packages of npm that it needs, bpfns_VERSION_ARCH.deb, checksums.
+.PHONY: packages
+packages: build man completions
+	tools/package.sh
 
 .PHONY: clean
 clean:

@@ -1,13 +1,14 @@
 /** The manual, the completion and the installation agree with the commands there are. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { program } from '../src/cli/program.js';
-import { commandsOf, completion, fillIn, nameOf } from '../tools/gen-cli.js';
+import { commandsOf, nameOf } from '../tools/completion/commands.js';
+import { completion, fillIn } from '../tools/gen-cli.js';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
@@ -90,44 +91,51 @@ describe('bpf_namespaces(7)', () => {
   });
 });
 
-/** What bash offers for a command line; the last word is being typed. */
-function offered(...words: string[]): string[] {
-  const script = `
-    source "$1"; shift
-    COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
-    _bpfns; printf '%s\\n' "\${COMPREPLY[@]}"`;
-  const { stdout } = spawnSync(
-    'bash',
-    ['-c', script, 'bash', join(root, 'completions/bpfns.bash'), 'bpfns', ...words],
-    {
-      encoding: 'utf8',
-      env: { ...process.env, PATH: `${root}bin:${process.env.PATH}`, BPFNS_RUN_DIR: '/nonexistent' },
-    },
-  );
-  return stdout.trim().split('\n');
+const scratch = mkdtempSync(join(tmpdir(), 'bpfns-manual-'));
+process.on('exit', () => rmSync(scratch, { recursive: true }));
+const env = { ...process.env, HOME: scratch, PATH: `${root}bin:${process.env.PATH}`, BPFNS_RUN_DIR: '/nonexistent' };
+
+/** What a script of a shell prints, a line each, that gets the file with the completion and a command line's words. */
+function ask(shell: 'bash' | 'zsh' | 'fish', command: readonly string[], words: readonly string[]): string[] {
+  writeFileSync(join(scratch, `_${shell}`), completion(shell));
+  const { stdout, stderr } = spawnSync(shell, [...command, ...words], { encoding: 'utf8', env, timeout: 20_000 });
+  assert.equal(stderr, '');
+  return stdout.split(/\r?\n/).filter((line) => line !== '');
 }
 
-describe('the completion for bash', () => {
-  test('is what the commands give now', () => {
-    assert.equal(read('completions/bpfns.bash'), completion(), "run 'make completions'");
-  });
+const bashScript = `source $0; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _bpfns; printf '%s\\n' "$\{COMPREPLY[@]}"`;
+/** What each shell offers for a command line whose last word is being typed. */
+const shells: Readonly<Record<'bash' | 'zsh' | 'fish', (...words: string[]) => string[]>> = {
+  bash: (...words) => ask('bash', ['-c', bashScript, `${scratch}/_bash`, 'bpfns'], words),
+  zsh: (...words) =>
+    ask('zsh', ['-f', `${root}test/support/complete.zsh`, `${scratch}/_zsh`], [['bpfns', ...words].join(' ')]).flatMap(
+      (line) => /OFFERED:(.*)$/.exec(line)?.[1] ?? [],
+    ),
+  fish: (...words) =>
+    ask('fish', ['-c', 'source $argv[1]; complete -C "$argv[2..]"', `${scratch}/_fish`, 'bpfns'], words).map(
+      (line) => line.split('\t')[0] ?? '',
+    ),
+};
 
-  test('offers commands, their options, and the values of these', () => {
-    assert.deepEqual(offered('cr'), ['create']);
-    assert.deepEqual(offered('ls', '--'), ['--json', '--tree', '--help']);
-    assert.deepEqual(offered('run', '--pins', ''), ['own', 'any']);
-    assert.deepEqual(offered('map', ''), ['list']);
-    assert.deepEqual(offered('who', 'p'), ['prog']);
-  });
+for (const [shell, offered] of Object.entries(shells)) {
+  describe(`the completion for ${shell}`, () => {
+    test('offers commands, their options, and the values of these', () => {
+      assert.deepEqual(offered('cr'), ['create']);
+      assert.deepEqual(new Set(offered('ls', '--')), new Set(['--json', '--tree', '--help']));
+      assert.deepEqual(offered('run', '--pins', '').sort(), ['any', 'own']);
+      assert.deepEqual(offered('map', ''), ['list']);
+      assert.deepEqual(offered('who', 'p'), ['prog']);
+    });
 
-  test('offers the namespaces there are', () => {
-    assert.deepEqual(offered('exec', 'in'), ['init']);
-    assert.deepEqual(offered('create', '--parent', ''), ['init']);
+    test('offers the namespaces there are', () => {
+      assert.deepEqual(offered('exec', 'in'), ['init']);
+      assert.deepEqual(offered('create', '--parent', ''), ['init']);
+    });
   });
-});
+}
 
 describe('make install', () => {
-  test('puts a program that works, the pages and the completion below DESTDIR', (t) => {
+  test('puts a program that works, the pages and the completions below DESTDIR', (t) => {
     const destination = mkdtempSync(join(tmpdir(), 'bpfns-install-'));
     t.after(() => rmSync(destination, { recursive: true }));
     const { status, stderr } = spawnSync('make', ['-C', root, 'install', `DESTDIR=${destination}`, 'PREFIX=/usr'], {
@@ -140,6 +148,8 @@ describe('make install', () => {
       'share/man/man8/bpfns.8',
       'share/man/man7/bpf_namespaces.7',
       'share/bash-completion/completions/bpfns',
+      'share/zsh/vendor-completions/_bpfns',
+      'share/fish/vendor_completions.d/bpfns.fish',
     ]) {
       assert.ok(readFileSync(`${destination}/usr/${file}`).length > 0);
     }
