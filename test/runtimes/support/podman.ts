@@ -5,13 +5,13 @@ import { type Container, type Engine, initCommand, type StartOptions } from './e
 import { imageTar, makePins, note, workDir } from './machine.js';
 import { imageName, pinMount } from './root-file-system.js';
 
-const podman = [
+export const podmanCommand: readonly string[] = [
   'podman',
   ...['--root', `${workDir}/podman/storage`, '--runroot', `${workDir}/podman/run`, '--tmpdir', `${workDir}/podman/tmp`],
   ...['--storage-driver', 'vfs', '--runtime', 'runc', '--cgroup-manager', 'cgroupfs', '--events-backend', 'none'],
 ];
-/** No more than this process has: raising them takes CAP_SYS_RESOURCE. */
-const limits = ['--ulimit', 'nofile=1024:1024', '--ulimit', 'nproc=1024:1024'];
+/** No higher limits than this process has, as raising them takes CAP_SYS_RESOURCE; no network to set up. */
+export const podmanOptions = ['--ulimit', 'nofile=1024:1024', '--ulimit', 'nproc=1024:1024', '--network', 'host'];
 const capabilities = ['--cap-drop=all', '--cap-add=bpf,perfmon,net_admin'];
 
 class Podman implements Engine {
@@ -25,17 +25,17 @@ class Podman implements Engine {
   }
 
   async open(): Promise<void> {
-    await mustRun([...podman, 'load', '--quiet', '--input', imageTar]);
+    await mustRun([...podmanCommand, 'load', '--quiet', '--input', imageTar]);
     if (this.#inPod) {
-      const words = [...podman, 'pod', 'create', '--infra=false', '--share=', `bpfns-pod-${process.pid}`];
+      const words = [...podmanCommand, 'pod', 'create', '--infra=false', '--share=', `bpfns-pod-${process.pid}`];
       this.#pod = (await mustRun(words)).trim();
     }
   }
 
   async close(): Promise<void> {
-    if (this.#pod !== undefined) await mustRun([...podman, 'pod', 'rm', '--force', '--time', '0', this.#pod]);
+    if (this.#pod !== undefined) await mustRun([...podmanCommand, 'pod', 'rm', '--force', '--time', '0', this.#pod]);
     this.#pod = undefined;
-    await mustRun([...podman, 'rmi', '--all', '--force']);
+    await mustRun([...podmanCommand, 'rmi', '--all', '--force']);
   }
 
   async start({ label, script, profile, annotations }: StartOptions): Promise<Container> {
@@ -44,9 +44,9 @@ class Podman implements Engine {
       ...(profile === undefined ? [] : ['--security-opt', `seccomp=${profile}`]),
       ...Object.entries(annotations ?? {}).flatMap(([key, value]) => ['--annotation', `${key}=${value}`]),
       ...(this.#pod === undefined ? [] : ['--pod', this.#pod]),
-      ...['--network', 'host', '--volume', `${pins}:${pinMount}`],
+      ...['--volume', `${pins}:${pinMount}`],
     ];
-    const words = [...podman, 'run', '--detach', ...limits, ...capabilities, ...options, imageName];
+    const words = [...podmanCommand, 'run', '--detach', ...podmanOptions, ...capabilities, ...options, imageName];
     const { status, stdout, stderr } = await command([...words, ...initCommand(script)]);
     if (status !== 0) {
       rmSync(pins, { recursive: true });
@@ -60,9 +60,9 @@ function container(id: string, pins: string): Container {
   return {
     id,
     pins,
-    exec: (guest) => command([...podman, 'exec', id, ...guest]),
+    exec: (guest) => command([...podmanCommand, 'exec', id, ...guest]),
     async remove() {
-      await mustRun([...podman, 'rm', '--force', '--time', '0', id]);
+      await mustRun([...podmanCommand, 'rm', '--force', '--time', '0', id]);
       rmSync(pins, { recursive: true });
     },
   };
