@@ -92,6 +92,7 @@ install: build man completions
 	for native in node_modules/@koromix/*/linux_*/koffi.node; do install -D -m 644 $$native $(LIB)/$$native; done
 	ln -sf ../lib/bpfns/bin/bpfns $(DESTDIR)$(PREFIX)/bin/bpfns
 	for page in $(PAGES); do install -D -m 644 $$page $(SHARE)/man/man$${page##*.}/$${page##*/}; done
+	install -D -m 644 include/bpfns.h $(DESTDIR)$(PREFIX)/include/bpfns.h
 	install -D -m 644 build/completions/bpfns.bash $(SHARE)/bash-completion/completions/bpfns
 	install -D -m 644 build/completions/bpfns.zsh $(SHARE)/zsh/vendor-completions/_bpfns
 	install -D -m 644 build/completions/bpfns.fish $(SHARE)/fish/vendor_completions.d/bpfns.fish
@@ -105,7 +106,7 @@ packages: build man completions
 clean:
 	rm -rf build
 
-build/guests/%: test/guests/%.c $(wildcard test/guests/*.h)
+build/guests/%: test/guests/%.c $(wildcard include/*.h test/guests/*.h)
 	mkdir -p $(@D)
 	$(CC) -O1 -g -Wall -Wextra -Werror -pthread -o $@ $< -lbpf
 build/guests/%.bpf.o: test/guests/%.bpf.c $(wildcard bpf/*.h test/guests/*.h)
@@ -169,7 +170,7 @@ format: node_modules/.package-lock.json
 	clang-format -i $(C_SOURCES)
 
 SCRIPTS = .ci/run bin/bpfns $(shell find bench examples packaging tools -name '*.sh' -not -path '*/vm/*')
-C_SOURCES = $(wildcard bench/*.c examples/*.c test/guests/*.[ch])
+C_SOURCES = $(wildcard bench/*.c examples/*.c include/*.h test/guests/*.[ch])
 
 # Ratios against a C responder and against no filter, into bench/results.md. Wants a quiet machine.
 # BENCH=trapped,listing measures these sections only; their names are in bench/run.ts.

@@ -69,8 +69,8 @@ function decide(code: Buffer, { nr, arch, args = [] }: SyscallData): string {
   assert.fail('ran off the end');
 }
 
-const filter = buildFilter(trappedCommands, true);
-const plain = buildFilter(trappedCommands, false);
+const filter = buildFilter(trappedCommands, { clone3: true, unshare: true });
+const plain = buildFilter(trappedCommands, { clone3: false, unshare: false });
 const trapped = new Set<number>(trappedCommands);
 const upperBits = fc.bigInt({ min: 0n, max: 0xffffffffffffn }).map((bits) => bits << 16n);
 const rest = fc.array(fc.bigInt({ min: 0n, max: 0xffffffffffffffffn }), { minLength: 5, maxLength: 5 });
@@ -142,6 +142,12 @@ describe('the filter', () => {
     );
   });
 
+  test('can leave clone3 alone and hand over unshare', () => {
+    const code = buildFilter(trappedCommands, { clone3: false, unshare: true });
+    assert.equal(decide(code, { nr: CLONE3, arch: X86_64 }), 'allow');
+    assert.equal(decide(code, { nr: UNSHARE, arch: X86_64, args: [1n << 34n] }), 'notify');
+  });
+
   test('does not touch an architecture that it does not know', () => {
     for (const nr of [BPF, BPF_I386, 280]) assert.equal(decide(filter, { nr, arch: AARCH64 }), 'allow');
   });
@@ -152,7 +158,7 @@ describe('the filter', () => {
         fc.uniqueArray(fc.nat(0xffff), { maxLength: 200, size: 'max' }),
         fc.nat(0xffff),
         (commands, other) => {
-          const code = buildFilter(commands, false);
+          const code = buildFilter(commands, { clone3: false, unshare: false });
           for (const command of [...commands, other]) {
             const expected = commands.includes(command) ? 'notify' : 'allow';
             assert.equal(decide(code, { nr: BPF, arch: X86_64, args: [BigInt(command)] }), expected);

@@ -32,6 +32,14 @@ interface Instruction {
 }
 type Label = 'i386' | 'bpf' | 'unshare' | 'allow' | 'notify' | 'enosys';
 
+/** Which system calls make namespaces, besides bpfns' own command. */
+export interface Nesting {
+  /** Every call: the flags are in memory. Not where bit 34 means something else to the kernel. */
+  readonly clone3: boolean;
+  /** Calls with bit 34 alone. */
+  readonly unshare: boolean;
+}
+
 const load = (offset: number): Instruction => ({ code: LD_W_ABS, k: offset });
 const ifEqual = (k: number, ifTrue: Label, ifFalse?: Label): Instruction =>
   ifFalse ? { code: JEQ_K, k, ifTrue, ifFalse } : { code: JEQ_K, k, ifTrue };
@@ -42,10 +50,12 @@ const give = (k: number): Instruction => ({ code: BPF_RET_K, k });
  * native call runs untouched. Only the low 16 bits of the command count, since newer
  * kernels OR a flag into the upper half. A foreign ABI gets ENOSYS for bpf(2).
  *
- * @param nesting also clone3(), whose flags are in memory, and unshare() with the RFC's bit
  */
-export function buildFilter(commands: readonly number[], nesting: boolean): Buffer {
-  const nested: Instruction[] = nesting ? [ifEqual(SYS.clone3, 'notify'), ifEqual(SYS.unshare, 'unshare')] : [];
+export function buildFilter(commands: readonly number[], nesting: Nesting): Buffer {
+  const nested: Instruction[] = [
+    ...(nesting.clone3 ? [ifEqual(SYS.clone3, 'notify')] : []),
+    ...(nesting.unshare ? [ifEqual(SYS.unshare, 'unshare')] : []),
+  ];
   return assemble([
     [
       'start',

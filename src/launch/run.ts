@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { AgentClient } from '../control/client.js';
 import type { JoinRequest, NamespaceReply, PinsPolicy, RunRequest } from '../control/protocol.js';
-import { buildFilter } from '../filter/filter.js';
+import { buildFilter, type Nesting } from '../filter/filter.js';
 import { enterChild, kernelUsesBit34 } from '../filter/own-command.js';
 import { trappedCommands } from '../filter/trapped.js';
 import { nameProblem } from '../model/names.js';
@@ -23,7 +23,7 @@ export interface RunOptions {
   readonly pins: PinsPolicy;
   /** The namespace to be the parent; undefined for the caller's own. */
   readonly parent: string | undefined;
-  /** Whether clone3() and unshare() make child namespaces inside; 'auto': where the kernel leaves bit 34 free. */
+  /** Whether clone3() and unshare() make child namespaces inside; 'auto': clone3() where the kernel leaves bit 34 free. */
   readonly nesting: boolean | 'auto';
   /** The command and its arguments, at least one. */
   readonly command: readonly string[];
@@ -67,12 +67,17 @@ async function enterThroughAgent(
 ): Promise<void> {
   // First the agent: one started after the filter would be in the namespace itself.
   const agent = await AgentClient.connectOrStart();
-  const filter = buildFilter(trappedCommands, nesting === 'auto' ? !kernelUsesBit34() : nesting);
+  const filter = buildFilter(trappedCommands, nestingOf(nesting));
   const listener = check(installFilter(filter), 'seccomp', installProblem);
   await agent.ask<NamespaceReply>({ ...request, listener });
   agent.close();
   // Who holds its own listener hangs in its first trapped call.
   close(listener);
+}
+
+/** The kernel has never known bit 34 in unshare(), so there it is free everywhere. */
+function nestingOf(nesting: boolean | 'auto'): Nesting {
+  return nesting === 'auto' ? { clone3: !kernelUsesBit34(), unshare: true } : { clone3: nesting, unshare: nesting };
 }
 
 const installProblem =

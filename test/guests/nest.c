@@ -4,6 +4,7 @@
  * in the caller's. Usage: nest WAY
  */
 #include "bpf.h"
+#include "../../include/bpfns.h"
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
@@ -40,6 +41,29 @@ static void by_clone3(uint64_t flags)
 	if (!pid)
 		child_says("clone3");
 	expect_child(pid);
+}
+
+/* The way that works on this kernel. */
+static void by_default(void)
+{
+	pid_t pid = clone_in_namespace(0);
+
+	if (!pid)
+		child_says("child");
+	expect_child(pid);
+}
+
+/* bpfns' own command of bpf(2). */
+static void by_header(const char *name)
+{
+	int earlier = create_map();
+	int result = bpfns_new_namespace(name, 0);
+
+	dprintf(1, "new namespace %s\n", result ? strerrorname_np(errno) : "entered");
+	say("held before", map_id(earlier));
+	say("map", new_map());
+	dprintf(1, "ready\n");
+	getchar();
 }
 
 static void by_legacy_clone(unsigned long flags)
@@ -196,7 +220,7 @@ static void libc_ways(void)
 static void many(int count)
 {
 	for (int i = 0; i < count; i++)
-		by_clone3(NEWBPF);
+		by_default();
 }
 
 /* As `many`, with all of them alive at once: how many there were, and the error that ended it. */
@@ -206,7 +230,7 @@ static void at_once(int most)
 	pid_t pid = 0;
 
 	for (; made < most; made++) {
-		pid = clone_with(NEWBPF, SIGCHLD);
+		pid = clone_in_namespace(0);
 		if (!pid) {
 			prctl(PR_SET_PDEATHSIG, SIGKILL);
 			pause();
@@ -268,7 +292,7 @@ static void errors_in_userns(void)
 static void hold(void)
 {
 	char byte;
-	pid_t pid = clone_with(NEWBPF, SIGCHLD);
+	pid_t pid = clone_in_namespace(0);
 
 	if (pid) {
 		expect_child(pid);
@@ -286,7 +310,7 @@ static void leave_a_child(void)
 {
 	char byte;
 
-	if (clone_with(NEWBPF, SIGCHLD))
+	if (clone_in_namespace(0))
 		return;
 	dprintf(1, "left\n");
 	while (read(0, &byte, 1) > 0)
@@ -309,6 +333,8 @@ int main(int argc, char **argv)
 	say("caller", new_map());
 	if (!strcmp(way, "clone3"))
 		by_clone3(NEWBPF);
+	else if (!strcmp(way, "own-command"))
+		by_header(argv[2]);
 	else if (!strcmp(way, "unshare"))
 		unshare_now();
 	else if (!strcmp(way, "unshare-in-thread"))

@@ -20,7 +20,7 @@ static struct {
 static void descend(int level)
 {
 	int mine = create_map();
-	pid_t child = clone_with(NEWBPF | CLONE_FILES, SIGCHLD);
+	pid_t child = clone_in_namespace(CLONE_FILES);
 
 	if (!child)
 		descend(level + 1);
@@ -69,7 +69,7 @@ static void siblings(void)
 	pid_t children[SIBLINGS];
 
 	for (int i = 0; i < SIBLINGS; i++) {
-		children[i] = clone_with(NEWBPF | CLONE_FILES, SIGCHLD);
+		children[i] = clone_in_namespace(CLONE_FILES);
 		if (!children[i])
 			sibling(i);
 	}
@@ -130,7 +130,7 @@ static void tell(const char *place, int prog, int link)
 static void example(void)
 {
 	create_map();
-	pid_t child = clone_with(NEWBPF | CLONE_FILES, SIGCHLD);
+	pid_t child = clone_in_namespace(CLONE_FILES);
 	int *kept = shared->maps[0];
 
 	if (!child) {
@@ -166,7 +166,7 @@ static void example_here(void)
 /* Eight processes in namespaces one below the other make maps at once: "level: ids". */
 static void race_at(int level)
 {
-	pid_t child = level < RACERS ? clone_with(NEWBPF, SIGCHLD) : 0;
+	pid_t child = level < RACERS ? clone_in_namespace(0) : 0;
 	char line[MAPS_EACH * 8];
 	int length = sprintf(line, "level %d:", level);
 	int maps[MAPS_EACH];

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { release } from 'node:os';
 import { describe, test } from 'node:test';
 import { features } from '../../src/kernel/features.js';
-import { guestFeatures } from '../support/guest-features.js';
+import { type GuestFeature, guestFeatures } from '../support/guest-features.js';
 import { leavesNothingBehind, root, run, skipReason } from '../support/host.js';
 
 /** "6.1.0-56-cloud-amd64" and "5.14" as numbers that compare. */
@@ -15,9 +15,10 @@ function version(text: string): number {
 describe(`features of Linux ${release()}`, { skip: skipReason }, () => {
   leavesNothingBehind();
 
-  for (const { name, since, probe } of [...features, ...guestFeatures]) {
-    const isExpected = version(release()) >= version(since);
-    test(`${name}, there since ${since}: ${isExpected ? 'found, or refused by policy' : 'missing'}`, (t) => {
+  for (const { name, since, until, probe } of [...features, ...guestFeatures] as readonly GuestFeature[]) {
+    const here = version(release());
+    const isExpected = here >= version(since) && (until === undefined || here < version(until));
+    test(`${name}, there ${until ? `before ${until}` : `since ${since}`}: ${isExpected ? 'found, or refused by policy' : 'missing'}`, (t) => {
       const { answer, detail, isRefused } = probe();
       if (detail !== '') t.diagnostic(`${name}: ${answer}, ${detail}`);
       if (isRefused) assert.ok(isExpected, 'refused, but not there yet');

@@ -1,6 +1,7 @@
 /** Limits on the number of namespaces, and the wrap of the numbers. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { lacking } from '../support/features.js';
 import { Guest } from '../support/guest.js';
 import { asContainerUser, bpfns, guestPath, leavesNothingBehind, run, runDir, skipReason } from '../support/host.js';
 import { times } from '../support/slowness.js';
@@ -10,7 +11,7 @@ describe('the most namespaces a user may own', { skip: skipReason }, () => {
   // The agent is started with the first command, and has its settings from it.
   const env = { BPFNS_MAX_NAMESPACES: '5' };
 
-  test('at the limit clone3 gives ENOSPC, and run says so', () => {
+  test('at the limit a new one is refused with ENOSPC, and run says so', () => {
     const { stdout } = bpfns(['run', '--', guestPath('nest'), 'at-once', '20'], { env });
     assert.match(stdout, /^made 4, then ENOSPC$/m);
   });
@@ -20,9 +21,12 @@ describe('the most namespaces a user may own', { skip: skipReason }, () => {
     assert.match(stdout, /^made 5, then ENOSPC$/m);
   });
 
-  test('namespaces that ended, and those of calls that failed, do not count', () => {
+  test('namespaces that ended do not count', () => {
     const one = bpfns(['run', '--', guestPath('nest'), 'many', '12'], { env });
-    assert.equal(one.stdout, `caller 1\n${'clone3 1\n'.repeat(12)}`);
+    assert.equal(one.stdout, `caller 1\n${'child 1\n'.repeat(12)}`);
+  });
+
+  test('namespaces of calls that failed do not count', { skip: lacking('a clone3 whose bit 34 is free') }, () => {
     const two = bpfns(['run', '--', guestPath('nest'), 'failing', '12'], { env });
     assert.equal(two.stdout, 'caller 1\nEINVAL 12\nclone3 1\n');
   });

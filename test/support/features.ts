@@ -15,5 +15,7 @@ export function hasFeature(name: string): boolean {
 
 /** For `skip` of a test: why it cannot run here, or false. */
 export function lacking(name: string): string | false {
-  return hasFeature(name) ? false : `this kernel lacks ${name}, which is there since ${feature(name).since}`;
+  if (hasFeature(name)) return false;
+  const { since, until } = feature(name);
+  return `this kernel lacks ${name}, which is there ${until ? `before ${until}` : `since ${since}`}`;
 }

@@ -1,4 +1,5 @@
 /** What of a kernel guests use in tests and bpfns itself does not need: probed like the table of src/kernel. */
+import { kernelUsesBit34 } from '../../src/filter/own-command.js';
 import { type Answer, no, unknown, yes } from '../../src/kernel/answer.js';
 import { bpf, objGet } from '../../src/sys/bpf.js';
 import { E, errnoName } from '../../src/sys/errno.js';
@@ -9,6 +10,8 @@ export interface GuestFeature {
   readonly name: string;
   /** The first Linux release with it, as "6.5". */
   readonly since: string;
+  /** The first one without it, if there is one. */
+  readonly until?: string;
   readonly probe: () => Answer;
 }
 
@@ -27,6 +30,13 @@ function answer(result: number, whenKnown?: number): Answer {
 }
 
 export const guestFeatures: readonly GuestFeature[] = [
+  {
+    // CLONE_AUTOREAP since: bpfns does not take it from the kernel.
+    name: 'a clone3 whose bit 34 is free',
+    since: '5.3',
+    until: '7.1',
+    probe: () => (kernelUsesBit34() ? no() : yes),
+  },
   { name: 'BPF_F_PATH_FD', since: '6.5', probe: () => answer(objGet('/no/such', BPF_F_PATH_FD), E.ENOENT) },
   {
     name: 'tcx links',

@@ -8,6 +8,8 @@ export class Guest {
   readonly #child: ChildProcessByStdio<Writable, Readable, null>;
   readonly #exited: Promise<unknown>;
   #output = '';
+  /** Whether it and all that it started have ended, or closed their output. */
+  #isSilent = false;
 
   /** Starts a program under a time limit of a minute; stderr is the test's own. */
   constructor(command: readonly string[], env: NodeJS.ProcessEnv = {}) {
@@ -16,6 +18,9 @@ export class Guest {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
     this.#exited = once(this.#child, 'exit');
+    this.#child.once('close', () => {
+      this.#isSilent = true;
+    });
     this.#child.stdin.on('error', () => undefined); // it has ended already
     this.#child.stdout.setEncoding('utf8').on('data', (text: string) => {
       this.#output += text;
@@ -32,16 +37,22 @@ export class Guest {
     return this.#output.split('\n').slice(0, -1);
   }
 
-  /** Waits for a line with that text. @throws Error if it does not come within 20 s */
+  /** Waits for a line with that text. @throws Error if it does not come within 20 s, or the guest ends */
   async printed(text: string): Promise<void> {
-    await until(() => this.#output.includes(`${text}\n`), `the guest has not printed '${text}'`, 20);
+    await this.#until(() => this.#output.includes(`${text}\n`), `the guest has not printed '${text}'`);
   }
 
   /** Gives it a line and waits until it prints the line 'done'. */
   async tell(line: string): Promise<void> {
     const earlier = this.lines.length;
     this.#child.stdin.write(`${line}\n`);
-    await until(() => this.lines.slice(earlier).includes('done'), `the guest has not done '${line}'`, 20);
+    await this.#until(() => this.lines.slice(earlier).includes('done'), `the guest has not done '${line}'`);
+  }
+
+  /** As {@link until}, for as long as the guest runs: one that has ended prints nothing more. */
+  async #until(condition: () => boolean, otherwise: string): Promise<void> {
+    await until(() => condition() || this.#isSilent, otherwise, 20);
+    if (!condition()) throw new Error(`${otherwise}, and has ended: ${this.#output}`);
   }
 
   /** Closes its input and waits for its end: the exit status. */

@@ -6,6 +6,7 @@ import { constants } from 'node:os';
 import { after, before } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { isDeepStrictEqual } from 'node:util';
+import { kernelUsesBit34 } from '../../src/filter/own-command.js';
 import { kinds } from '../../src/model/ids.js';
 import { hostIds } from '../../src/sys/bpf.js';
 import { isSlow, limit } from './slowness.js';
@@ -17,6 +18,8 @@ export const root = fileURLToPath(new URL('../../../..', import.meta.url));
 process.env.BPFNS_RUN_DIR ??= `/run/bpfns-test-${process.pid}`;
 // On a slow machine it stays between tests, as each would wait for a new one.
 process.env.BPFNS_LINGER_MS ??= isSlow ? '20000' : '300';
+// How guests ask for a namespace: see clone_in_namespace() in test/guests/bpf.h.
+process.env.NEWBPF_BY ??= kernelUsesBit34() ? 'unshare' : 'clone3';
 export const runDir = process.env.BPFNS_RUN_DIR;
 
 export const bpfnsPath = `${root}bin/bpfns`;
