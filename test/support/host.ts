@@ -208,12 +208,20 @@ export interface HostState {
   readonly runEntries: readonly string[];
 }
 
+/** Set where others make objects and mounts meanwhile: only what bears our own names is compared then. */
+const isShared = process.env.BPFNS_TEST_SHARED_HOST !== undefined;
+if (isShared) process.stderr.write('BPFNS_TEST_SHARED_HOST: objects of this host are not compared before and after\n');
+
 export function hostState(): HostState {
   // Where debugfs is mounted it mounts this when it is first looked at, by whomever: libbpf does.
   existsSync('/sys/kernel/debug/tracing/events');
   return {
-    objects: Object.fromEntries(kinds.map((kind) => [kind, [...hostIds(kind)]])),
-    mounts: readFileSync('/proc/self/mounts', 'utf8').trimEnd().split('\n').sort(),
+    objects: isShared ? {} : Object.fromEntries(kinds.map((kind) => [kind, [...hostIds(kind)]])),
+    mounts: readFileSync('/proc/self/mounts', 'utf8')
+      .trimEnd()
+      .split('\n')
+      .filter((mount) => !isShared || mount.includes(String(process.pid)))
+      .sort(),
     agents: agentsOf(runDir ?? ''),
     runEntries: existsSync(runDir ?? '') ? readdirSync(runDir ?? '') : [],
   };
