@@ -151,6 +151,11 @@ KERNEL_TESTS := $(patsubst %.ts,build/js/%.js,$(wildcard test/kernel/*.test.ts))
 test-vm-ci:
 	$(MAKE) --no-print-directory test-vm TESTS=--ci VM_JOBS=2 VM_TIMEOUT=900 VM_QUIET=1
 
+# Two million creations, and each call 200,000 times: does the agent's memory stay what it was?
+.PHONY: soak
+soak: build $(GUESTS)
+	BPFNS_SOAK=1 node --enable-source-maps build/js/tools/run-tests.js build/js/test/kernel/soak.test.js
+
 .PHONY: lint
 lint: node_modules/.package-lock.json
 	@missing=; for tool in clang-format shellcheck; do \

@@ -10,7 +10,7 @@ import { getNextId, mapDelete, mapLookup, mapUpdate, withObject } from '../sys/b
 import { btfInfo } from '../sys/btf-info.js';
 import { bpfns_counter, bpfns_event } from '../sys/contract.gen.js';
 import { E } from '../sys/errno.js';
-import { Ring } from '../sys/libbpf.js';
+import { Ring } from '../sys/ring.js';
 import { LivingIds } from './living.js';
 import type { Recorder } from './recorder.js';
 import {
@@ -222,7 +222,6 @@ export class Mirror {
 
   close(): void {
     this.#tasks.close();
-    this.#ring.close();
   }
 
   #onEvent(event: Buffer): void {

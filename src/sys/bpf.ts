@@ -69,13 +69,14 @@ export function objGet(path: string, flags = 0): number {
   return bpf(bpf_cmd.BPF_OBJ_GET, call, call.length);
 }
 
+const runAttr = Buffer.alloc(bpf_attr.test_batch_size + 4);
+
 /** Runs a program of type SYSCALL on `context`, which it may change. Returns 0 or -errno. */
 export function runProgram(fd: number, context: Buffer): number {
-  const call = Buffer.alloc(bpf_attr.test_batch_size + 4);
-  call.writeInt32LE(fd, bpf_attr.test_prog_fd);
-  call.writeUInt32LE(context.length, bpf_attr.test_ctx_size_in);
-  call.writeBigUInt64LE(addressOf(context), bpf_attr.test_ctx_in);
-  return bpf(bpf_cmd.BPF_PROG_TEST_RUN, call, call.length);
+  runAttr.writeInt32LE(fd, bpf_attr.test_prog_fd);
+  runAttr.writeUInt32LE(context.length, bpf_attr.test_ctx_size_in);
+  runAttr.writeBigUInt64LE(addressOf(context), bpf_attr.test_ctx_in);
+  return bpf(bpf_cmd.BPF_PROG_TEST_RUN, runAttr, runAttr.length);
 }
 
 /** Looks `key` up; `value` is filled. ENOENT if absent. */
@@ -91,12 +92,13 @@ export function mapDelete(fd: number, key: Buffer): number {
   return elementCommand(bpf_cmd.BPF_MAP_DELETE_ELEM, fd, key, null);
 }
 
+const elementAttr = Buffer.alloc(32);
+
 function elementCommand(command: number, fd: number, key: Buffer, value: Buffer | null): number {
-  const call = Buffer.alloc(32);
-  call.writeInt32LE(fd, bpf_attr.map_fd);
-  call.writeBigUInt64LE(addressOf(key), bpf_attr.key);
-  if (value) call.writeBigUInt64LE(addressOf(value), bpf_attr.value);
-  return bpf(command, call, call.length);
+  elementAttr.writeInt32LE(fd, bpf_attr.map_fd);
+  elementAttr.writeBigUInt64LE(addressOf(key), bpf_attr.key);
+  elementAttr.writeBigUInt64LE(value ? addressOf(value) : 0n, bpf_attr.value);
+  return bpf(command, elementAttr, elementAttr.length);
 }
 
 /**

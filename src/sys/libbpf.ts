@@ -1,7 +1,6 @@
 /** libbpf.so.1: loading CO-RE objects. Functions throw {@link SyscallError} with libbpf's last words. */
 import koffi from 'koffi';
 import { SyscallError } from './errno.js';
-import { mapReadOnly } from './libc.js';
 
 const lib = koffi.load('libbpf.so.1');
 const libc = koffi.load('libc.so.6');
@@ -45,14 +44,6 @@ const linkPin = lib.func('bpf_link__pin', 'int', ['void *', 'str']) as (link: un
 const linkFd = lib.func('bpf_link__fd', 'int', ['void *']) as (link: unknown) => number;
 const iterCreate = lib.func('bpf_iter_create', 'int', ['int']) as (link: number) => number;
 const linkDestroy = lib.func('bpf_link__destroy', 'int', ['void *']) as (link: unknown) => number;
-const ringNew = lib.func('ring_buffer__new', 'void *', ['int', 'void *', 'void *', 'void *']) as (
-  fd: number,
-  callback: unknown,
-  context: null,
-  opts: null,
-) => unknown;
-const ringConsume = lib.func('ring_buffer__consume', 'int', ['void *']) as (ring: unknown) => number;
-const ringFree = lib.func('ring_buffer__free', 'void', ['void *']) as (ring: unknown) => void;
 
 /* libbpf's messages, kept for the error that follows them. */
 const Print = koffi.proto('int BpfnsPrint(int level, str format, void *args)');
@@ -217,42 +208,4 @@ export function hasProgramType(type: number): number {
 /** As {@link hasMapType}, for a helper function called from programs of that type. */
 export function hasHelper(programType: number, helper: number): number {
   return probeHelper(programType, helper, null);
-}
-
-const PAGE = 4096;
-const Sample = koffi.proto('int BpfnsSample(void *context, void *data, size_t size)');
-
-/** A BPF ring buffer. `onRecord` gets a copy of each record during {@link consume}. */
-export class Ring {
-  readonly #ring: unknown;
-  readonly #callback: bigint;
-  /** How far was read, and how far was written: a u64 each, at the start of the map's first two pages. */
-  readonly #read: Buffer;
-  readonly #written: Buffer;
-
-  constructor(mapFileDescriptor: number, onRecord: (record: Buffer) => void) {
-    this.#callback = koffi.register((_context: unknown, data: unknown, size: number) => {
-      onRecord(Buffer.from(koffi.decode(data, koffi.array('uint8_t', size, 'Typed')) as Uint8Array));
-      return 0;
-    }, koffi.pointer(Sample)) as unknown as bigint;
-    this.#ring = needed(
-      ringNew(mapFileDescriptor, this.#callback, null, null),
-      'ring_buffer__new',
-      'cannot map the event ring',
-    );
-    this.#read = mapReadOnly(mapFileDescriptor, PAGE, 0);
-    this.#written = mapReadOnly(mapFileDescriptor, PAGE, PAGE);
-  }
-
-  /** Reads all records there are; returns their number. */
-  consume(): number {
-    // Mostly there are none, and libbpf need not be called to see it. The lower halves are enough: the ring is shorter.
-    if (this.#read.readUInt32LE() === this.#written.readUInt32LE()) return 0;
-    return ringConsume(this.#ring);
-  }
-
-  close(): void {
-    ringFree(this.#ring);
-    koffi.unregister(this.#callback as unknown as Parameters<typeof koffi.unregister>[0]);
-  }
 }

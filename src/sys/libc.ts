@@ -1,9 +1,10 @@
 /**
  * The C library, as far as it is needed. Functions return what the kernel would:
- * a value >= 0, or -errno; none throws. Strings go in as paths, memory as Buffers
+ * a value >= 0, or -errno; none throws but those that say so. Strings go in as paths, memory as Buffers
  * (used only during the call, unless a comment says otherwise).
  */
 import koffi from 'koffi';
+import { SyscallError } from './errno.js';
 
 const lib = koffi.load('libc.so.6');
 
@@ -194,14 +195,21 @@ const mmap = lib.func('mmap', 'void *', ['void *', 'size_t', 'int', 'int', 'int'
 const PROT_READ = 1;
 const PROT_READ_WRITE = 3;
 const MAP_SHARED = 1;
+const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
 
-/** The first `length` bytes of a file as memory shared with every other process that maps it; for ever. */
-export function mapShared(fd: number, length: number): Buffer {
-  const address = mmap(null, length, PROT_READ_WRITE, MAP_SHARED, fd, 0);
+/** Maps part of a file for the life of the process. @throws SyscallError */
+function map(fd: number, length: number, protection: number, offset: number): Buffer {
+  const address = mmap(null, length, protection, MAP_SHARED, fd, offset);
+  if (address === MAP_FAILED) throw new SyscallError(koffi.errno(), 'mmap', `cannot map ${length} bytes of fd ${fd}`);
   return Buffer.from(koffi.view(address, length));
+}
+
+/** The first `length` bytes of a file as memory shared with every other process that maps it; for ever. @throws SyscallError */
+export function mapShared(fd: number, length: number): Buffer {
+  return map(fd, length, PROT_READ_WRITE, 0);
 }
 
 /** As {@link mapShared}, from `offset` on, to be read only: a write would be a fault. */
 export function mapReadOnly(fd: number, length: number, offset: number): Buffer {
-  return Buffer.from(koffi.view(mmap(null, length, PROT_READ, MAP_SHARED, fd, offset), length));
+  return map(fd, length, PROT_READ, offset);
 }

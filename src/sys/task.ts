@@ -1,5 +1,5 @@
 /** What the kernel says of another thread: fds, capabilities, namespaces. Results >= 0 or -errno. */
-import { fstatSync, readFileSync } from 'node:fs';
+import { fstatSync } from 'node:fs';
 import { E } from './errno.js';
 import {
   close,
@@ -16,6 +16,7 @@ import {
   syscall5,
   syscallBuffers,
 } from './libc.js';
+import { readProc } from './procfs.js';
 
 /** A set of capabilities, as a bit mask. */
 export type Capabilities = bigint;
@@ -151,12 +152,7 @@ export const CLONE_NEWUSER = 0x10000000;
 
 /** The effective uid of a process or thread as seen from here; that of nobody if it is gone. */
 export function userIdOf(tid: number): number {
-  try {
-    const status = readFileSync(`/proc/${tid}/status`, 'latin1');
-    return Number(/^Uid:\s+\d+\s+(\d+)/m.exec(status)?.[1] ?? NOBODY);
-  } catch {
-    return NOBODY;
-  }
+  return Number(/^Uid:\s+\d+\s+(\d+)/m.exec(readProc(`/proc/${tid}/status`) ?? '')?.[1] ?? NOBODY);
 }
 
 const NOBODY = 65534;

@@ -11,6 +11,10 @@ export interface ObservedAgent {
   fds(): Promise<number>;
   /** The most memory it ever held, in MiB. */
   peakMiB(): number;
+  /** The memory it holds now, in MiB; garbage of JavaScript's that waits to be collected included. */
+  residentMiB(): number;
+  /** What of it the C library hands out, in MiB: exact, as nothing of JavaScript's is in it. */
+  nativeMiB(): number;
   /** What it has logged: every fault of its own is there. */
   log(): string;
 }
@@ -48,7 +52,14 @@ export function keepsOneAgent(): ObservedAgent {
       }
       return last;
     },
-    peakMiB: () => Number(/^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid()}/status`, 'latin1'))?.[1]) / 1024,
+    peakMiB: () => mebibytes(/^VmHWM:\s+(\d+)/m, `/proc/${pid()}/status`),
+    residentMiB: () => mebibytes(/^VmRSS:\s+(\d+)/m, `/proc/${pid()}/status`),
+    nativeMiB: () => mebibytes(/\[heap\]\n(?:.+\n)*?Rss:\s+(\d+)/, `/proc/${pid()}/smaps`),
     log: () => (existsSync(`${runDir}/agent.log`) ? readFileSync(`${runDir}/agent.log`, 'utf8') : ''),
   };
+}
+
+/** The kibibytes that a file of procfs says, in MiB. */
+function mebibytes(pattern: RegExp, path: string): number {
+  return Number(pattern.exec(readFileSync(path, 'latin1'))?.[1]) / 1024;
 }

@@ -1,10 +1,11 @@
 /** A worker thread of path-resolver.ts: becomes the caller for one look-up, then itself again. */
-import { readFileSync, statfsSync } from 'node:fs';
+import { statfsSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 import { objGet } from '../../../sys/bpf.js';
 import { check, E } from '../../../sys/errno.js';
 import { actAs, type FsIdentity, openInRoot, openPath, privateFs } from '../../../sys/fs-identity.js';
 import { close, fchdir, O_CLOEXEC, O_DIRECTORY, O_PATH, open } from '../../../sys/libc.js';
+import { readProc } from '../../../sys/procfs.js';
 import { getThreadFd } from '../../../sys/task.js';
 import type { OpenPinRequest } from './path-resolver.js';
 
@@ -68,18 +69,15 @@ function isProcfs(fd: number): boolean {
 
 /** The ids that file permissions are checked against, from /proc/TID/status. */
 function identityOf(tid: number): (Pick<FsIdentity, 'fsuid' | 'fsgid' | 'groups'> & { tgid: number }) | undefined {
-  try {
-    const status = readFileSync(`/proc/${tid}/status`, 'latin1');
-    const numbers = (key: string): number[] => {
-      const line = new RegExp(`^${key}:[ \\t]*(.*)$`, 'm').exec(status)?.[1]?.trim() ?? '';
-      return line === '' ? [] : line.split(/\s+/).map(Number);
-    };
-    const [fsuid, fsgid, tgid] = [numbers('Uid')[3], numbers('Gid')[3], numbers('Tgid')[0]];
-    if (fsuid === undefined || fsgid === undefined || tgid === undefined) return undefined;
-    return { fsuid, fsgid, groups: numbers('Groups'), tgid };
-  } catch {
-    return undefined;
-  }
+  const status = readProc(`/proc/${tid}/status`);
+  if (status === undefined) return undefined;
+  const numbers = (key: string): number[] => {
+    const line = new RegExp(`^${key}:[ \\t]*(.*)$`, 'm').exec(status)?.[1]?.trim() ?? '';
+    return line === '' ? [] : line.split(/\s+/).map(Number);
+  };
+  const [fsuid, fsgid, tgid] = [numbers('Uid')[3], numbers('Gid')[3], numbers('Tgid')[0]];
+  if (fsuid === undefined || fsgid === undefined || tgid === undefined) return undefined;
+  return { fsuid, fsgid, groups: numbers('Groups'), tgid };
 }
 
 parentPort?.on('message', (request: OpenPinRequest) => {
