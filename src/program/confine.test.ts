@@ -1,0 +1,190 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import {
+  describe as describeRefusal,
+  type Kind,
+  refuseInstructions,
+  refuseKind,
+  TracingType,
+  UPROBE_MULTI,
+} from './check.js';
+import { confine, filter, type PidView, type Scope } from './confine.js';
+import { checkForm, forEachInstruction, referenceOf } from './flow.js';
+import { helper, helpers } from './helpers.js';
+import { callHelper, type Instruction, instruction, Op } from './instruction.js';
+import { NO_RECORDS, type Program } from './rewrite.js';
+
+const scope: Scope = {
+  namespace: 7,
+  tasks: { fd: 100, namespaceAt: 0 },
+  namespaces: { fd: 101, ancestorAt: 40 },
+};
+const pids: PidView = { level: 1, groupLeader: 8, threadPid: 16, pidLevel: 4, pidNumbers: 96, numberSize: 16 };
+const tracepoint: Kind = { type: TracingType.tracepoint, attachType: 0 };
+const perfEvent: Kind = { type: TracingType.perfEvent, attachType: 0 };
+const bare = (...instructions: Instruction[]): Program => ({
+  instructions,
+  functions: NO_RECORDS,
+  lines: NO_RECORDS,
+  relocations: NO_RECORDS,
+});
+const exit = instruction(Op.exit);
+const zero = instruction(Op.moveImm);
+
+/** The guest's part of a confined program that began with these instructions. */
+function body(kind: Kind, ...instructions: Instruction[]): Instruction[] {
+  const prologue = filter(bare(exit), kind, scope).instructions.length - 1;
+  return confine(bare(...instructions), kind, scope, pids).instructions.slice(prologue);
+}
+
+describe('the list of helpers', () => {
+  test("has the kernel's names and ids, each once", () => {
+    const header = readFileSync('/usr/include/linux/bpf.h', 'utf8');
+    const mapper = header.slice(header.indexOf('BPF_FUNC_MAPPER'));
+    // 6.0's header lists names in order; later ones give the number too.
+    const names = [...mapper.matchAll(/\bFN\((\w+)(?:, (\d+),[^)]*)?\)/g)].map(([, name, id], i) => [
+      Number(id ?? i),
+      name,
+    ]);
+    const known = new Map(names as Array<[number, string]>);
+    for (const { id, name } of helpers) if (known.has(id)) assert.equal(name, known.get(id), `helper ${id}`);
+    assert.equal(new Set(helpers.map(({ id }) => id)).size, helpers.length);
+    assert.ok(known.size > 200);
+  });
+
+  test('refuses what it does not know', () => {
+    for (const id of [0, -1, 9, 212, 100_000]) assert.equal(helper(id).verdict, 'refused');
+  });
+});
+
+describe('a program for tracing=own', () => {
+  test('is one of the types whose context is of the current task', () => {
+    assert.equal(refuseKind(tracepoint), undefined);
+    assert.equal(refuseKind(perfEvent), undefined);
+    for (const attachType of [0, UPROBE_MULTI]) {
+      assert.equal(refuseKind({ type: TracingType.kprobe, attachType }), undefined);
+    }
+    const others = [17, 24, 26, 27, 28, 29].map((type) => ({ type, attachType: 0 }));
+    // KPROBE_MULTI, KPROBE_SESSION, UPROBE_SESSION
+    const sessions = [42, 56, 57].map((attachType) => ({ type: TracingType.kprobe, attachType }));
+    for (const kind of [...others, ...sessions]) assert.notEqual(refuseKind(kind), undefined, JSON.stringify(kind));
+  });
+
+  test('calls only helpers that the list allows', () => {
+    for (const { id, name, verdict } of helpers) {
+      const refusal = refuseInstructions([zero, callHelper(id), exit]);
+      if (verdict !== 'refused') assert.equal(refusal, undefined, name);
+      else
+        assert.match(
+          describeRefusal(refusal ?? { at: 0, what: '', reason: '' }),
+          new RegExp(`unknown func bpf_${name}#${id} \\(instruction 1\\)`),
+        );
+    }
+  });
+
+  test('calls no kernel function and loads no address of the kernel', () => {
+    const kfunc = instruction(Op.call, { src: 2, imm: 1234 });
+    const symbol = [instruction(Op.loadImm64, { src: 3, imm: 99 }), instruction(0)];
+    assert.match(refuseInstructions([kfunc, exit])?.what ?? '', /kernel function/);
+    assert.match(refuseInstructions([...symbol, exit])?.what ?? '', /kernel symbol/);
+    assert.notEqual(refuseInstructions([instruction(Op.loadImm64, { src: 7 }), instruction(0), exit]), undefined);
+  });
+});
+
+describe('a confined program', () => {
+  test('reads user memory where it would read any', () => {
+    const [first, second] = body(perfEvent, callHelper(4), callHelper(45), exit);
+    assert.deepEqual([first, second], [callHelper(112), callHelper(114)]);
+  });
+
+  test('gets no stack of the kernel', () => {
+    for (const [id, flags] of [
+      [27, 3],
+      [67, 4],
+    ] as const) {
+      assert.deepEqual(body(perfEvent, callHelper(id), exit), [
+        instruction(Op.jumpIfSetImm, { dst: flags, imm: 0x100, off: 2 }),
+        instruction(Op.moveImm, { dst: 0, imm: -14 }),
+        instruction(Op.jump, { off: 1 }),
+        callHelper(id),
+        exit,
+      ]);
+    }
+  });
+
+  test('that begins with such a call cannot jump back past the check', () => {
+    const all = body(perfEvent, callHelper(27), instruction(Op.jump, { off: -2 }), exit);
+    assert.deepEqual(all[4], instruction(Op.jump, { off: -5 }));
+  });
+
+  test('is told the ids of its own PID namespace, but for the init one', () => {
+    assert.ok(!body(perfEvent, callHelper(14), exit).some(({ code, imm }) => code === Op.call && imm === 14));
+    const inInit = confine(bare(callHelper(14), exit), perfEvent, scope, { ...pids, level: 0 });
+    assert.deepEqual(inInit.instructions.slice(-2), [callHelper(14), exit]);
+  });
+
+  test('hides no tracepoint from others: main always returns 1, functions what they like', () => {
+    const call = instruction(Op.call, { src: 1, imm: 1 });
+    const one = instruction(Op.moveImm, { imm: 1 });
+    assert.deepEqual(body(tracepoint, call, exit, zero, exit), [{ ...call, imm: 2 }, one, exit, zero, exit]);
+    assert.deepEqual(body(perfEvent, call, exit, zero, exit), [call, exit, zero, exit]);
+    const multi: Kind = { type: TracingType.kprobe, attachType: UPROBE_MULTI };
+    assert.deepEqual(body(multi, zero, exit), [zero, exit]);
+  });
+
+  test('has a scope check whose every way ends or goes to its first instruction', () => {
+    const { instructions } = filter(bare(zero, exit), tracepoint, scope);
+    checkForm(instructions);
+    const start = instructions.length - 2;
+    const end = instructions.findIndex(({ code }) => code === Op.exit);
+    assert.deepEqual(instructions[end - 1], instruction(Op.moveImm, { imm: 1 }));
+    forEachInstruction(instructions.slice(0, start), (each, at) => {
+      const target = referenceOf(each, at)?.target;
+      assert.ok(target === undefined || target === end - 1 || target === start - 1, `${at} to ${target}`);
+    });
+    assert.deepEqual(instructions[start - 1], instruction(Op.moveReg, { dst: 1, src: 6 }));
+  });
+
+  test('whatever it was, calls nothing that is refused, and its checks cannot be jumped over', () => {
+    const codes = fc.constantFrom(Op.call, Op.exit, Op.jump, Op.jumpLong, 0x15, Op.loadImm64, 0, Op.moveImm);
+    const ids = fc.constantFrom(4, 14, 27, 45, 67, 1, 109, 113, 35, 2, -3, -1, 3);
+    const any = fc.record({ code: codes, src: fc.nat(5), off: fc.integer({ min: -9, max: 9 }), imm: ids });
+    let loaded = 0;
+    fc.assert(
+      fc.property(fc.array(any, { minLength: 1, maxLength: 9 }), (all) => {
+        const program = all.map(({ code, src, off, imm }) =>
+          code === 0 ? instruction(0) : instruction(code, { src: code === Op.loadImm64 ? src : src % 2, off, imm }),
+        );
+        try {
+          checkForm(program);
+        } catch {
+          return;
+        }
+        if (refuseInstructions(program)) return;
+        loaded++;
+        const { instructions } = confine(bare(...program), tracepoint, scope, pids);
+        checkForm(instructions);
+        const start = filter(bare(exit), tracepoint, scope).instructions.length - 1;
+        const targets = new Set<number>();
+        forEachInstruction(instructions, (each, at) => {
+          const reference = referenceOf(each, at);
+          // The checks' own two jumps are the only ones that lead to what they guard.
+          const isCheck = each.code === Op.jumpIfSetImm || (each.code === Op.jump && instructions[at - 1]?.imm === -14);
+          if (at >= start && reference && !isCheck) targets.add(reference.target);
+        });
+        forEachInstruction(instructions, (each, at) => {
+          assert.ok(at >= start || !targets.has(at), 'a way into the scope check');
+          if (each.code !== Op.call || each.src !== 0 || at < start) return;
+          assert.ok(![4, 14, 45].includes(each.imm));
+          if (each.imm !== 27 && each.imm !== 67) return;
+          assert.equal(instructions[at - 3]?.code, Op.jumpIfSetImm);
+          for (const place of [at - 2, at - 1, at]) assert.ok(!targets.has(place), 'a way past a check');
+        });
+      }),
+      { numRuns: 30_000 },
+    );
+    assert.ok(loaded > 300, `${loaded} programs are too few`);
+  });
+});

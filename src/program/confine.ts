@@ -1,0 +1,167 @@
+/** Changes a tracing program so that it runs only for the tasks of a namespace and shows nothing of others. */
+import { type Kind, TracingType, UPROBE_MULTI } from './check.js';
+import { forEachInstruction, referenceOf } from './flow.js';
+import { callHelper, type Instruction, instruction, loadMap, Op } from './instruction.js';
+import { type Edit, type Program, rewrite } from './rewrite.js';
+
+const Helper = {
+  mapLookup: 1,
+  probeRead: 4,
+  currentPidTgid: 14,
+  getStackId: 27,
+  probeReadStr: 45,
+  getStack: 67,
+  probeReadUser: 112,
+  probeReadUserStr: 114,
+  taskStorageGet: 156,
+  currentTaskBtf: 158,
+} as const;
+
+const EFAULT = 14;
+const BPF_F_USER_STACK = 0x100;
+
+/** Whose tasks a program is for, and where it finds that out. */
+export interface Scope {
+  readonly namespace: number;
+  /** Task storage: fd in the process that loads the program; offset of the namespace in its value. */
+  readonly tasks: { readonly fd: number; readonly namespaceAt: number };
+  /** Hash by namespace; offset in its value of the ancestor at the level of `namespace`. */
+  readonly namespaces: { readonly fd: number; readonly ancestorAt: number };
+}
+
+/** Offsets in the kernel that loads the program, and how deep the PID namespace is that counts. */
+export interface PidView {
+  /** Of the namespace's PID namespace; 0 is the init one. */
+  readonly level: number;
+  readonly groupLeader: number;
+  readonly threadPid: number;
+  readonly pidLevel: number;
+  readonly pidNumbers: number;
+  readonly numberSize: number;
+}
+
+/** Puts the scope check in front, and changes nothing else (tracing=filtered). */
+export function filter(program: Program, kind: Kind, scope: Scope): Program {
+  return rewrite(program, new Map(), scopeCheck(scope, valueOutside(kind)));
+}
+
+/** The scope check, and what `helpers` calls `changed`. The program has been checked. @throws ProgramError */
+export function confine(program: Program, kind: Kind, scope: Scope, pids: PidView): Program {
+  const edits = new Map<number, Edit>();
+  const endOfMain = firstFunctionAfterMain(program.instructions);
+  forEachInstruction(program.instructions, (each, at) => {
+    const edit = at < endOfMain && each.code === Op.exit ? forceValue(kind) : changedCall(each, pids);
+    if (edit) edits.set(at, edit);
+  });
+  return rewrite(program, edits, scopeCheck(scope, valueOutside(kind)));
+}
+
+/**
+ * What a program returns for tasks that are not its business. For tracepoints and uprobes 0 would hide
+ * the event from everybody's perf(1); for a perf event it is the guest's own event that must show
+ * nothing; uprobe_multi takes 1 for "remove the breakpoint from this process".
+ */
+function valueOutside({ type, attachType }: Kind): number {
+  const isShared = type === TracingType.tracepoint || type === TracingType.kprobe;
+  return isShared && attachType !== UPROBE_MULTI ? 1 : 0;
+}
+
+/** Inside the scope too, the event stays visible to others: a guest must not hide from the host's perf(1). */
+function forceValue(kind: Kind): Edit | undefined {
+  return valueOutside(kind) === 1 ? { before: [instruction(Op.moveImm, { dst: 0, imm: 1 })] } : undefined;
+}
+
+/** The verifier wants functions one after the other, and main first. */
+function firstFunctionAfterMain(instructions: readonly Instruction[]): number {
+  let first = instructions.length;
+  forEachInstruction(instructions, (each, at) => {
+    const reference = referenceOf(each, at);
+    if (!reference || reference.kind === 'jump' || reference.target === 0) return;
+    first = Math.min(first, reference.target);
+  });
+  return first;
+}
+
+/**
+ * Ends the program unless the current task's namespace is the scope's or below. It keeps the context in
+ * r6 and gives it back in r1; it uses 4 bytes of the stack, which the program has not begun to use.
+ */
+function scopeCheck({ namespace, tasks, namespaces }: Scope, outside: number): Instruction[] {
+  const lookUpTask = [
+    instruction(Op.moveReg, { dst: 6, src: 1 }),
+    callHelper(Helper.currentTaskBtf),
+    instruction(Op.moveReg, { dst: 2, src: 0 }),
+    ...loadMap(1, tasks.fd),
+    instruction(Op.moveImm, { dst: 3 }),
+    instruction(Op.moveImm, { dst: 4 }),
+    callHelper(Helper.taskStorageGet),
+  ];
+  const lookUpNamespace = [
+    instruction(Op.storeWord, { dst: 10, src: 0, off: -4 }),
+    instruction(Op.moveReg, { dst: 2, src: 10 }),
+    instruction(Op.addImm, { dst: 2, imm: -4 }),
+    ...loadMap(1, namespaces.fd),
+    callHelper(Helper.mapLookup),
+  ];
+  const end = [instruction(Op.moveImm, { dst: 0, imm: outside }), instruction(Op.exit)];
+  const isBelow = [
+    instruction(Op.jumpIfEqualImm, { dst: 0, imm: 0, off: 2 }),
+    instruction(Op.loadWord, { dst: 0, src: 0, off: namespaces.ancestorAt }),
+    instruction(Op.jumpIfEqualImm, { dst: 0, imm: namespace, off: end.length }),
+  ];
+  const toEnd = lookUpNamespace.length + isBelow.length;
+  const isSame = [
+    instruction(Op.jumpIfEqualImm, { dst: 0, imm: 0, off: toEnd + 2 }),
+    instruction(Op.loadWord, { dst: 0, src: 0, off: tasks.namespaceAt }),
+    instruction(Op.jumpIfEqualImm, { dst: 0, imm: namespace, off: toEnd + end.length }),
+  ];
+  const restore = [instruction(Op.moveReg, { dst: 1, src: 6 })];
+  return [...lookUpTask, ...isSame, ...lookUpNamespace, ...isBelow, ...end, ...restore];
+}
+
+function changedCall({ code, src, imm }: Instruction, pids: PidView): Edit | undefined {
+  if (code !== Op.call || src !== 0) return undefined;
+  switch (imm) {
+    case Helper.probeRead:
+      return { becomes: [callHelper(Helper.probeReadUser)] };
+    case Helper.probeReadStr:
+      return { becomes: [callHelper(Helper.probeReadUserStr)] };
+    case Helper.getStackId:
+      return { before: failUnlessUserStack(3) };
+    case Helper.getStack:
+      return { before: failUnlessUserStack(4) };
+    case Helper.currentPidTgid:
+      return pids.level === 0 ? undefined : pidsAsSeen(pids);
+    default:
+      return undefined;
+  }
+}
+
+/** The stack of the kernel is asked for by the absence of a flag: then -EFAULT, and the call is left out. */
+const failUnlessUserStack = (flags: number): Instruction[] => [
+  instruction(Op.jumpIfSetImm, { dst: flags, imm: BPF_F_USER_STACK, off: 2 }),
+  instruction(Op.moveImm, { dst: 0, imm: -EFAULT }),
+  instruction(Op.jump, { off: 1 }),
+];
+
+/** The pair of ids of the current task in a PID namespace that many levels deep; 0 if it is not in there. */
+function pidsAsSeen({ level, groupLeader, threadPid, pidLevel, pidNumbers, numberSize }: PidView): Edit {
+  const number = pidNumbers + level * numberSize;
+  const read = [
+    instruction(Op.loadWord, { dst: 1, src: 1, off: number }),
+    instruction(Op.shiftLeftImm, { dst: 1, imm: 32 }),
+    instruction(Op.loadLong, { dst: 2, src: 0, off: threadPid }),
+    instruction(Op.loadWord, { dst: 0, src: 2, off: number }),
+    instruction(Op.orReg, { dst: 0, src: 1 }),
+    instruction(Op.jump, { off: 1 }),
+  ];
+  const before = [
+    callHelper(Helper.currentTaskBtf),
+    instruction(Op.loadLong, { dst: 1, src: 0, off: groupLeader }),
+    instruction(Op.loadLong, { dst: 1, src: 1, off: threadPid }),
+    instruction(Op.loadWord, { dst: 2, src: 1, off: pidLevel }),
+    instruction(Op.jumpIfLessImm, { dst: 2, imm: level, off: read.length }),
+    ...read,
+  ];
+  return { before, becomes: [instruction(Op.moveImm, { dst: 0 })] };
+}

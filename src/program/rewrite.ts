@@ -1,0 +1,111 @@
+/** Changes instructions and puts others in front of them; all that refers to a place in the program is mended. */
+import { checkForm, forEachInstruction, referenceOf, slotsOf } from './flow.js';
+import { type Instruction, ProgramError, SLOT_SIZE } from './instruction.js';
+
+/** Records that begin with the place in the program that they are about: a u32. */
+export interface Records {
+  readonly bytes: Uint8Array;
+  /** Bytes of a record, at least 4. */
+  readonly size: number;
+}
+
+/** A program with what the loader says of its instructions (union bpf_attr, BPF_PROG_LOAD). */
+export interface Program {
+  readonly instructions: readonly Instruction[];
+  readonly functions: Records;
+  readonly lines: Records;
+  /** These count bytes, not slots. */
+  readonly relocations: Records;
+}
+
+export const NO_RECORDS: Records = { bytes: new Uint8Array(0), size: 8 };
+
+/** What happens to one instruction of the program, named by its (first) slot. */
+export interface Edit {
+  /**
+   * Put in front: jumps and calls to the instruction lead here. Jumps among these are left as they
+   * are; the instruction itself follows the last one.
+   */
+  readonly before?: readonly Instruction[];
+  /** Stands for the instruction: as many slots, no reference. */
+  readonly becomes?: readonly Instruction[];
+}
+
+export type Edits = ReadonlyMap<number, Edit>;
+
+/**
+ * @param prologue runs once, before the program's first instruction and all that is put in front of that:
+ *   no jump or call of the program leads into it
+ * @throws ProgramError if the program is not well formed, or a jump no longer reaches
+ */
+export function rewrite(program: Program, edits: Edits, prologue: readonly Instruction[] = []): Program {
+  const { instructions } = program;
+  checkForm(instructions);
+  /** Where each instruction is afterwards. */
+  const moved = new Uint32Array(instructions.length);
+  let shift = prologue.length;
+  forEachInstruction(instructions, (each, at) => {
+    shift += edits.get(at)?.before?.length ?? 0;
+    for (let slot = at; slot < at + slotsOf(each); slot++) moved[slot] = slot + shift;
+  });
+  const movedTo = (at: number): number => moved[at] ?? 0;
+  const landing = (at: number): number => movedTo(at) - (edits.get(at)?.before?.length ?? 0);
+  // The verifier wants the first function, and its first line, at 0: the prologue is a part of them.
+  const beginning = (at: number): number => (at === 0 ? 0 : landing(at));
+  return {
+    instructions: prologue.concat(rewriteInstructions(instructions, edits, movedTo, landing)),
+    functions: moveRecords(program.functions, beginning, instructions.length, 1),
+    lines: moveRecords(program.lines, beginning, instructions.length, 1),
+    relocations: moveRecords(program.relocations, movedTo, instructions.length, SLOT_SIZE),
+  };
+}
+
+function rewriteInstructions(
+  instructions: readonly Instruction[],
+  edits: Edits,
+  movedTo: (at: number) => number,
+  landing: (at: number) => number,
+): Instruction[] {
+  const result: Instruction[] = [];
+  forEachInstruction(instructions, (instruction, at) => {
+    const edit = edits.get(at);
+    for (const each of edit?.before ?? []) result.push(each);
+    if (edit?.becomes) {
+      for (const each of edit.becomes) result.push(each);
+      return;
+    }
+    result.push(mend(instruction, at, movedTo, landing));
+    const second = instructions[at + 1];
+    if (slotsOf(instruction) === 2 && second) result.push(second);
+  });
+  return result;
+}
+
+function mend(
+  instruction: Instruction,
+  at: number,
+  movedTo: (at: number) => number,
+  landing: (at: number) => number,
+): Instruction {
+  const reference = referenceOf(instruction, at);
+  if (!reference) return instruction;
+  const distance = landing(reference.target) - movedTo(at) - 1;
+  if (distance === instruction[reference.field]) return instruction;
+  if (reference.field === 'imm') return { ...instruction, imm: distance };
+  if (distance < -0x8000 || distance > 0x7fff) throw new ProgramError(at, 'the jump is too far');
+  return { ...instruction, off: distance };
+}
+
+/** Records about places outside of the program stay outside, for the kernel to refuse. */
+function moveRecords(records: Records, to: (at: number) => number, length: number, unit: number): Records {
+  const bytes = records.bytes.slice();
+  const view = new DataView(bytes.buffer);
+  for (let at = 0; at + records.size <= bytes.length; at += records.size) {
+    const place = view.getUint32(at, true);
+    const slot = Math.floor(place / unit);
+    if (slot < length) view.setUint32(at, to(slot) * unit + (place % unit), true);
+    // What was outside of the program must not get inside because that has grown.
+    else view.setUint32(at, 0xffffffff, true);
+  }
+  return { bytes, size: records.size };
+}
