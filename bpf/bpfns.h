@@ -107,9 +107,19 @@ struct bpfns_task_request {
 	__u32 done; /* out: 1 if the thread was there (and, for reading, had a state) */
 };
 
+/*
+ * Array "unowned", by id modulo its size: the last object there that was seen to be created and
+ * could not be recorded. It belongs to init for good. An array, so that this never fails.
+ */
+#define BPFNS_UNOWNED 16384
+
+struct bpfns_unowned {
+	__u32 ids[BPFNS_KINDS];
+};
+
 /* Array "status", one entry: what the recorder could not do. */
 struct bpfns_status {
-	__u32 newest[BPFNS_KINDS]; /* newest id of each kind ever recorded */
+	__u32 newest[BPFNS_KINDS]; /* newest id of each kind that was seen to be created, recorded or not */
 	__u64 ring_overflows; /* events that did not fit: re-read the maps */
 	__u64 lost_objects;   /* no room for a record: the object belongs to init */
 	__u64 lost_tasks;     /* no memory to mark a child: it creates for init */

@@ -11,7 +11,8 @@
 
 /* How far a light skeleton's fd table is searched. */
 #define MAX_FDS 65536
-#define MAX_USED_MAPS 64
+/* How many of the files that it closed are looked at. */
+#define MAX_CLOSED 256
 
 /*
  * Whether this very process opened the file. A sibling thread may dup2() something else
@@ -26,8 +27,8 @@ static __always_inline bool is_own_file(struct task_struct *task, struct file *f
 
 static __always_inline bool creates(__u32 cmd)
 {
-	return cmd == BPF_MAP_CREATE || cmd == BPF_PROG_LOAD || cmd == BPF_BTF_LOAD || cmd == BPF_LINK_CREATE ||
-	       cmd == BPF_RAW_TRACEPOINT_OPEN;
+	return cmd == BPF_MAP_CREATE || cmd == BPF_PROG_LOAD || cmd == BPF_BTF_LOAD ||
+	       cmd == BPF_LINK_CREATE || cmd == BPF_RAW_TRACEPOINT_OPEN;
 }
 
 /* A light skeleton is a program of type SYSCALL, run by BPF_PROG_RUN, that creates objects. */
@@ -56,100 +57,87 @@ static __always_inline void bpf_entered(__u32 cmd, void *attr)
 	if (!creates(cmd) && !(cmd == BPF_PROG_TEST_RUN && runs_syscall_program(task, attr)))
 		return;
 	stat = get_status();
-	state = bpf_task_storage_get(&tasks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-	if (!stat || !state)
+	if (!stat)
 		return;
+	state = bpf_task_storage_get(&tasks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!state) {
+		__sync_fetch_and_add(&stat->lost_objects, 1);
+		return;
+	}
 	__builtin_memcpy(state->newest, stat->newest, sizeof(state->newest));
 	state->cmd = cmd + 1;
 }
 
-__noinline int record_if_new(struct bpfns_task *state, __u32 kind, __u32 id)
+/* Records the object behind a file if the current call has just made it: -EEXIST if not. */
+static __always_inline int record_file(struct bpfns_task *state, struct task_struct *task,
+				       struct file *file)
 {
-	struct bpfns_object_key key = { .kind = kind, .host_id = id };
+	int kind;
 
-	if (!state || kind >= BPFNS_KINDS)
-		return 0;
-	if (id && is_newer(id, state->newest[kind]) && !bpf_map_lookup_elem(&objects, &key))
-		record(state, kind, id);
-	return 0;
-}
-
-/* The loader of a light skeleton closes its BTF and some maps: find them through their users. */
-static __always_inline void record_referenced(struct bpfns_task *state, int kind, void *object)
-{
-	if (kind == BPFNS_MAP) {
-		struct btf *btf = BPF_CORE_READ((struct bpf_map *)object, btf);
-
-		if (btf)
-			record_if_new(state, BPFNS_BTF, BPF_CORE_READ(btf, id));
-	} else if (kind == BPFNS_PROG) {
-		struct bpf_prog_aux *aux = BPF_CORE_READ((struct bpf_prog *)object, aux);
-		struct bpf_map **used = BPF_CORE_READ(aux, used_maps);
-		__u32 count = BPF_CORE_READ(aux, used_map_cnt);
-		struct btf *btf = BPF_CORE_READ(aux, btf);
-
-		if (btf)
-			record_if_new(state, BPFNS_BTF, BPF_CORE_READ(btf, id));
-		for (int i = 0; i < MAX_USED_MAPS && i < count; i++) {
-			struct bpf_map *map;
-
-			if (!bpf_probe_read_kernel(&map, sizeof(map), &used[i]))
-				record_if_new(state, BPFNS_MAP, BPF_CORE_READ(map, id));
-		}
-	}
+	if (!file || !is_own_file(task, file))
+		return -EEXIST;
+	kind = kind_of_file(file);
+	if (kind < 0)
+		return -EEXIST;
+	return record(state, kind, id_of_object(kind, BPF_CORE_READ(file, private_data)));
 }
 
 static long walk_fd(__u64 fd, void *unused)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct bpfns_task *state = bpf_task_storage_get(&tasks, task, 0, 0);
-	struct file *file = file_of_fd(task, fd);
-	void *object;
-	int kind;
 
-	if (!state || !file || !is_own_file(task, file))
-		return 0;
-	kind = kind_of_file(file);
-	if (kind < 0)
-		return 0;
-	object = BPF_CORE_READ(file, private_data);
-	record_referenced(state, kind, object);
-	record_if_new(state, kind, id_of_object(kind, object));
+	if (state)
+		record_file(state, task, file_of_fd(task, fd));
 	return 0;
+}
+
+struct closed_walk {
+	struct callback_head *next;
+};
+
+static long walk_closed(__u64 unused, struct closed_walk *walk)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct bpfns_task *state = bpf_task_storage_get(&tasks, task, 0, 0);
+
+	struct callback_head *work = walk->next;
+
+	if (!state || !work)
+		return 1;
+	record_file(state, task, file_of_work(work));
+	walk->next = BPF_CORE_READ(work, next);
+	return 0;
+}
+
+/*
+ * A light skeleton's loader has left fds, and has closed others whose objects live on (its BTF).
+ * The files of these are still there: fput() leaves them to work that the task does on its way
+ * to user mode, which is after this. So whatever the run made is found through a file.
+ */
+static __always_inline void record_run(struct task_struct *task)
+{
+	struct closed_walk walk = { .next = BPF_CORE_READ(task, task_works) };
+	__u32 max_fds = BPF_CORE_READ(task, files, fdt, max_fds);
+
+	bpf_loop(max_fds < MAX_FDS ? max_fds : MAX_FDS, walk_fd, NULL, 0);
+	bpf_loop(MAX_CLOSED, walk_closed, &walk, 0);
 }
 
 static __always_inline void bpf_returned(long ret)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct bpfns_task *state = bpf_task_storage_get(&tasks, task, 0, 0);
-	struct file *file;
+	struct bpfns_status *stat = get_status();
 	__u32 cmd;
-	int kind;
 
-	if (!state || !state->cmd)
+	if (!state || !state->cmd || !stat)
 		return;
 	cmd = state->cmd - 1;
 	state->cmd = 0;
-	if (ret < 0)
-		return;
-	if (cmd == BPF_PROG_TEST_RUN) {
-		__u32 max_fds = BPF_CORE_READ(task, files, fdt, max_fds);
-
-		bpf_loop(max_fds < MAX_FDS ? max_fds : MAX_FDS, walk_fd, NULL, 0);
-		return;
-	}
-	file = file_of_fd(task, ret);
-	if (!file || !is_own_file(task, file))
-		goto refused;
-	kind = kind_of_file(file);
-	if (kind < 0)
-		goto refused;
-	record(state, kind, id_of_object(kind, BPF_CORE_READ(file, private_data)));
-	return;
-refused:;
-	struct bpfns_status *stat = get_status();
-
-	if (stat)
+	if (cmd == BPF_PROG_TEST_RUN)
+		record_run(task); /* whatever it returned: what it made may be there */
+	else if (ret >= 0 && record_file(state, task, file_of_fd(task, ret)) == -EEXIST)
 		__sync_fetch_and_add(&stat->refused, 1);
 }
 
@@ -158,7 +146,8 @@ refused:;
  * request for a new one in this very clone3(). The mark is used up by any fork, so that
  * one left by a clone3() that failed goes no further than the thread's next child.
  */
-static __always_inline __u32 namespace_of_child(struct task_struct *parent, struct bpfns_task *state)
+static __always_inline __u32 namespace_of_child(struct task_struct *parent,
+						struct bpfns_task *state)
 {
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(parent);
 	struct bpfns_namespace *namespace;

@@ -46,11 +46,20 @@ struct path {
 
 struct cred;
 
+struct callback_head {
+	struct callback_head *next;
+};
+
 struct file {
 	void *private_data;
 	struct inode *f_inode;
 	struct path f_path;
 	const struct cred *f_cred;
+	struct callback_head f_task_work;
+};
+
+struct file___before_6_5 {
+	struct callback_head f_rcuhead;
 };
 
 struct fdtable {
@@ -82,6 +91,7 @@ struct task_struct {
 	int tgid;
 	struct files_struct *files;
 	const struct cred *cred;
+	struct callback_head *task_works;
 	struct seccomp seccomp;
 	char comm[16];
 };

@@ -29,7 +29,8 @@ static __always_inline int kind_of_file(struct file *file)
 
 	if (BPF_CORE_READ(file, f_inode, i_sb, s_magic) != ANON_INODE_FS_MAGIC)
 		return -1;
-	bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(file, f_path.dentry, d_name.name));
+	bpf_probe_read_kernel_str(name, sizeof(name),
+				  BPF_CORE_READ(file, f_path.dentry, d_name.name));
 	if (is_named(name, "bpf-map", 8))
 		return BPFNS_MAP;
 	if (is_named(name, "bpf-prog", 8) && !name[8])
@@ -67,6 +68,16 @@ static __always_inline struct file *file_of_fd(struct task_struct *task, __u32 f
 	if (fd < BPF_CORE_READ(fdt, max_fds))
 		bpf_probe_read_kernel(&file, sizeof(file), &files[fd]);
 	return file;
+}
+
+/* The file of a piece of work that a task has to do, where it is the last fput() of one; else something else. */
+static __always_inline struct file *file_of_work(struct callback_head *work)
+{
+	long offset = bpf_core_field_exists(struct file, f_task_work) ?
+			      bpf_core_field_offset(struct file, f_task_work) :
+			      bpf_core_field_offset(struct file___before_6_5, f_rcuhead);
+
+	return (void *)work - offset;
 }
 
 static __always_inline __u32 id_of_object(int kind, void *object)

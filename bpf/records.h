@@ -21,7 +21,8 @@ static __always_inline void count_live(__u32 ns, __u32 kind, int change)
 		__sync_fetch_and_add(&counter->live, change);
 }
 
-static __always_inline void publish(struct bpfns_status *stat, struct bpfns_object_key *key, struct bpfns_object *object)
+static __always_inline void publish(struct bpfns_status *stat, struct bpfns_object_key *key,
+				    struct bpfns_object *object)
 {
 	struct bpfns_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 
@@ -33,7 +34,8 @@ static __always_inline void publish(struct bpfns_status *stat, struct bpfns_obje
 	__builtin_memcpy(&event->object, object, sizeof(*object));
 	/* The agent drains the ring before every answer; wake it only when the ring fills up. */
 	bpf_ringbuf_submit(event, bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > (1 << 19) ?
-				  BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+					  BPF_RB_FORCE_WAKEUP :
+					  BPF_RB_NO_WAKEUP);
 }
 
 static long do_nothing(__u64 unused, void *nothing)
@@ -53,7 +55,41 @@ static __always_inline void hold_up(struct bpfns_counter *counter)
 		bpf_loop((counter->live - many) * 4, do_nothing, NULL, 0);
 }
 
-/* Writes the record of a new object of the current task. */
+/* A lost race only leaves the mark a little low; the check is one of several. */
+static __always_inline void note_newest(struct bpfns_status *stat, __u32 kind, __u32 host_id)
+{
+	if (is_newer(host_id, stat->newest[kind]))
+		stat->newest[kind] = host_id;
+}
+
+/* Nobody can have the object from now on: it is init's, whatever room there is later. */
+static __always_inline void leave_unowned(struct bpfns_status *stat, __u32 kind, __u32 host_id)
+{
+	__u32 place = host_id % BPFNS_UNOWNED;
+	struct bpfns_unowned *last = bpf_map_lookup_elem(&unowned, &place);
+
+	if (last)
+		last->ids[kind] = host_id;
+	note_newest(stat, kind, host_id);
+	__sync_fetch_and_add(&stat->lost_objects, 1);
+}
+
+static __always_inline bool is_unowned(__u32 kind, __u32 host_id)
+{
+	__u32 place = host_id % BPFNS_UNOWNED;
+	struct bpfns_unowned *last = bpf_map_lookup_elem(&unowned, &place);
+
+	return last && last->ids[kind] == host_id;
+}
+
+/* Whether an object may be the call's own: docs/decisions/0003-freshness.md. */
+static __always_inline bool is_new(struct bpfns_task *state, struct bpfns_object_key *key)
+{
+	return key->host_id && is_newer(key->host_id, state->newest[key->kind]) &&
+	       !bpf_map_lookup_elem(&objects, key) && !is_unowned(key->kind, key->host_id);
+}
+
+/* Writes the record of a new object of the current task, from a file that the task itself opened. */
 __noinline int record(struct bpfns_task *state, __u32 kind, __u32 host_id)
 {
 	struct bpfns_object_key key = { .kind = kind, .host_id = host_id };
@@ -67,10 +103,8 @@ __noinline int record(struct bpfns_task *state, __u32 kind, __u32 host_id)
 
 	if (!stat || !state || kind >= BPFNS_KINDS)
 		return -EINVAL;
-	if (!host_id || !is_newer(host_id, state->newest[kind]) || bpf_map_lookup_elem(&objects, &key)) {
-		__sync_fetch_and_add(&stat->refused, 1);
-		return -EINVAL;
-	}
+	if (!is_new(state, &key))
+		return -EEXIST;
 	object = get_draft();
 	if (!object)
 		goto lost;
@@ -102,19 +136,20 @@ __noinline int record(struct bpfns_task *state, __u32 kind, __u32 host_id)
 	bpf_get_current_comm(object->comm, sizeof(object->comm));
 
 	/* Published last: nobody finds an object before all its numbers are there. */
-	if (allocate_ids(object, kind, host_id) || bpf_map_update_elem(&objects, &key, object, BPF_NOEXIST))
+	if (allocate_ids(object, kind, host_id))
 		goto lost;
+	if (bpf_map_update_elem(&objects, &key, object, BPF_NOEXIST)) {
+		walk_levels(object, kind, host_id, TAKE_BACK);
+		goto lost;
+	}
 	__sync_fetch_and_add(&counter->live, 1);
 	if (object->owner != BPFNS_INIT)
 		hold_up(counter);
-	/* A lost race only leaves the mark a little low; the check is one of three. */
-	if (is_newer(host_id, stat->newest[kind]))
-		stat->newest[kind] = host_id;
-
+	note_newest(stat, kind, host_id);
 	publish(stat, &key, object);
 	return 0;
 lost:
-	__sync_fetch_and_add(&stat->lost_objects, 1);
+	leave_unowned(stat, kind, host_id);
 	return -ENOSPC;
 }
 

@@ -36,6 +36,7 @@ const contractStructs = [
   'bpfns_status',
   'bpfns_task',
   'bpfns_task_request',
+  'bpfns_unowned',
 ];
 
 function struct(btf: readonly Btf[], name: string): string {

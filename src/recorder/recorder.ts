@@ -18,7 +18,17 @@ import { counted, counterKey, newCounter } from './records.js';
 /** How creations are noticed; see docs/decisions/0002-recorder-backends.md. */
 export type Backend = 'function' | 'tracepoint';
 
-export const mapNames = ['namespaces', 'counters', 'objects', 'ids', 'tasks', 'filters', 'status', 'events'] as const;
+export const mapNames = [
+  'namespaces',
+  'counters',
+  'objects',
+  'ids',
+  'tasks',
+  'filters',
+  'status',
+  'unowned',
+  'events',
+] as const;
 export type MapName = (typeof mapNames)[number];
 
 const BPF_FS_MAGIC = 0xcafe4a11;

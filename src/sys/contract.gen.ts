@@ -9,6 +9,7 @@ export const BPFNS_MAX_OBJECTS_PER_NS = 131072;
 export const BPFNS_PINS_ANY = 1;
 export const BPFNS_KEEP = 2;
 export const BPFNS_TASKS = BPFNS_KINDS;
+export const BPFNS_UNOWNED = 16384;
 
 export const bpfns_bind = {
   sizeof: 16,
@@ -143,4 +144,9 @@ export const bpfns_task_request = {
   ns: 8,
   next: 12,
   done: 16,
+} as const;
+
+export const bpfns_unowned = {
+  sizeof: 16,
+  ids: 0,
 } as const;

@@ -1,9 +1,10 @@
 /** The recorder, on each kind of hook that this kernel allows. */
 import assert from 'node:assert/strict';
+import { rmSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { isPreemptible } from '../../src/sys/preemption.js';
 import { hasFeature } from '../support/features.js';
-import { bpfns, guestPath, inNamespace, leavesNothingBehind, runDir, skipReason } from '../support/host.js';
+import { bpfns, guestPath, inNamespace, leavesNothingBehind, runDir, skipReason, start } from '../support/host.js';
 
 const backends = [
   { name: 'function', feature: 'function hooks (fentry, fexit)', program: 'function_exit' },
@@ -60,6 +61,37 @@ describe('the recorder', { skip: skipReason }, () => {
           },
         );
         assert.deepEqual(stdout.trim().split('\n'), ['1', '2'], stderr);
+      });
+
+      const object = guestPath('runs.bpf.o');
+
+      test('numbers what a light skeleton makes, the BTF too whose fd its loader closes', () => {
+        const { stdout, stderr } = inNamespace(`${guestPath('runs')} skeleton ${object}`, {
+          env: { BPFNS_RECORDER: name },
+        });
+        assert.match(stdout, /^map [1-9]\d* opens\nbtf [1-9]\d* opens\n$/, stderr);
+      });
+
+      test('numbers what a run made that then failed', () => {
+        const { stdout, stderr } = inNamespace(`${guestPath('runs')} faulty ${object}`, {
+          env: { BPFNS_RECORDER: name },
+        });
+        assert.match(stdout, /^map [1-9]\d* opens\nbtf [1-9]\d* opens\n$/, stderr);
+      });
+
+      test('does not number a map that went unnoticed, whatever of the guest came to use it', async (t) => {
+        const socket = `/tmp/bpfns-test-${process.pid}-${name}`;
+        const victim = await start([guestPath('runs'), 'victim', socket]);
+        const { stdout, stderr } = inNamespace(`${guestPath('runs')} claim ${object} ${socket}`, {
+          env: { BPFNS_RECORDER: name },
+        });
+        await victim.stop();
+        rmSync(socket, { force: true });
+        if (victim.output().includes('32-bit call: Function not implemented')) {
+          t.skip('the kernel has no 32-bit system calls: nothing goes unnoticed');
+          return;
+        }
+        assert.equal(stdout, 'the program is here, the map that it uses is 0\n', stderr);
       });
     });
   }
