@@ -175,7 +175,7 @@ format: node_modules/.package-lock.json
 	clang-format -i $(C_SOURCES)
 
 SCRIPTS = .ci/run bin/bpfns $(shell find bench examples packaging tools -name '*.sh' -not -path '*/vm/*')
-C_SOURCES = $(wildcard bench/*.c examples/*.c include/*.h include/*.h test/guests/*.[ch])
+C_SOURCES = $(wildcard bench/*.c examples/*.c include/*.h test/guests/*.[ch])
 
 # Ratios against a C responder and against no filter, into bench/results.md. Wants a quiet machine.
 # BENCH=trapped,listing measures these sections only; their names are in bench/run.ts.

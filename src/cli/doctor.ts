@@ -1,4 +1,4 @@
-/** `bpfns doctor`: what this machine allows, what is missing and what that costs. */
+/** `bpfns doctor`: what this machine supports, what is missing, and what follows from that. */
 import { arch, release } from 'node:os';
 import { AgentClient } from '../control/client.js';
 import type { StatusReply } from '../control/protocol.js';
@@ -10,7 +10,7 @@ import { json, table } from './output.js';
 
 export interface Diagnosis {
   readonly text: string;
-  /** Whether `run` would work. */
+  /** Whether `run` works. */
   readonly isReady: boolean;
 }
 
@@ -18,7 +18,7 @@ interface Examined extends Answer {
   readonly feature: Feature;
 }
 
-/** Tries everything that bpfns uses. Leaves nothing behind. */
+/** Tries every feature that bpfns uses. Leaves nothing behind. */
 export async function doctor(asJson: boolean): Promise<Diagnosis> {
   const isRoot = process.geteuid?.() === 0;
   const examined = isRoot ? features.map((feature) => ({ feature, ...feature.probe() })) : [];
@@ -41,7 +41,7 @@ export async function doctor(asJson: boolean): Promise<Diagnosis> {
     ...(recorder ? [`recorder: ${recorder.backend} hooks; ${recorder.cost}`] : []),
     `agent: ${agent ? `running, pid ${agent.pid}, ${agent.namespaces - 1} namespaces` : 'not running; it starts on demand'}`,
     ...(agent && agent.lostObjects + agent.lostTasks > 0
-      ? [`agent: ${agent.lostObjects} objects and ${agent.lostTasks} tasks could not be recorded: they count as init's`]
+      ? [`agent: ${agent.lostObjects} objects and ${agent.lostTasks} tasks could not be recorded: they belong to init`]
       : []),
     ...engines.map(({ name, version, advice }) => `${name} ${version}: ${advice.join('; ')}`),
     '',
@@ -59,23 +59,21 @@ function featureTable(examined: readonly Examined[]): string {
       {
         title: 'NOTE',
         value: ({ feature, answer, detail }) =>
-          answer === 'yes'
-            ? `for ${feature.usedFor}`
-            : [detail, feature.without].filter((text) => text !== '').join('; '),
+          answer === 'yes' ? feature.usedFor : [detail, feature.without].filter((text) => text !== '').join('; '),
       },
     ],
     examined,
   );
 }
 
-/** What the agent will do, in the order it tries. */
+/** The recorder's hooks that the agent chooses, and what they cost. */
 function chooseRecorder(examined: readonly Examined[]): { backend: string; cost: string } {
   const hasFunctionHooks = examined.some(({ feature, answer }) => feature.name === FUNCTION_HOOKS && answer === 'yes');
   const backend = backendsToTry().find((each) => each === 'tracepoint' || hasFunctionHooks) ?? 'tracepoint';
-  if (backend === 'function') return { backend, cost: 'only bpf() calls pay for it' };
+  if (backend === 'function') return { backend, cost: 'only bpf(2) takes longer' };
   const cost = measureTracepointCost();
-  const measured = cost === undefined ? '' : `, measured now: ${cost} ns`;
-  return { backend, cost: `every system call of the machine pays while there is a namespace${measured}` };
+  const measured = cost === undefined ? '' : ` (${cost} ns, measured now)`;
+  return { backend, cost: `every system call of the machine takes longer while there is a namespace${measured}` };
 }
 
 const FUNCTION_HOOKS = 'function hooks (fentry, fexit)';
@@ -90,10 +88,10 @@ async function agentStatus(): Promise<StatusReply | null> {
 }
 
 function verdict(isRoot: boolean, missing: readonly Examined[]): string[] {
-  if (!isRoot) return ['Run it as root: most of this cannot be tried otherwise.'];
+  if (!isRoot) return ['Run it as root: most features can be tried only by root.'];
   if (missing.length === 0) return ["'bpfns run' works here."];
   return [
-    "'bpfns run' would not work here:",
+    "'bpfns run' does not work here:",
     ...missing.map(
       ({ feature, detail }) => `  ${feature.name}, in Linux since ${feature.since}: ${detail || 'missing'}`,
     ),

@@ -54,12 +54,14 @@ export function who(kind: Kind, id: number, asJson: boolean): string {
       : `  belongs to    namespace ${label(object.namespace)}, where it is ${kind} ${object.id}`,
     ...containers.map((container) => `  container     ${[container.id, containerTitle(container)].join('  ').trim()}`),
     creator
-      ? `  made by       ${creator.comm}[${creator.pid}], uid ${creator.uid}, cgroup ${creator.cgroup.path ?? `id ${creator.cgroup.id} (gone)`}, at ${creator.time}`
-      : '  made by       not recorded: it was made before bpfns was active, or by the kernel',
+      ? `  created by    ${creator.comm}[${creator.pid}], uid ${creator.uid}, cgroup ${creator.cgroup.path ?? `id ${creator.cgroup.id} (gone)`}, at ${creator.time}`
+      : '  created by    not recorded: it was created before the recorder was in place, or by the kernel',
     `  visible in    ${visibleIn.map(({ namespace, id: its }) => `${label(namespace)} as ${its}`).join('; ')}`,
     ...(keptAliveBy.length > 0
       ? keptAliveBy.map((reason, i) => `  ${i === 0 ? 'kept alive by' : '             '} ${reason}`)
-      : ['  kept alive by nothing the kernel lists: a socket, a network device, or a reference just going away']),
+      : [
+          '  kept alive by a reference that the kernel does not list: a socket, a network device, or one that is just going away',
+        ]),
   ]
     .map(printable)
     .join('\n');

@@ -59,7 +59,7 @@ export async function create(options: Omit<CreateRequest, 'op'>): Promise<void> 
   agent.close();
 }
 
-/** @returns what is left to say: what was detached, and what still keeps the namespace */
+/** @returns what was detached, and what still keeps the namespace alive */
 export async function remove(wanted: string, options: { objects: boolean; yes: boolean }): Promise<string> {
   const { model } = readRecords();
   const namespace = findNamespace(model, wanted);
@@ -100,14 +100,15 @@ async function evictAll(namespace: Namespace, yes: boolean): Promise<string[]> {
 }
 
 async function confirm(question: string): Promise<void> {
-  if (!process.stdin.isTTY) throw new CliError('not asked, as the input is no terminal: use --yes');
+  if (!process.stdin.isTTY)
+    throw new CliError('cannot ask for confirmation: standard input is not a terminal; use --yes');
   const prompt = createInterface({ input: process.stdin, output: process.stderr });
   const answer = await prompt.question(question);
   prompt.close();
   if (!/^y(es)?$/i.test(answer.trim())) throw new CliError('nothing was changed');
 }
 
-/** Why a namespace is still there. */
+/** What keeps a namespace alive. */
 function remaining(namespace: Namespace): string[] {
   const tasks = new Set(readMembers().flatMap(({ ns, pid }) => (ns === namespace.id ? [pid] : [])));
   const reasons = [
@@ -115,10 +116,10 @@ function remaining(namespace: Namespace): string[] {
     ...(namespace.children.size > 0 ? [`  ${namespace.children.size} namespaces below it`] : []),
     ...objectsOf(namespace).map((object) => {
       const because = reasonsAlive(object);
-      return `  ${object.kind} ${object.hostId}: ${because.length > 0 ? because.join(', ') : 'nothing the kernel lists'}`;
+      return `  ${object.kind} ${object.hostId}: ${because.length > 0 ? because.join(', ') : 'a reference that the kernel does not list'}`;
     }),
   ];
-  return [`namespace '${namespace.path}' goes once these are gone:`, ...reasons];
+  return [`namespace '${namespace.path}' ends when these are gone:`, ...reasons];
 }
 
 /** @param pid a process or thread id, or 'self' for the caller of bpfns */
@@ -134,17 +135,17 @@ interface Membership {
   readonly level: number;
 }
 
-/** From inside, names of the namespaces above are not to be had. */
+/** From inside, the names of the namespaces above are unknown. */
 function ofSelf(): Membership {
   const own = ownNamespace();
   return own ? { ...own, path: own.name || String(own.id) } : { id: INIT, path: 'init', level: 0 };
 }
 
-/** Read from the recorder's own map: membership does not end with the agent. */
+/** Reads the recorder's map: membership outlives the agent. */
 function ofTask(tid: number): Membership {
   const { model } = readRecords();
   const namespace = model.get(namespaceOfTask(tid));
-  if (!namespace) throw new CliError(`process ${tid} has been put into its namespace just now: try again`);
+  if (!namespace) throw new CliError(`process ${tid} has only just been put into its namespace: try again`);
   return namespace;
 }
 

@@ -28,7 +28,7 @@ export function warn(line: string): void {
 
 function hostIdArgument(text: string): number {
   if (!/^\d+$/.test(text) || Number(text) < 1 || Number(text) > 0x7fffffff) {
-    throw new InvalidArgumentError('A host id is a number above 0.');
+    throw new InvalidArgumentError('A host id is a number greater than 0.');
   }
   return Number(text);
 }
@@ -47,7 +47,7 @@ function pidArgument(text: string): string {
 async function requireHost(what: string): Promise<void> {
   const { ownNamespace } = await import('../filter/own-command.js');
   const own = ownNamespace();
-  if (own) throw new CliError(`${what} is for the host: this process is in BPF namespace ${own.name || own.id}`);
+  if (own) throw new CliError(`${what} works only on the host: this process is in BPF namespace ${own.name || own.id}`);
   if (process.geteuid?.() !== 0) throw new CliError(`${what} needs root`);
 }
 
@@ -68,7 +68,7 @@ export function program(): Command {
 
   main
     .command('who')
-    .description('tell of one object who made it, where it is visible, what keeps it alive')
+    .description('show who created an object, where it is visible and what keeps it alive')
     .addArgument(main.createArgument('<kind>', 'map, prog, link or btf').choices(kinds))
     .argument('<hostid>', "the object's id on the host", hostIdArgument)
     .option('-j, --json', 'print JSON', false)
@@ -81,7 +81,7 @@ export function program(): Command {
 
   main
     .command('doctor')
-    .description('tell what this kernel allows and what is missing; exit status 0 if `run` would work')
+    .description('show what this kernel supports and what is missing; exit status 0 if `run` works')
     .option('-j, --json', 'print JSON', false)
     .action(async ({ json }: { json: boolean }) => {
       const { doctor } = await import('./doctor.js');
@@ -92,10 +92,10 @@ export function program(): Command {
 
   main
     .command('daemon')
-    .description('serve namespaces and containers in the foreground, until stopped')
-    .option('--config <file>', 'the configuration; without it /etc/bpfns/bpfns.toml, if there is one')
-    .option('--replace', 'take the place of the agent that runs, without a failed call: an upgrade', false)
-    .option('--check-config', 'only tell what is wrong with the configuration', false)
+    .description('serve namespaces and containers in the foreground until stopped')
+    .option('--config <file>', 'the configuration file (default: /etc/bpfns/bpfns.toml, if it exists)')
+    .option('--replace', 'replace the running agent without a failed call: an upgrade', false)
+    .option('--check-config', 'check the configuration and exit', false)
     .action(async ({ config, checkConfig, replace }: DaemonFlags) => {
       const { daemonConfig } = await import('./daemon.js');
       const settings = JSON.stringify(daemonConfig(config));
@@ -107,8 +107,8 @@ export function program(): Command {
 
   main
     .command('events')
-    .description('tell what happens: namespaces, objects, containers that come and go, calls that are refused')
-    .option('-j, --json', 'print one JSON object a line', false)
+    .description('print events: namespaces, objects and containers that come and go, and refused calls')
+    .option('-j, --json', 'print one JSON object per line', false)
     .action(async ({ json }: { json: boolean }) => {
       await requireHost('events');
       await (await import('./events.js')).events(json, out);
@@ -116,10 +116,10 @@ export function program(): Command {
 
   main
     .command('supervise', { hidden: true })
-    .description('keep listeners and run agents, until no namespace is left (started by `run`)')
-    .option('--ready-fd <fd>', 'tell the outcome of the start there', Number)
-    .option('--adopt', 'look after the agent that started this, in place of a supervisor that died', false)
-    .option('--daemon <json>', 'its agents stay when there is nothing to do, with this configuration')
+    .description('keep listeners and run agents until no namespace is left (started by `run`)')
+    .option('--ready-fd <fd>', 'report there whether the start succeeded', Number)
+    .option('--adopt', 'supervise the agent that started this, in place of a supervisor that died', false)
+    .option('--daemon <json>', 'run agents that stay when idle, with this configuration')
     .action(async ({ readyFd, adopt, daemon }: { readyFd?: number; adopt: boolean; daemon?: string }) => {
       const { adoptAgent, supervisorMain } = await import('../supervisor/supervisor.js');
       const agentArguments = daemon === undefined ? [] : ['--daemon', daemon];
@@ -130,8 +130,8 @@ export function program(): Command {
   main
     .command('agent', { hidden: true })
     .description('answer trapped calls (started by a supervisor)')
-    .option('--ready-fd <fd>', 'tell the outcome of the start there', Number)
-    .option('--daemon <json>', 'stay when there is nothing to do, with this configuration')
+    .option('--ready-fd <fd>', 'report there whether the start succeeded', Number)
+    .option('--daemon <json>', 'stay when idle, with this configuration')
     .action(async ({ readyFd, daemon }: { readyFd?: number; daemon?: string }) => {
       await (await import('../agent/main.js')).agentMain({ ready: readyFd, daemon });
     });
@@ -148,20 +148,20 @@ export function program(): Command {
 }
 
 const EXIT_STATUS = `
-Exit status: that of the command; 125 if bpfns fails, 126 if the command cannot be run, 127 if it is not found.`;
+Exit status: that of the command; 125 if bpfns fails, 126 if the command cannot be executed, 127 if it is not found.`;
 const pinsOption = (): Option =>
-  new Option('--pins <which>', "which pins may be opened: the namespace's own, or any")
+  new Option('--pins <which>', "which pins may be opened: those of the namespace's own objects, or any")
     .choices(['own', 'any'])
     .default('own');
 
 function addRun(main: Command): void {
   main
     .command('run')
-    .description("run a command in a new BPF namespace below the caller's; it replaces this process")
-    .option('--name <name>', 'what the namespace is called while it lives', '')
-    .option('--parent <namespace>', 'the namespace to be below (id, name, pid:N); needs root')
+    .description("run a command in a new BPF namespace below the caller's; the command replaces this process")
+    .option('--name <name>', 'the name of the namespace while it lives', '')
+    .option('--parent <namespace>', 'the parent namespace (id, name, pid:N); needs root')
     .addOption(pinsOption())
-    .option('--no-nesting', 'do not trap clone3 and unshare: programs inside cannot make namespaces by them')
+    .option('--no-nesting', 'do not trap clone3 and unshare: programs inside cannot create namespaces with them')
     .argument('<command...>', 'the command and its arguments')
     .passThroughOptions()
     .addHelpText('after', EXIT_STATUS)
@@ -174,7 +174,7 @@ function addRun(main: Command): void {
 
   main
     .command('exec')
-    .description('run a command in a namespace that exists; it replaces this process')
+    .description('run a command in an existing namespace; the command replaces this process')
     .argument('<namespace>', 'id, name or pid:N')
     .argument('<command...>', 'the command and its arguments')
     .passThroughOptions()
@@ -212,12 +212,12 @@ interface CreateFlags {
 function addNamespaces(main: Command): void {
   main
     .command('create')
-    .description('make a namespace that lives until it is removed, with or without tasks')
-    .argument('<name>', 'what it is called')
-    .option('--parent <namespace>', 'the namespace to be below', 'init')
+    .description('create a namespace that lives until it is removed, with or without tasks')
+    .argument('<name>', 'the name of the namespace')
+    .option('--parent <namespace>', 'the parent namespace', 'init')
     .addOption(pinsOption())
-    .option('--owner-uid <uid>', 'the user it counts for', count, 0)
-    .option('--max-namespaces <n>', 'how many there may be below it; 0: no limit of its own', count, 0)
+    .option('--owner-uid <uid>', 'the user who owns it: it counts against their limit', count, 0)
+    .option('--max-namespaces <n>', 'the most namespaces below it; 0: no limit of its own', count, 0)
     .action(async (name: string, options: CreateFlags) => {
       await requireHost('create');
       await (await import('./namespaces.js')).create({ name, ...options });
@@ -225,10 +225,10 @@ function addNamespaces(main: Command): void {
 
   main
     .command('rm')
-    .description('remove a namespace; what still uses it keeps it until that ends')
+    .description('remove a namespace; it lives on while something uses it')
     .argument('<namespace>', 'id or name')
-    .option('--objects', 'also detach and unpin the objects that keep it', false)
-    .option('-y, --yes', 'do not ask', false)
+    .option('--objects', 'also detach and unpin the objects that keep it alive', false)
+    .option('-y, --yes', 'do not ask for confirmation', false)
     .action(async (namespace: string, options: { objects: boolean; yes: boolean }) => {
       await requireHost('rm');
       const text = await (await import('./namespaces.js')).remove(namespace, options);
@@ -237,8 +237,8 @@ function addNamespaces(main: Command): void {
 
   main
     .command('of')
-    .description("tell a process's namespace: bpf:[inode], name, level")
-    .argument('<pid>', 'a process or thread, or self', pidArgument)
+    .description('show the namespace of a process: bpf:[inode], name, level')
+    .argument('<pid>', 'a process or thread id, or self', pidArgument)
     .option('-j, --json', 'print JSON', false)
     .action(async (pid: string, { json }: { json: boolean }) => {
       if (pid !== 'self') await requireHost('of');
@@ -247,8 +247,8 @@ function addNamespaces(main: Command): void {
 
   main
     .command('ps')
-    .description('list the tasks in namespaces other than init')
-    .argument('[namespace]', 'only this one: id or name')
+    .description('list the processes in namespaces other than init')
+    .argument('[namespace]', 'list only this namespace: id or name')
     .option('-j, --json', 'print JSON', false)
     .action(async (namespace: string | undefined, { json }: { json: boolean }) => {
       await requireHost('ps');
@@ -259,7 +259,7 @@ function addNamespaces(main: Command): void {
     .command('ls')
     .description('list the namespaces')
     .option('-j, --json', 'print JSON', false)
-    .option('-T, --tree', 'indent each below its parent', false)
+    .option('-T, --tree', 'show the tree: indent each namespace below its parent', false)
     .action(async ({ json, tree }: { json: boolean; tree: boolean }) => {
       await requireHost('ls');
       out((await import('./namespaces.js')).list(json, tree));
@@ -270,14 +270,22 @@ function addProfile(main: Command): void {
   const runDirectory = process.env.BPFNS_RUN_DIR ?? '/run/bpfns';
   main
     .command('profile')
-    .description('write a seccomp profile that makes a container engine hand its containers to bpfns')
-    .option('--base <file>', "the profile to start from (default: the engines', or a small built-in one)")
+    .description('write a seccomp profile with which a container engine hands its containers to bpfns')
+    .option('--base <file>', "the profile to start from (default: the installed engine's, or a small built-in one)")
     .option('--listener <path>', "the daemon's socket", `${runDirectory}/seccomp.sock`)
-    .option('--metadata <text>', 'what the daemon is told: name=, parent=, pins=own|any, share=pod; commas between', '')
-    .option('--cap-add <list>', "the container's capabilities that the base has rules for", 'bpf,perfmon,net_admin')
-    .option('--nesting', 'also trap clone3: programs in the container can make namespaces', false)
+    .option(
+      '--metadata <text>',
+      'settings for the daemon, separated by commas: name=, parent=, pins=own|any, share=pod',
+      '',
+    )
+    .option(
+      '--cap-add <list>',
+      'capabilities of the container, which decide on rules of the base',
+      'bpf,perfmon,net_admin',
+    )
+    .option('--nesting', 'also trap clone3: programs in the container can create namespaces', false)
     .option('--wait-killable', 'only fatal signals interrupt a trapped call (runc 1.5 or crun 1.6, Linux 5.19)', false)
-    .option('-o, --output <file>', 'where to write it (default: to the standard output)')
+    .option('-o, --output <file>', 'the file to write (default: standard output)')
     .action(async (flags: ProfileFlags) => {
       const text = (await import('./profile.js')).profile(flags, warn);
       if (text !== '') out(text);
@@ -287,10 +295,10 @@ function addProfile(main: Command): void {
 function addKind(main: Command, kind: Kind): void {
   main
     .command(kind)
-    .description(`look at ${kind} objects as the host sees them`)
+    .description(`show ${kind} objects as the host sees them`)
     .command('list')
     .description(`list every ${kind}: owner, creator, users, pins`)
-    .option('--ns <namespace>', 'only what this namespace (name or id) and those below it own')
+    .option('--ns <namespace>', 'list only what this namespace (name or id) and those below it own')
     .option('-j, --json', 'print JSON', false)
     .action(async ({ ns, json }: { ns?: string; json: boolean }) => {
       await requireHost(`${kind} list`);

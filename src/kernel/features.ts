@@ -1,4 +1,4 @@
-/** What bpfns wants of a kernel: since when it is there, what for, and whether it is here. */
+/** The kernel features that bpfns uses: the first release with each, its purpose, and a probe. */
 import { type Answer, no, unknown } from './answer.js';
 import {
   probeForkTracepoint,
@@ -27,9 +27,11 @@ export interface Feature {
   readonly name: string;
   /** The first Linux release with it, as "5.14". */
   readonly since: string;
+  /** Completes "This feature ...": `doctor`'s note where the feature is there. */
   readonly usedFor: string;
+  /** What follows where it is missing. */
   readonly without: string;
-  /** Nothing works without it. */
+  /** bpfns cannot run without it. */
   readonly required: boolean;
   /** Tries it on the running kernel. Leaves nothing behind, throws nothing. */
   readonly probe: () => Answer;
@@ -41,7 +43,7 @@ const table: readonly Feature[] = [
   {
     name: 'seccomp listener',
     since: '5.0',
-    usedFor: 'handing the id commands over to the agent',
+    usedFor: 'lets the agent answer id commands',
     without: NOTHING,
     required: true,
     probe: probeListener,
@@ -49,7 +51,7 @@ const table: readonly Feature[] = [
   {
     name: 'seccomp ADDFD',
     since: '5.9',
-    usedFor: 'answering with an fd',
+    usedFor: 'lets the agent answer with an fd',
     without: NOTHING,
     required: true,
     probe: probeAddFd,
@@ -57,15 +59,15 @@ const table: readonly Feature[] = [
   {
     name: 'seccomp WAIT_KILLABLE_RECV',
     since: '5.19',
-    usedFor: 'no signal interrupts a call that the agent is answering',
-    without: 'a signal can interrupt a trapped call with EINTR, or have it run twice',
+    usedFor: 'protects a call that the agent is answering from signals',
+    without: 'a signal can interrupt a trapped call (EINTR), or cause it to run twice',
     required: false,
     probe: probeWaitKillable,
   },
   {
     name: 'seccomp SYNC_WAKE_UP',
     since: '6.6',
-    usedFor: 'quick answers',
+    usedFor: 'wakes the caller on the same CPU',
     without: 'trapped calls take about four times as long',
     required: false,
     probe: probeSyncWakeUp,
@@ -73,7 +75,7 @@ const table: readonly Feature[] = [
   {
     name: 'pidfd_getfd',
     since: '5.6',
-    usedFor: "looking at callers' fds",
+    usedFor: "lets the agent inspect callers' fds",
     without: NOTHING,
     required: true,
     probe: probePidfdGetfd,
@@ -81,7 +83,7 @@ const table: readonly Feature[] = [
   {
     name: 'process_vm_readv',
     since: '3.2',
-    usedFor: "reading callers' arguments",
+    usedFor: "lets the agent read callers' arguments",
     without: NOTHING,
     required: true,
     probe: probeProcessMemory,
@@ -89,31 +91,31 @@ const table: readonly Feature[] = [
   {
     name: 'PIDFD_THREAD',
     since: '6.9',
-    usedFor: 'the namespace of threads, and fds that a thread does not share with its process',
-    without: 'nested namespaces: all tasks are searched; fds that a thread does not share count as not open',
+    usedFor: 'identifies threads, and fds that a thread does not share with its process',
+    without: 'nested namespaces need a search of all tasks; fds that a thread does not share count as closed (EBADF)',
     required: false,
     probe: probeThreadPidfd,
   },
   {
     name: 'kcmp',
     since: '3.5',
-    usedFor: 'before 6.9: whether a thread shares the fds of its process',
-    without: 'before 6.9, calls about an fd from any thread but the first fail as if it were not open',
+    usedFor: 'before 6.9: shows whether a thread shares the fds of its process',
+    without: 'before 6.9, calls with an fd fail with EBADF from any thread but the first',
     required: false,
     probe: probeKcmp,
   },
   {
     name: 'NS_GET_PID_FROM_PIDNS',
     since: '6.11',
-    usedFor: 'pids of callers in a pid namespace',
-    without: 'all processes are searched for a pid, which takes longer on a busy host',
+    usedFor: 'translates pids of callers in a pid namespace',
+    without: 'a pid is found by a search of all processes, which is slow on a busy host',
     required: false,
     probe: probePidTranslation,
   },
   {
     name: 'BTF of the kernel',
     since: '5.4',
-    usedFor: 'finding the way in kernel structures',
+    usedFor: 'adapts the recorder to the kernel (CO-RE)',
     without: NOTHING,
     required: true,
     probe: probeVmlinuxBtf,
@@ -121,7 +123,7 @@ const table: readonly Feature[] = [
   {
     name: 'BPF ring buffer',
     since: '5.8',
-    usedFor: 'news from the recorder',
+    usedFor: 'carries events from the recorder to the agent',
     without: NOTHING,
     required: true,
     probe: probeRingBuffer,
@@ -129,7 +131,7 @@ const table: readonly Feature[] = [
   {
     name: 'BPF task storage',
     since: '5.13',
-    usedFor: 'the namespace of a task',
+    usedFor: 'stores the namespace of each task',
     without: NOTHING,
     required: true,
     probe: probeTaskStorage,
@@ -137,7 +139,7 @@ const table: readonly Feature[] = [
   {
     name: 'BPF programs of type SYSCALL',
     since: '5.14',
-    usedFor: 'forgetting dead objects',
+    usedFor: 'lets the agent delete the records of dead objects',
     without: NOTHING,
     required: true,
     probe: probeSyscallPrograms,
@@ -145,7 +147,7 @@ const table: readonly Feature[] = [
   {
     name: 'bpf_loop',
     since: '5.17',
-    usedFor: 'finding what a light skeleton has created',
+    usedFor: 'finds the objects that a light skeleton created',
     without: NOTHING,
     required: true,
     probe: probeLoop,
@@ -153,7 +155,7 @@ const table: readonly Feature[] = [
   {
     name: 'fork tracepoint',
     since: '5.5',
-    usedFor: 'children are in the namespace of their parent',
+    usedFor: 'puts children into the namespace of their parent',
     without: NOTHING,
     required: true,
     probe: probeForkTracepoint,
@@ -161,23 +163,23 @@ const table: readonly Feature[] = [
   {
     name: 'function hooks (fentry, fexit)',
     since: '5.5',
-    usedFor: 'noticing creations at no cost to other system calls',
-    without: 'the system call tracepoints are used',
+    usedFor: 'notice new objects at no cost to other system calls',
+    without: 'the recorder uses system call tracepoints',
     required: false,
     probe: probeFunctionHooks,
   },
   {
     name: 'system call tracepoints',
     since: '4.7',
-    usedFor: 'noticing creations where function hooks are refused; every system call takes longer meanwhile',
-    without: 'function hooks are needed',
+    usedFor: 'notice new objects where function hooks are refused; every system call takes longer',
+    without: 'the recorder needs function hooks',
     required: false,
     probe: probeSyscallTracepoint,
   },
   {
     name: 'bpffs',
     since: '4.4',
-    usedFor: 'records that outlive the agent',
+    usedFor: 'keeps records while no agent runs',
     without: NOTHING,
     required: true,
     probe: probeBpffs,
@@ -185,8 +187,8 @@ const table: readonly Feature[] = [
   {
     name: 'cgroup2',
     since: '4.5',
-    usedFor: 'telling in which cgroup and container an object was created',
-    without: 'the cgroup and the container of a creator are not told',
+    usedFor: 'shows in which cgroup and container an object was created',
+    without: 'the cgroup and container of a creator are unknown',
     required: false,
     probe: probeCgroup2,
   },
@@ -202,11 +204,11 @@ function guarded(probe: () => Answer): () => Answer {
   };
 }
 
-/** One of the two ways to notice creations must be there. */
+/** One of the two kinds of hook must be there. */
 const creationHook: Feature = {
   name: 'a hook on bpf(2)',
   since: '4.7',
-  usedFor: 'noticing creations: function hooks or system call tracepoints',
+  usedFor: 'notices new objects: function hooks or system call tracepoints',
   without: NOTHING,
   required: true,
   probe: () => {

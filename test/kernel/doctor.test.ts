@@ -24,7 +24,7 @@ describe('doctor', { skip: skipReason }, () => {
 
   test('says in words what each feature is for, and that run works', () => {
     const { stdout } = bpfns(['doctor']);
-    assert.match(stdout, /seccomp listener +for handing the id commands over/);
+    assert.match(stdout, /seccomp listener +lets the agent answer id commands/);
     assert.match(stdout, /recorder: (function|tracepoint) hooks/);
     assert.match(stdout, /'bpfns run' works here\.\n$/);
   });

@@ -202,12 +202,12 @@ describe('a namespace whose tasks are all gone', { skip: skipReason }, () => {
         inside,
         objects.map(({ id }: { id: number }) => id),
       );
-      for (const { hostId } of objects) assert.match(ok('who', kind, String(hostId)), /kept alive by (?!nothing)/);
+      for (const { hostId } of objects) assert.match(ok('who', kind, String(hostId)), /kept alive by (?!a reference)/);
     }
     assert.match(ok('ls'), /web .*orphaned/);
     const refused = bpfns(['rm', 'web', '--objects']);
     assert.match(refused.stderr, /use --yes/);
-    assert.match(ok('rm', 'web'), /goes once these are gone/);
+    assert.match(ok('rm', 'web'), /ends when these are gone/);
     assert.match(ok('rm', 'web', '--objects', '--yes'), /unpinned .*map/);
     await until(() => !paths().includes('web'), 'the orphan is still there');
   });

@@ -216,10 +216,10 @@ describe('bpfns run inside a namespace', { skip: skipReason }, () => {
     'map list',
     'who map 1',
   ]) {
-    test(`'bpfns ${args}' is for the host, for root too`, () => {
+    test(`'bpfns ${args}' works only on the host, for root too`, () => {
       const { status, stderr } = inside(`${bpfnsPath} ${args}`);
       assert.notEqual(status, 0);
-      assert.match(stderr, /^bpfns: .* is for the host: this process is in BPF namespace \d+\n$/);
+      assert.match(stderr, /^bpfns: .* works only on the host: this process is in BPF namespace \d+\n$/);
     });
   }
 
