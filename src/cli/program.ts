@@ -1,8 +1,9 @@
 /** The command line: every command with its options, and the one function that each calls. */
 import { writeSync } from 'node:fs';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import product from '../../package.json' with { type: 'json' };
 import { type Kind, kinds } from '../model/ids.js';
+import { count, hostIdArgument, pidArgument } from './arguments.js';
 import { CliError } from './cli-error.js';
 import type { ProfileFlags } from './profile.js';
 
@@ -24,23 +25,6 @@ function writeOnce(data: Buffer): number {
 
 export function warn(line: string): void {
   writeSync(2, `bpfns: ${line}\n`);
-}
-
-function hostIdArgument(text: string): number {
-  if (!/^\d+$/.test(text) || Number(text) < 1 || Number(text) > 0x7fffffff) {
-    throw new InvalidArgumentError('A host id is a number greater than 0.');
-  }
-  return Number(text);
-}
-
-function count(text: string): number {
-  if (!/^\d+$/.test(text) || Number(text) > 0xffffffff) throw new InvalidArgumentError('Not a number.');
-  return Number(text);
-}
-
-function pidArgument(text: string): string {
-  if (!/^([1-9]\d*|self)$/.test(text)) throw new InvalidArgumentError('Not a process id.');
-  return text;
 }
 
 /** Inside a namespace the id commands are trapped: the listings would show a mixture, or fail half-way. */
