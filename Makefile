@@ -5,7 +5,7 @@ SHELL := /bin/bash
 
 CLANG ?= clang
 # No path of this directory in the objects: builds in two places are the same.
-BPF_CFLAGS := -O2 -g -ffile-compilation-dir=. -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -Wall -Werror -I/usr/include/x86_64-linux-gnu
+BPF_CFLAGS := -O2 -g -ffile-compilation-dir=. -target bpf -mcpu=v3 -Wall -Werror -I/usr/include/$(shell $(CC) -print-multiarch)
 BPF_OBJECTS := build/bpf/recorder.bpf.o build/bpf/inspect.bpf.o build/bpf/probe.bpf.o
 SOURCES := $(shell find bench src test tools -name '*.ts') package.json
 

@@ -149,7 +149,6 @@ static __always_inline void bpf_returned(long ret)
 static __always_inline __u32 namespace_of_child(struct task_struct *parent,
 						struct bpfns_task *state)
 {
-	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(parent);
 	struct bpfns_namespace *namespace;
 	__u32 next = state->next;
 
@@ -158,7 +157,7 @@ static __always_inline __u32 namespace_of_child(struct task_struct *parent,
 	state->next = 0;
 	/* A mark that is left may name a namespace that was collected since. */
 	namespace = bpf_map_lookup_elem(&namespaces, &next);
-	if (!namespace || BPF_CORE_READ(regs, orig_ax) != NR_CLONE3)
+	if (!namespace || syscall_number((void *)bpf_task_pt_regs(parent)) != NR_CLONE3)
 		return state->ns;
 	return next;
 }
@@ -225,14 +224,14 @@ int tracepoint_exit(struct syscall_exit *ctx)
 
 /* The target (__x64_sys_bpf, __arm64_sys_bpf) is set by user space before loading. */
 SEC("fentry")
-int BPF_PROG(function_enter, struct pt_regs *regs)
+int BPF_PROG(function_enter, void *regs)
 {
-	bpf_entered(PT_REGS_PARM1_CORE_SYSCALL(regs), (void *)PT_REGS_PARM2_CORE_SYSCALL(regs));
+	bpf_entered(syscall_argument_1(regs), (void *)syscall_argument_2(regs));
 	return 0;
 }
 
 SEC("fexit")
-int BPF_PROG(function_exit, struct pt_regs *regs, long ret)
+int BPF_PROG(function_exit, void *regs, long ret)
 {
 	bpf_returned(ret);
 	return 0;

@@ -46,9 +46,9 @@ int object_users(struct bpf_iter__task_file *ctx)
  */
 static __always_inline __u32 next_of(struct task_struct *task, struct bpfns_task *state)
 {
-	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	const void *regs = (const void *)bpf_task_pt_regs(task);
 
-	return state->next && BPF_CORE_READ(regs, orig_ax) == NR_CLONE3 ? state->next : BPFNS_INIT;
+	return state->next && syscall_number(regs) == NR_CLONE3 ? state->next : BPFNS_INIT;
 }
 
 /* Tasks that end, and zombies, make no more objects or children: they are in no namespace. */

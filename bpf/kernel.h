@@ -18,10 +18,15 @@
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
-struct pt_regs {
+struct pt_regs___x86 {
 	unsigned long di;
 	unsigned long si;
 	unsigned long orig_ax;
+};
+
+struct pt_regs___arm64 {
+	unsigned long regs[2];
+	int syscallno;
 };
 
 struct super_block {
@@ -150,5 +155,39 @@ struct bpf_iter__task {
 };
 
 #pragma clang attribute pop
+
+/*
+ * The registers of a task in a system call. Which architecture's they are is the running kernel's
+ * to say, so that one object file works on all; what does not apply is dead code to the verifier.
+ */
+static __always_inline long syscall_number(const void *regs)
+{
+	const struct pt_regs___arm64 *arm64 = regs;
+	const struct pt_regs___x86 *x86 = regs;
+
+	if (bpf_core_field_exists(arm64->syscallno))
+		return BPF_CORE_READ(arm64, syscallno);
+	return BPF_CORE_READ(x86, orig_ax);
+}
+
+static __always_inline unsigned long syscall_argument_1(const void *regs)
+{
+	const struct pt_regs___arm64 *arm64 = regs;
+	const struct pt_regs___x86 *x86 = regs;
+
+	if (bpf_core_field_exists(arm64->syscallno))
+		return BPF_CORE_READ(arm64, regs[0]);
+	return BPF_CORE_READ(x86, di);
+}
+
+static __always_inline unsigned long syscall_argument_2(const void *regs)
+{
+	const struct pt_regs___arm64 *arm64 = regs;
+	const struct pt_regs___x86 *x86 = regs;
+
+	if (bpf_core_field_exists(arm64->syscallno))
+		return BPF_CORE_READ(arm64, regs[1]);
+	return BPF_CORE_READ(x86, si);
+}
 
 #endif

@@ -36,6 +36,13 @@ const podSpec: Shape = {
   priorityClassName: 'string',
   automountServiceAccountToken: 'boolean',
   nodeSelector: 'strings',
+  affinity: {
+    nodeAffinity: {
+      requiredDuringSchedulingIgnoredDuringExecution: {
+        nodeSelectorTerms: [{ matchExpressions: [{ key: 'string', operator: 'string', values: ['string'] }] }],
+      },
+    },
+  },
   tolerations: [{ operator: 'string', key: 'string', effect: 'string' }],
   initContainers: [container],
   containers: [container],
@@ -61,7 +68,8 @@ const oneOf: ReadonlyArray<[path: RegExp, values: readonly string[]]> = [
   [/mountPropagation$/, ['None', 'HostToContainer', 'Bidirectional']],
   [/hostPath\.type$/, ['', 'DirectoryOrCreate', 'Directory', 'FileOrCreate', 'File', 'Socket']],
   [/updateStrategy\.type$/, ['RollingUpdate', 'OnDelete']],
-  [/operator$/, ['Exists', 'Equal']],
+  [/matchExpressions.*operator$/, ['In', 'NotIn', 'Exists', 'DoesNotExist', 'Gt', 'Lt']],
+  [/tolerations.*operator$/, ['Exists', 'Equal']],
 ];
 
 /** What is wrong with a value, a line each. */

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { architecture, architectures } from '../sys/architecture.js';
 import { E } from '../sys/errno.js';
 import { bpf_cmd, seccomp_notif } from '../sys/kernel.gen.js';
 import { Notification, readPointer } from '../sys/seccomp.js';
@@ -19,6 +20,7 @@ interface SyscallData {
 const X86_64 = 0xc000003e;
 const I386 = 0x40000003;
 const AARCH64 = 0xc00000b7;
+const ARM = 0x40000028;
 const X32 = 0x40000000;
 const BPF = 321;
 const CLONE3 = 435;
@@ -69,8 +71,10 @@ function decide(code: Buffer, { nr, arch, args = [] }: SyscallData): string {
   assert.fail('ran off the end');
 }
 
-const filter = buildFilter(trappedCommands, { clone3: true, unshare: true });
-const plain = buildFilter(trappedCommands, { clone3: false, unshare: false });
+/** The kernel's tables, by process.arch. */
+const { x64: amd64, arm64 } = architectures;
+const filter = buildFilter(trappedCommands, { clone3: true, unshare: true }, amd64);
+const plain = buildFilter(trappedCommands, { clone3: false, unshare: false }, amd64);
 const trapped = new Set<number>(trappedCommands);
 const upperBits = fc.bigInt({ min: 0n, max: 0xffffffffffffn }).map((bits) => bits << 16n);
 const rest = fc.array(fc.bigInt({ min: 0n, max: 0xffffffffffffffffn }), { minLength: 5, maxLength: 5 });
@@ -143,7 +147,7 @@ describe('the filter', () => {
   });
 
   test('can leave clone3 alone and hand over unshare', () => {
-    const code = buildFilter(trappedCommands, { clone3: false, unshare: true });
+    const code = buildFilter(trappedCommands, { clone3: false, unshare: true }, amd64);
     assert.equal(decide(code, { nr: CLONE3, arch: X86_64 }), 'allow');
     assert.equal(decide(code, { nr: UNSHARE, arch: X86_64, args: [1n << 34n] }), 'notify');
   });
@@ -152,13 +156,27 @@ describe('the filter', () => {
     for (const nr of [BPF, BPF_I386, 280]) assert.equal(decide(filter, { nr, arch: AARCH64 }), 'allow');
   });
 
+  test('on arm64 knows its numbers and those of 32-bit arm', () => {
+    const code = buildFilter(trappedCommands, { clone3: true, unshare: true }, arm64);
+    const args = [BigInt(bpf_cmd.BPF_MAP_GET_NEXT_ID)];
+    assert.equal(decide(code, { nr: 280, arch: AARCH64, args }), 'notify');
+    assert.equal(decide(code, { nr: 280, arch: AARCH64, args: [BigInt(bpf_cmd.BPF_MAP_CREATE)] }), 'allow');
+    assert.equal(decide(code, { nr: BPF, arch: AARCH64, args }), 'allow');
+    assert.equal(decide(code, { nr: X32 + 280, arch: AARCH64, args }), 'allow', 'there is no second ABI');
+    assert.equal(decide(code, { nr: CLONE3, arch: AARCH64 }), 'notify');
+    assert.equal(decide(code, { nr: 97, arch: AARCH64, args: [1n << 34n] }), 'notify');
+    assert.equal(decide(code, { nr: 97, arch: AARCH64, args: [1n << 33n] }), 'allow');
+    assert.equal(decide(code, { nr: 386, arch: ARM, args }), 'ENOSYS');
+    assert.equal(decide(code, { nr: BPF, arch: X86_64, args }), 'allow');
+  });
+
   test('works for any list of commands', () => {
     fc.assert(
       fc.property(
         fc.uniqueArray(fc.nat(0xffff), { maxLength: 200, size: 'max' }),
         fc.nat(0xffff),
         (commands, other) => {
-          const code = buildFilter(commands, { clone3: false, unshare: false });
+          const code = buildFilter(commands, { clone3: false, unshare: false }, amd64);
           for (const command of [...commands, other]) {
             const expected = commands.includes(command) ? 'notify' : 'allow';
             assert.equal(decide(code, { nr: BPF, arch: X86_64, args: [BigInt(command)] }), expected);
@@ -183,10 +201,10 @@ test('an address of user space reads exactly, any other reads as -1', () => {
 
 test('a notification of a call in another ABI has no number that could be taken for a native one', () => {
   const notification = new Notification(Buffer.alloc(seccomp_notif.sizeof));
-  notification.buffer.writeInt32LE(UNSHARE, seccomp_notif.data_nr);
-  notification.buffer.writeUInt32LE(X86_64, seccomp_notif.data_arch);
-  assert.equal(notification.number, UNSHARE);
-  // fadvise64_64(2) there.
-  notification.buffer.writeUInt32LE(I386, seccomp_notif.data_arch);
+  const { audit, narrow, syscalls } = architecture;
+  notification.buffer.writeInt32LE(syscalls.unshare, seccomp_notif.data_nr);
+  notification.buffer.writeUInt32LE(audit, seccomp_notif.data_arch);
+  assert.equal(notification.number, syscalls.unshare);
+  notification.buffer.writeUInt32LE(narrow.audit, seccomp_notif.data_arch);
   assert.equal(notification.number, -1);
 });

@@ -1,16 +1,7 @@
 /** The seccomp filter of a namespace: which system calls are trapped. Pure: it only writes the program. */
+import { type Architecture, architecture } from '../sys/architecture.js';
 import { E } from '../sys/errno.js';
-import { SYS } from '../sys/libc.js';
-import {
-  AUDIT_ARCH_I386,
-  AUDIT_ARCH_X86_64,
-  BPF_NR_I386,
-  BPF_RET_K,
-  SECCOMP_RET_ALLOW,
-  SECCOMP_RET_ERRNO,
-  SECCOMP_RET_USER_NOTIF,
-  X32_BIT,
-} from '../sys/seccomp.js';
+import { BPF_RET_K, SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO, SECCOMP_RET_USER_NOTIF } from '../sys/seccomp.js';
 import { CLONE_NEWBPF_HIGH } from './own-command.js';
 
 /* Classic BPF: opcodes and offsets in struct seccomp_data. */
@@ -30,7 +21,7 @@ interface Instruction {
   readonly ifTrue?: Label;
   readonly ifFalse?: Label;
 }
-type Label = 'i386' | 'bpf' | 'unshare' | 'allow' | 'notify' | 'enosys';
+type Label = 'narrow' | 'bpf' | 'unshare' | 'allow' | 'notify' | 'enosys';
 
 /** Which system calls make namespaces, besides bpfns' own command. */
 export interface Nesting {
@@ -49,29 +40,29 @@ const give = (k: number): Instruction => ({ code: BPF_RET_K, k });
  * The filter: bpf() with one of the commands is handed to the agent, every other
  * native call runs untouched. Only the low 16 bits of the command count, since newer
  * kernels OR a flag into the upper half. A foreign ABI gets ENOSYS for bpf(2).
- *
  */
-export function buildFilter(commands: readonly number[], nesting: Nesting): Buffer {
+export function buildFilter(
+  commands: readonly number[],
+  nesting: Nesting,
+  { audit, syscalls: SYS, narrow, secondAbi }: Architecture = architecture,
+): Buffer {
   const nested: Instruction[] = [
     ...(nesting.clone3 ? [ifEqual(SYS.clone3, 'notify')] : []),
     ...(nesting.unshare ? [ifEqual(SYS.unshare, 'unshare')] : []),
   ];
   return assemble([
-    [
-      'start',
-      [load(DATA_ARCH), ifEqual(AUDIT_ARCH_I386, 'i386'), { code: JEQ_K, k: AUDIT_ARCH_X86_64, ifFalse: 'allow' }],
-    ],
+    ['start', [load(DATA_ARCH), ifEqual(narrow.audit, 'narrow'), { code: JEQ_K, k: audit, ifFalse: 'allow' }]],
     [
       'native',
       [
         load(DATA_NR),
         ifEqual(SYS.bpf, 'bpf'),
-        ifEqual(X32_BIT + SYS.bpf, 'enosys'),
+        ...(secondAbi === undefined ? [] : [ifEqual(secondAbi + SYS.bpf, 'enosys')]),
         ...nested,
         give(SECCOMP_RET_ALLOW),
       ],
     ],
-    ['i386', [load(DATA_NR), ifEqual(BPF_NR_I386, 'enosys', 'allow')]],
+    ['narrow', [load(DATA_NR), ifEqual(narrow.bpf, 'enosys', 'allow')]],
     ['unshare', [load(DATA_ARG0_HIGH), { code: JSET_K, k: CLONE_NEWBPF_HIGH, ifTrue: 'notify', ifFalse: 'allow' }]],
     [
       'bpf',

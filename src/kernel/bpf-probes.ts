@@ -1,5 +1,6 @@
 /** Probes of the BPF subsystem: what the recorder is made of. */
 import { existsSync, readFileSync } from 'node:fs';
+import { architecture } from '../sys/architecture.js';
 import { Btf, BtfKind } from '../sys/btf.js';
 import { E, SyscallError } from '../sys/errno.js';
 import { bpf_map_type, bpf_prog_type } from '../sys/kernel.gen.js';
@@ -9,7 +10,6 @@ import { CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN, effectiveCapabilities } from '../s
 import { openSyscallTracepoint } from '../sys/tracepoint.js';
 import { type Answer, fromVerdict, no, refused, unknown, yes } from './answer.js';
 
-const SYSCALL_FUNCTION = '__x64_sys_bpf';
 const BPF_FUNC_task_storage_get = 156;
 const BPF_FUNC_loop = 181;
 
@@ -54,8 +54,8 @@ export function probeVmlinuxBtf(): Answer {
 }
 
 export function probeFunctionHooks(): Answer {
-  const entry = tryHook('function_enter', SYSCALL_FUNCTION);
-  return entry.answer === 'yes' ? tryHook('function_exit', SYSCALL_FUNCTION) : entry;
+  const entry = tryHook('function_enter', architecture.bpfFunction);
+  return entry.answer === 'yes' ? tryHook('function_exit', architecture.bpfFunction) : entry;
 }
 
 export function probeSyscallTracepoint(): Answer {

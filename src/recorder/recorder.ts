@@ -5,6 +5,7 @@
 import { existsSync, mkdirSync, rmSync, statfsSync } from 'node:fs';
 import { paths } from '../config/paths.js';
 import { INIT } from '../model/ids.js';
+import { architecture } from '../sys/architecture.js';
 import { mapDelete, mapForEach, mapUpdate, runProgram } from '../sys/bpf.js';
 import { bpfns_bind, bpfns_forget, bpfns_number } from '../sys/contract.gen.js';
 import { check } from '../sys/errno.js';
@@ -32,7 +33,6 @@ export const mapNames = [
 export type MapName = (typeof mapNames)[number];
 
 const BPF_FS_MAGIC = 0xcafe4a11;
-const SYSCALL_FUNCTION = '__x64_sys_bpf';
 const hooks = {
   function: ['function_enter', 'function_exit'],
   tracepoint: ['tracepoint_enter', 'tracepoint_exit'],
@@ -174,7 +174,7 @@ function load(backend: Backend | undefined): BpfObject {
     for (const each of ['function', 'tracepoint'] as const) {
       for (const program of hooks[each]) {
         if (each !== backend) object.skip(program);
-        else if (each === 'function') object.target(program, SYSCALL_FUNCTION);
+        else if (each === 'function') object.target(program, architecture.bpfFunction);
       }
     }
     if (!backend) object.skip('task_forked');

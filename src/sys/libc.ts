@@ -4,6 +4,7 @@
  * (used only during the call, unless a comment says otherwise).
  */
 import koffi from 'koffi';
+import { architecture } from './architecture.js';
 import { SyscallError } from './errno.js';
 
 const lib = koffi.load('libc.so.6');
@@ -147,32 +148,14 @@ export const rtSigprocmask = wrap<[number, number, Buffer, null, number]>('sysca
   'size_t',
 ]);
 
-/** x86-64 system call numbers (arch/x86/entry/syscalls/syscall_64.tbl). */
-export const SYS = {
-  rt_sigprocmask: 14,
-  capget: 125,
-  capset: 126,
-  gettid: 186,
-  setfsuid: 122,
-  setfsgid: 123,
-  getgroups: 115,
-  setgroups: 116,
-  perf_event_open: 298,
-  kcmp: 312,
-  seccomp: 317,
-  bpf: 321,
-  unshare: 272,
-  pidfd_open: 434,
-  clone3: 435,
-  openat2: 437,
-  pidfd_getfd: 438,
-} as const;
+/** System call numbers. */
+export const SYS = architecture.syscalls;
 
 export const O_RDONLY = 0;
 export const O_RDWR = 2;
 export const O_CLOEXEC = 0o2000000;
 export const O_PATH = 0o10000000;
-export const O_DIRECTORY = 0o200000;
+export const O_DIRECTORY = architecture.directory;
 
 /** The address of a Buffer, for pointers inside structures. Keep the Buffer referenced meanwhile. */
 export function addressOf(buffer: Buffer): bigint {

@@ -3,6 +3,7 @@
  * is undocumented and whose types are wrong: the callback gets (status, events).
  */
 import koffi from 'koffi';
+import { architecture } from './architecture.js';
 import { check } from './errno.js';
 import { close, epollCreate1, epollCtl, epollWait, poll } from './libc.js';
 
@@ -45,8 +46,8 @@ const EPOLL_CTL_DEL = 2;
 const EPOLLIN = 1;
 const EPOLLERR = 8;
 const EPOLLHUP = 16;
-/** struct epoll_event, packed on x86-64: events, then data. */
-const EVENT = 12;
+/** struct epoll_event: events, then data. */
+const { sizeof: EVENT, data: DATA } = architecture.epollEvent;
 const BATCH = 64;
 /** struct pollfd: fd, events, revents. */
 const POLLFD = 8;
@@ -92,7 +93,7 @@ export class ReadySet {
   add(fd: number, onReadable: () => void, onEnd: () => void): Watch {
     const event = Buffer.alloc(EVENT);
     event.writeUInt32LE(EPOLLIN, 0);
-    event.writeInt32LE(fd, 4);
+    event.writeInt32LE(fd, DATA);
     check(epollCtl(this.#epoll, EPOLL_CTL_ADD, fd, event), 'epoll_ctl', 'cannot watch a listener');
     this.#watched.set(fd, { onReadable, onEnd });
     return {
@@ -120,7 +121,7 @@ export class ReadySet {
     const count = epollWait(this.#epoll, this.#events, BATCH, 0);
     for (let i = 0; i < count; i++) {
       const events = this.#events.readUInt32LE(i * EVENT);
-      const fd = this.#events.readInt32LE(i * EVENT + 4);
+      const fd = this.#events.readInt32LE(i * EVENT + DATA);
       // One served earlier in the batch may have closed it.
       const watched = this.#watched.get(fd);
       if (!watched) continue;

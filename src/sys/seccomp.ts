@@ -1,5 +1,6 @@
 /** Seccomp user notification (seccomp_unotify(2)): installing a filter, and the listener's ioctls. */
 
+import { architecture } from './architecture.js';
 import { E } from './errno.js';
 import { seccomp_notif, seccomp_notif_addfd, seccomp_notif_resp } from './kernel.gen.js';
 import { addressOf, ioctl, ioctlValue, readlink, SYS, syscallSeccomp } from './libc.js';
@@ -21,11 +22,6 @@ const NOTIF_SET_FLAGS = 0x40082104;
 
 /** Classic BPF: return the constant. */
 export const BPF_RET_K = 0x06;
-
-export const AUDIT_ARCH_X86_64 = 0xc000003e;
-export const AUDIT_ARCH_I386 = 0x40000003;
-export const BPF_NR_I386 = 357;
-export const X32_BIT = 0x40000000;
 
 /**
  * Puts a filter on the calling thread (and whatever it becomes or forks) and returns
@@ -76,7 +72,7 @@ export class Notification {
 
   /** The system call's number; -1 for a call of another ABI, where it would mean another call. */
   get number(): number {
-    const isNative = this.buffer.readUInt32LE(seccomp_notif.data_arch) === AUDIT_ARCH_X86_64;
+    const isNative = this.buffer.readUInt32LE(seccomp_notif.data_arch) === architecture.audit;
     return isNative ? this.buffer.readInt32LE(seccomp_notif.data_nr) : -1;
   }
 

@@ -35,10 +35,14 @@ export function unpack(source: Source, names: readonly string[], into: string): 
 
 /** As {@link unpack}, with all that the packages depend on; nothing is configured. */
 export function unpackWithDependencies(source: Source, names: readonly string[], into: string): void {
-  mkdirSync(into, { recursive: true });
   const env = settings(source);
-  output('apt-get', ['-q', '-y', '--no-install-recommends', '--download-only', 'install', ...names], { env });
-  bash('for deb in "$1"/archives/*.deb; do dpkg-deb -x "$deb" "$2"; done', [directoryOf(source), into]);
+  const archives = `${directoryOf(source)}/archives`;
+  rmSync(archives, { recursive: true, force: true });
+  mkdirSync(`${archives}/partial`, { recursive: true });
+  const options = ['-q', '-y', '--no-install-recommends', '--download-only'];
+  output('apt-get', [...options, 'install', ...names], { env });
+  mkdirSync(into, { recursive: true });
+  bash('for deb in "$1"/*.deb; do dpkg-deb -x "$deb" "$2"; rm "$deb"; done', [archives, into]);
 }
 
 function directoryOf({ suite, architecture }: Source): string {

@@ -1,27 +1,10 @@
-/** Builds the guest's root file system: an initramfs of installed packages, Node and the built project. */
-import {
-  closeSync,
-  cpSync,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readSync,
-  realpathSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+/** Builds the guest's root file system: an initramfs of programs, Node and the built project. */
+import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import type { FetchedKernel } from './fetch.js';
 import { modules } from './kernels.js';
-import { bash, output } from './shell.js';
-
-/** Whose programs the tests call; tools/setup.sh installs them. */
-const packages = [
-  'bash bpftool bpftrace busybox-static coreutils dash findutils grep iproute2 libbpf1',
-  'libcap2-bin mount perl-base procps sed strace util-linux',
-].flatMap((line) => line.split(' '));
+import type { Machine } from './machines.js';
+import { copyArchive, copyHost } from './root.js';
+import { bash } from './shell.js';
 
 /** What of the project runs in the guest, at /bpfns. */
 const project = [
@@ -35,28 +18,54 @@ const project = [
   'build/guests',
   'src/sys/contract.gen.ts',
 ];
-const nodeModules = ['commander', 'koffi', '@koromix', 'fast-check', 'pure-rand'];
+const nodeModules = ['commander', 'fast-check', 'koffi', 'pure-rand'];
 
-const base = 'build/vm/base';
-
-/** The part that all kernels share. Returns the archive's path. */
-export function buildBase(): string {
+/** The part that all kernels of an architecture share. Returns the archive's path. */
+export function buildBase({ architecture, isHosts }: Machine): string {
+  const base = `build/vm/base-${architecture}`;
   rmSync(base, { recursive: true, force: true });
-  for (const directory of ['bin', 'sbin', 'lib', 'lib64']) {
-    mkdirSync(`${base}/usr/${directory}`, { recursive: true });
-    symlinkSync(`usr/${directory}`, `${base}/${directory}`);
-  }
-  copyFromHost([realpathSync(process.execPath), ...packages.flatMap(filesOf)]);
-  symlinkIfAbsent(realpathSync(process.execPath), `${base}/usr/bin/node`);
-  for (const path of project) if (existsSync(path)) cpSync(path, `${base}/bpfns/${path}`, { recursive: true });
+  if (isHosts) copyHost(base);
+  else copyArchive({ architecture }, base);
+  // Of the guests another architecture gets the eBPF objects, which run on all.
+  const filter = (path: string): boolean => isHosts || !path.startsWith('build/guests/') || path.endsWith('.bpf.o');
+  for (const path of project) if (existsSync(path)) cpSync(path, `${base}/bpfns/${path}`, { recursive: true, filter });
   for (const name of nodeModules) {
     cpSync(`node_modules/${name}`, `${base}/bpfns/node_modules/${name}`, { recursive: true });
   }
-  mkdirSync(`${base}/etc`);
+  const native = isHosts ? 'node_modules' : foreignModules(architecture);
+  cpSync(`${native}/@koromix`, `${base}/bpfns/node_modules/@koromix`, { recursive: true });
+  if (!isHosts) compileGuests(architecture, base);
+  mkdirSync(`${base}/etc`, { recursive: true });
   writeFileSync(`${base}/etc/passwd`, 'root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n');
   writeFileSync(`${base}/etc/group`, 'root:x:0:\nnogroup:x:65534:\n');
   cpSync('tools/vm/init.sh', `${base}/init`);
   return pack(base);
+}
+
+/** The tests' guests once more. Those that know x86 alone are left out. */
+function compileGuests(architecture: string, base: string): void {
+  const compiler = { amd64: 'x86_64-linux-gnu', arm64: 'aarch64-linux-gnu' }[architecture] ?? '';
+  bash(
+    `for source in test/guests/*.c; do
+       case $source in *.bpf.c) continue ;; esac
+       ! grep -q '"int $0x80"' "$source" || continue
+       "$1-gcc" -O1 -g -pthread -idirafter /usr/include -o "$2/bpfns/build/guests/$(basename "$source" .c)" "$source" \
+         "$2/usr/lib/$1/libbpf.so.1" -Wl,--allow-shlib-undefined
+     done`,
+    [compiler, base],
+  );
+}
+
+/** What npm installs on another architecture, by the same lock file. */
+function foreignModules(architecture: string): string {
+  const directory = `build/vm/npm-${architecture}`;
+  mkdirSync(directory, { recursive: true });
+  for (const file of ['package.json', 'package-lock.json']) cpSync(file, `${directory}/${file}`);
+  bash('cd "$1" && npm ci --silent --no-progress --ignore-scripts --omit=dev --os=linux --cpu="$2"', [
+    directory,
+    architecture,
+  ]);
+  return `${directory}/node_modules`;
 }
 
 /** What differs from boot to boot: the kernel's modules and what is to be run. Writes the whole initramfs. */
@@ -83,43 +92,4 @@ function pack(directory: string): string {
   const archive = `${directory}.cpio`;
   bash('cd "$1" && find . | cpio --quiet -o -H newc -R 0:0 >"$2"', [directory, `../${archive.split('/').at(-1)}`]);
   return archive;
-}
-
-/** A package's files without its documentation and its service units. */
-function filesOf(name: string): string[] {
-  return output('dpkg', ['-L', name])
-    .split('\n')
-    .filter((path) => /^\/(usr\/)?(s?bin|lib\/x86_64-linux-gnu(\/perl-base(\/.*)?)?)\/[^/]+$/.test(path))
-    .filter((path) => statSync(path).isFile());
-}
-
-/** Copies files, with what symbolic links among them point to and the libraries that they need. */
-function copyFromHost(files: readonly string[]): void {
-  const closure = new Set<string>();
-  for (const path of [...files, ...librariesOf(files)]) {
-    closure.add(path);
-    closure.add(realpathSync(path));
-  }
-  bash('tar -C / -c --no-recursion -T - | tar -C "$1" -x --keep-directory-symlink', [base], {
-    input: [...closure].map((path) => path.slice(1)).join('\n'),
-  });
-}
-
-/** The libraries that the programs among some files need. */
-function librariesOf(files: readonly string[]): string[] {
-  // One ldd for all: it takes longer to start than to look. A statically linked program makes it fail, and needs none.
-  const text = output('bash', ['-c', 'ldd "$@" 2>/dev/null || true', 'bash', ...files.filter(isElf)]);
-  return [...text.matchAll(/(?:=> |^\s+)(\/\S+)/gm)].map(([, library]) => library ?? '');
-}
-
-function isElf(path: string): boolean {
-  const start = Buffer.alloc(4);
-  const fd = openSync(path, 'r');
-  readSync(fd, start);
-  closeSync(fd);
-  return start.toString('latin1') === '\x7fELF';
-}
-
-function symlinkIfAbsent(target: string, path: string): void {
-  if (!existsSync(path)) symlinkSync(target, path);
 }

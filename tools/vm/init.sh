@@ -1,6 +1,6 @@
 #!/bin/busybox sh
 # The guest's first process: mounts what a Linux host has, runs /etc/run, tells its status, powers off.
-# The kernel's messages go to the first serial line, all else to the second.
+# The kernel's messages go to its console, all else to BPFNS_TTY (from the kernel's command line).
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
 if [ "$1" != mounted ]; then
 	# The initial root cannot be pivoted or unmounted; a bind mount of it can, as on a host.
@@ -12,8 +12,8 @@ if [ "$1" != mounted ]; then
 fi
 /bin/busybox --install -s 2>/dev/null
 mount -t devtmpfs dev /dev
-exec >/dev/ttyS1 2>&1 </dev/null
-stty -F /dev/ttyS1 -opost
+exec >"/dev/$BPFNS_TTY" 2>&1 </dev/null
+stty -F "/dev/$BPFNS_TTY" -opost
 mkdir -p /dev/pts /dev/shm
 mount -t devpts devpts /dev/pts
 mount -t tmpfs -o mode=1777 shm /dev/shm

@@ -33,6 +33,8 @@ export const kernels: readonly Kernel[] = [
   { ...backports, name: '7.3-cloud', metaPackage: 'linux-image-cloud-amd64', backends },
   { ...backports, name: '7.3', metaPackage: 'linux-image-amd64', backends: ['function'] },
   { ...backports, name: '7.3-rt', metaPackage: 'linux-image-rt-amd64', backends: ['tracepoint'] },
+  { ...trixie, architecture: 'arm64', name: '6.12-arm64', metaPackage: 'linux-image-cloud-arm64', backends },
+  { ...backports, architecture: 'arm64', name: '7.3-arm64', metaPackage: 'linux-image-cloud-arm64', backends },
 ];
 
 /**

@@ -10,6 +10,7 @@ import { boot } from './boot.js';
 import { type FetchedKernel, fetchKernel } from './fetch.js';
 import { buildBase, buildInitramfs } from './image.js';
 import { judge, suiteMark } from './judge.js';
+import { machines as emulated } from './machines.js';
 import { type Plan, planOf, planOfCi } from './plan.js';
 import { type Finished, summary, troubles } from './report.js';
 
@@ -33,7 +34,8 @@ const machines = plans.map((plan): Machine => {
   const image = fetchKernel(plan.kernel);
   return { ...plan, image, title: `${plan.name} (${image.release})` };
 });
-const shared = buildBase();
+const shared = new Map(machines.map(({ kernel }) => [kernel.architecture, '']));
+for (const architecture of shared.keys()) shared.set(architecture, buildBase(emulated[architecture]));
 mkdirSync('build/vm/logs', { recursive: true });
 const finished: Finished[] = [];
 
@@ -48,9 +50,9 @@ function commands(machine: Machine): string {
 }
 
 async function run(machine: Machine): Promise<void> {
-  const { title, name, image, backends } = machine;
+  const { title, name, image, backends, kernel } = machine;
   const initramfs = `build/vm/${name}.initramfs`;
-  buildInitramfs(shared, image, commands(machine), initramfs);
+  buildInitramfs(shared.get(kernel.architecture) ?? '', image, commands(machine), initramfs);
   const start = Date.now();
   console.log(`== ${title} starts`);
   // Side by side their lines would mix: each is shown when it is over.
@@ -58,6 +60,7 @@ async function run(machine: Machine): Promise<void> {
   const copy = `build/vm/logs/${name}.out`;
   rmSync(copy, { force: true });
   const { output, kernelLog, problems } = await boot({
+    machine: emulated[kernel.architecture],
     image: image.image,
     initramfs,
     log: `build/vm/logs/${name}.log`,

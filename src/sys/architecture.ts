@@ -1,0 +1,111 @@
+/**
+ * What differs between the machines that bpfns runs on: the one table of it. Kernel sources:
+ * arch/x86/entry/syscalls, include/uapi/asm-generic/unistd.h, uapi/linux/audit.h, uapi/asm/fcntl.h.
+ */
+
+export interface SystemCalls {
+  readonly rt_sigprocmask: number;
+  readonly capget: number;
+  readonly capset: number;
+  readonly gettid: number;
+  readonly setfsuid: number;
+  readonly setfsgid: number;
+  readonly getgroups: number;
+  readonly setgroups: number;
+  readonly perf_event_open: number;
+  readonly kcmp: number;
+  readonly seccomp: number;
+  readonly bpf: number;
+  readonly unshare: number;
+  readonly pidfd_open: number;
+  readonly clone3: number;
+  readonly openat2: number;
+  readonly pidfd_getfd: number;
+}
+
+export interface Architecture {
+  /** As Go and Debian call it. */
+  readonly name: 'amd64' | 'arm64';
+  readonly syscalls: SystemCalls;
+  /** AUDIT_ARCH_* of 64-bit processes. */
+  readonly audit: number;
+  /** The ABI of 32-bit processes: its AUDIT_ARCH_*, and the number of bpf(2) there. */
+  readonly narrow: { readonly audit: number; readonly bpf: number };
+  /** The bit in the numbers of a second ABI under `audit`, if there is one (x32). */
+  readonly secondAbi: number | undefined;
+  /** The function behind bpf(2). */
+  readonly bpfFunction: string;
+  /** Flag of open(2). */
+  readonly directory: number;
+  /** struct epoll_event: its size, and the offset of `data`. */
+  readonly epollEvent: { readonly sizeof: number; readonly data: number };
+}
+
+const amd64: Architecture = {
+  name: 'amd64',
+  syscalls: {
+    rt_sigprocmask: 14,
+    capget: 125,
+    capset: 126,
+    gettid: 186,
+    setfsuid: 122,
+    setfsgid: 123,
+    getgroups: 115,
+    setgroups: 116,
+    perf_event_open: 298,
+    kcmp: 312,
+    seccomp: 317,
+    bpf: 321,
+    unshare: 272,
+    pidfd_open: 434,
+    clone3: 435,
+    openat2: 437,
+    pidfd_getfd: 438,
+  },
+  audit: 0xc000003e,
+  narrow: { audit: 0x40000003, bpf: 357 }, // i386
+  secondAbi: 0x40000000,
+  bpfFunction: '__x64_sys_bpf',
+  directory: 0o200000,
+  epollEvent: { sizeof: 12, data: 4 }, // packed
+};
+
+const arm64: Architecture = {
+  name: 'arm64',
+  syscalls: {
+    rt_sigprocmask: 135,
+    capget: 90,
+    capset: 91,
+    gettid: 178,
+    setfsuid: 151,
+    setfsgid: 152,
+    getgroups: 158,
+    setgroups: 159,
+    perf_event_open: 241,
+    kcmp: 272,
+    seccomp: 277,
+    bpf: 280,
+    unshare: 97,
+    pidfd_open: 434,
+    clone3: 435,
+    openat2: 437,
+    pidfd_getfd: 438,
+  },
+  audit: 0xc00000b7,
+  narrow: { audit: 0x40000028, bpf: 386 }, // arm
+  secondAbi: undefined,
+  bpfFunction: '__arm64_sys_bpf',
+  directory: 0o40000,
+  epollEvent: { sizeof: 16, data: 8 },
+};
+
+/** By process.arch. */
+export const architectures = { x64: amd64, arm64 } as const;
+
+function ofThisMachine(): Architecture {
+  const found = (architectures as Readonly<Record<string, Architecture>>)[process.arch];
+  if (!found) throw new Error(`bpfns does not run on ${process.arch}: x86-64 and arm64 only`);
+  return found;
+}
+
+export const architecture = ofThisMachine();
