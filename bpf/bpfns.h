@@ -100,6 +100,7 @@ struct bpfns_task {
  * the map commands on "tasks" where the kernel has no pidfd of a thread (before 6.9).
  */
 struct bpfns_task_request {
+	__u64 start_ns; /* its start: reading, filled in; writing, another thread of that number is left alone */
 	__u32 tid;
 	__u32 write; /* 1: set ns and next; 0: read them */
 	__u32 ns;

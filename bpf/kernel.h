@@ -94,6 +94,7 @@ struct task_struct {
 	unsigned int flags;
 	int pid;
 	int tgid;
+	__u64 start_boottime;
 	struct files_struct *files;
 	const struct cred *cred;
 	struct callback_head *task_works;

@@ -17,6 +17,11 @@ int one_task(struct bpf_iter__task *ctx)
 	request = bpf_map_lookup_elem(&one_task_request, &zero);
 	if (!task || !request || (__u32)task->pid != request->tid)
 		return 0;
+	/* A number can be another thread's by now, but no two threads of one number start at once. */
+	if (!request->write)
+		request->start_ns = task->start_boottime;
+	else if (task->start_boottime != request->start_ns)
+		return 0;
 	state = bpf_task_storage_get(&tasks, task, 0, request->write ? BPF_LOCAL_STORAGE_GET_F_CREATE : 0);
 	if (!state)
 		return 0;

@@ -123,6 +123,15 @@ describe('the architecture', () => {
     );
   });
 
+  test('only src/calls/caller.ts finds a caller by its thread id', () => {
+    const others = ['calls', 'agent', 'telemetry', 'supervisor']
+      .flatMap(sources)
+      .filter(
+        (file) => file !== 'src/calls/caller.ts' && /\.tid\b|\/proc\/\$\{/.test(readFileSync(root + file, 'utf8')),
+      );
+    assert.deepEqual(others, []);
+  });
+
   test('only src/sys reaches the kernel by foreign functions', () => {
     assert.deepEqual(
       table.filter(({ mayImport }) => mayImport.has('koffi')).map(({ folder }) => folder),

@@ -4,12 +4,11 @@
  */
 import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
-import { restoreMarks } from '../calls/commands/nesting.js';
+import { restoreMarks } from '../calls/commands/clone3.js';
 import { PathResolver } from '../calls/commands/pins/path-resolver.js';
 import { Listeners } from '../calls/listeners.js';
-import type { OnFault } from '../calls/loop.js';
 import { OwnRights } from '../calls/own-rights.js';
-import type { Context } from '../calls/services.js';
+import type { OnFault, Services } from '../calls/services.js';
 import { Watchdog } from '../calls/watchdog.js';
 import type { NamespaceEvent } from '../control/events.js';
 import type {
@@ -37,6 +36,7 @@ import type { Measured } from '../telemetry/metrics.js';
 import { Statistics } from '../telemetry/statistics.js';
 import { Containers, type OnContainer, type OnRefused } from './containers.js';
 import { ControlServer } from './control.js';
+import type { Peer } from './peer.js';
 import { handleRequest, refusal } from './requests.js';
 
 /** How often dead objects and unused namespaces are looked for, in ms. */
@@ -44,7 +44,7 @@ const TICK = 500;
 /** Records checked per tick: bounds how long guests may wait behind it. */
 const SWEEP = 2048;
 
-type Reply = NamespaceReply | StatusReply | EventsReply | HandoverReply | ReleaseReply;
+type ControlReply = NamespaceReply | StatusReply | EventsReply | HandoverReply | ReleaseReply;
 
 export interface AgentOptions {
   /** How long to stay with nothing to do, in ms; Infinity for a daemon. */
@@ -82,7 +82,7 @@ export class Agent {
   readonly #supervisor: SupervisorLink;
   readonly #recorder: Recorder;
   readonly #mirror: Mirror;
-  readonly #context: Context;
+  readonly #services: Services;
   readonly #listeners: Listeners;
   readonly #containers: Containers;
   readonly #control: ControlServer;
@@ -104,7 +104,7 @@ export class Agent {
     const inspector = new Inspector();
     const events = new Events();
     this.#mirror.onObject = (event) => events.emit(event);
-    this.#context = {
+    this.#services = {
       mirror: this.#mirror,
       facts,
       own: new OwnRights(),
@@ -114,18 +114,19 @@ export class Agent {
       watchdog: new Watchdog(),
       events,
       statistics: new Statistics(),
+      onFault: options.onFault,
       lifecycle: new Lifecycle(this.#mirror, inspector, options.maxNamespacesPerUser, lifeOf(events)),
     };
-    this.#listeners = new Listeners(this.#context, supervisor, options.onFault, (container, namespace) =>
+    this.#listeners = new Listeners(this.#services, supervisor, (container, namespace) =>
       this.#containers.left(container, namespace),
     );
     // A mark of an earlier agent must not fall to a child that it was not made for.
     if (this.#hasNamespaces) restoreMarks(inspector.members());
     this.#listeners.resume(beginning.listeners);
-    this.#containers = new Containers(this.#context, this.#listeners, options.onContainer, options.onRefused);
+    this.#containers = new Containers(this.#services, this.#listeners, options.onContainer, options.onRefused);
     this.#control = new ControlServer(
-      (pid) => refusal(pid, this.#context),
-      (request, pid, socket) => this.#handle(request, pid, socket),
+      (peer) => refusal(peer, this.#services),
+      (request, peer, socket) => this.#handle(request, peer, socket),
       () => {
         this.#idleSince = Date.now();
       },
@@ -146,12 +147,12 @@ export class Agent {
     if (this.#isStopped) return; // told by a signal twice: by systemd and by the supervisor
     this.#isStopped = true;
     clearInterval(this.#timer);
-    this.#context.lifecycle.collect(false);
+    this.#services.lifecycle.collect(false);
     this.#control.close();
     this.#containers.close();
-    this.#context.paths.close();
-    this.#context.watchdog.close();
-    this.#context.inspector.close();
+    this.#services.paths.close();
+    this.#services.watchdog.close();
+    this.#services.inspector.close();
     this.#ring.close();
     this.#mirror.close();
     const isDone = !this.#hasNamespaces;
@@ -186,7 +187,7 @@ export class Agent {
   measure(): Measured {
     const namespaces = this.#mirror.model.all();
     return {
-      statistics: this.#context.statistics,
+      statistics: this.#services.statistics,
       namespaces: namespaces.length,
       objects: () =>
         namespaces.slice(1).flatMap(({ id, path, owned }) => {
@@ -201,15 +202,15 @@ export class Agent {
     return this.#mirror.model.all().length > 1;
   }
 
-  async #handle(request: Request, pid: number, socket: Socket): Promise<Reply> {
+  async #handle(request: Request, peer: Peer, socket: Socket): Promise<ControlReply> {
     if (request.op === 'events') {
       // After the reply, which is written in this turn of the loop.
-      setImmediate(() => this.#context.events.subscribe(socket));
+      setImmediate(() => this.#services.events.subscribe(socket));
       return { subscribed: true };
     }
     if (request.op === 'handover') return this.#handOver(socket);
     if (request.op === 'release') return this.#release(socket);
-    if (request.op !== 'status') return handleRequest(request, pid, this.#context, this.#listeners);
+    if (request.op !== 'status') return handleRequest(request, peer, this.#services, this.#listeners);
     const { lostObjects, lostTasks, ringOverflows } = readStatus(this.#recorder.mapFd('status'));
     const namespaces = this.#mirror.model.all().length;
     return { pid: process.pid, backend: this.#recorder.backend, namespaces, lostObjects, lostTasks, ringOverflows };
@@ -219,7 +220,7 @@ export class Agent {
     this.#mirror.update();
     this.#mirror.checkOverflow();
     this.#mirror.sweep(SWEEP);
-    this.#context.lifecycle.collect();
+    this.#services.lifecycle.collect();
     // Whoever connected while the loop was held up is met before that, in this turn of the event loop.
     setImmediate(() => this.#leaveIfIdle());
   }

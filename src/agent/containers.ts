@@ -1,16 +1,17 @@
 /** The OCI side of the agent: takes the listeners that container runtimes send, one message a connection. */
 
 import type { Listeners } from '../calls/listeners.js';
-import type { Context } from '../calls/services.js';
+import type { Services } from '../calls/services.js';
 import { paths } from '../config/paths.js';
 import type { ContainerFields } from '../control/events.js';
 import type { ContainerLabels } from '../model/container.js';
 import type { Namespace } from '../model/namespaces.js';
 import { labelsOf, placementOf } from '../oci/placement.js';
-import { type ContainerState, MAX_STATE, parseContainerState } from '../oci/state.js';
+import { type ContainerState, MAX_STATE, OciError, parseContainerState } from '../oci/state.js';
 import { readLabels, writeLabels } from '../recorder/container-labels.js';
-import { close } from '../sys/libc.js';
-import { namespaceInode, openProcess, userIdOf } from '../sys/task.js';
+import { Fd } from '../sys/fd.js';
+import { ProcDir } from '../sys/proc-dir.js';
+import { openProcess } from '../sys/task.js';
 import { type FdConnection, FdListener, type Received } from '../sys/unix-listener.js';
 
 /** A runtime that says nothing for that long is cut off, in ms. */
@@ -26,14 +27,14 @@ export type OnRefused = (reason: string) => void;
 
 export class Containers {
   readonly #listener: FdListener;
-  readonly #context: Context;
+  readonly #services: Services;
   readonly #listeners: Listeners;
   readonly #onJoined: OnContainer;
   readonly #onRefused: OnRefused;
 
   /** Listens at once. @throws SyscallError */
-  constructor(context: Context, listeners: Listeners, onJoined: OnContainer, onRefused: OnRefused) {
-    this.#context = context;
+  constructor(services: Services, listeners: Listeners, onJoined: OnContainer, onRefused: OnRefused) {
+    this.#services = services;
     this.#listeners = listeners;
     this.#onJoined = onJoined;
     this.#onRefused = onRefused;
@@ -55,7 +56,7 @@ export class Containers {
         namespace.id,
         all.filter((each) => each !== labels),
       );
-    this.#context.events.emit({ event: 'container-left', ...fieldsOf(labels, namespace) });
+    this.#services.events.emit({ event: 'container-left', ...fieldsOf(labels, namespace) });
   }
 
   #accept(connection: FdConnection): void {
@@ -66,72 +67,74 @@ export class Containers {
       return;
     }
     let text = '';
-    const fds: number[] = [];
-    const finish = (problem: string | undefined): void => {
+    const fds: Fd[] = [];
+    const finish = (problem?: string): void => {
       clearTimeout(timer);
       connection.close();
       // What nobody took over: all of it if there was a problem.
-      for (const fd of fds) close(fd);
+      for (const fd of fds) fd.close();
       if (problem) this.#onRefused(problem);
     };
     const timer = setTimeout(() => finish('a runtime did not finish its message'), PATIENCE);
     connection.onData((received: Received) => {
-      fds.push(...received.fds);
+      fds.push(...received.fds.map((fd) => new Fd(fd)));
       text += received.bytes.toString('utf8');
-      if (received.isTruncated) return finish('a message with too many fds');
-      const state = parseContainerState(text);
-      if (state === 'incomplete') {
-        if (received.bytes.length === 0) return finish('a message that is no JSON');
-        return text.length > MAX_STATE ? finish(`a message of more than ${MAX_STATE} bytes`) : undefined;
+      try {
+        if (this.#take(text, fds, received)) finish();
+      } catch (error) {
+        finish(error instanceof Error ? error.message : String(error));
       }
-      if ('problem' in state) return finish(state.problem);
-      const listener = fds[state.listenerIndex];
-      if (listener === undefined) return finish(`container ${state.id}: its seccompFd did not arrive`);
-      fds.splice(state.listenerIndex, 1);
-      finish(this.#register(state, listener));
     });
   }
 
-  /** @returns why it could not be, with the listener closed: its calls then fail with ENOSYS */
-  #register(state: ContainerState, listener: number): string | undefined {
-    const namespace = this.#place(state);
-    if (typeof namespace === 'string') {
-      close(listener);
-      return `container ${state.id}: ${namespace}`;
+  /** Whether the message is complete, and its container known. @throws OciError, Refusal */
+  #take(text: string, fds: readonly Fd[], { bytes, isTruncated }: Received): boolean {
+    if (isTruncated) throw new OciError('a message with too many fds');
+    const state = parseContainerState(text);
+    if (state) {
+      const listener = fds[state.listenerIndex];
+      if (!listener) throw new OciError(`container ${state.id}: its seccompFd did not arrive`);
+      this.#register(state, listener);
+      return true;
     }
-    const pidfd = openProcess(state.pid);
-    if (pidfd >= 0) {
-      this.#context.mirror.enter(pidfd, namespace);
-      close(pidfd);
-    }
+    if (bytes.length === 0) throw new OciError('a message that is no JSON');
+    if (text.length > MAX_STATE) throw new OciError(`a message of more than ${MAX_STATE} bytes`);
+    return false;
+  }
+
+  /** @throws OciError, Refusal: the listener is closed then, and the container's calls fail with ENOSYS */
+  #register(state: ContainerState, listener: Fd): void {
+    using pidfd = openProcess(state.pid);
+    using directory = new ProcDir(state.pid);
+    const namespace = this.#place(state, directory);
+    // One that has ended already leaves processes under its filter, which counts as well.
+    if (pidfd.isOpen) this.#services.mirror.enter(pidfd, namespace);
     const labels = labelsOf(state);
     const others = readLabels(namespace.id).filter(({ id }) => id !== state.id && this.#listeners.hasContainer(id));
     writeLabels(namespace.id, [...others, labels]);
-    void this.#listeners.add(listener, namespace, state.id);
-    this.#context.events.emit({ event: 'container-joined', pid: state.pid, ...fieldsOf(labels, namespace) });
+    void this.#listeners.add(listener.release(), namespace, state.id);
+    this.#services.events.emit({ event: 'container-joined', pid: state.pid, ...fieldsOf(labels, namespace) });
     this.#onJoined({ container: state.id, pid: state.pid, namespace });
-    return undefined;
   }
 
-  #place(state: ContainerState): Namespace | string {
+  /** @throws OciError, Refusal */
+  #place(state: ContainerState, process: ProcDir): Namespace {
     const placement = placementOf(state);
-    if ('problem' in placement) return placement.problem;
-    const parent = this.#context.mirror.model.find(placement.parent);
-    if (!parent) return `there is no namespace '${placement.parent}' to be its parent`;
+    const parent = this.#services.mirror.model.find(placement.parent);
+    if (!parent) throw new OciError(`there is no namespace '${placement.parent}' to be its parent`);
     const find = (): Namespace | undefined => [...parent.children].find(({ spec }) => spec.name === placement.name);
     // One whose end was not noticed yet is not gone on with: its numbers would be.
-    if (find()) this.#context.lifecycle.collect(false);
+    if (find()) this.#services.lifecycle.collect(false);
     const existing = find();
     if (existing) return existing;
-    const created = this.#context.lifecycle.create(parent, {
+    return this.#services.lifecycle.create(parent, {
       name: placement.name,
       pinsAny: placement.pins === 'any',
-      userNs: namespaceInode(state.pid, 'user') || this.#context.own.userNs,
-      ownerUid: userIdOf(state.pid),
+      userNs: process.namespaceInode('user') || this.#services.own.userNs,
+      ownerUid: process.userId(),
       keep: false,
       maxNamespaces: 0,
     });
-    return typeof created === 'number' ? 'no more namespaces: a limit is reached' : created;
   }
 }
 

@@ -3,12 +3,12 @@ import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { paths } from '../config/paths.js';
 import { type ErrorReply, MAX_LINE, parseRequest, type Request } from '../control/protocol.js';
-import { peerCredentials } from '../sys/socket.js';
+import { Peer } from './peer.js';
 
-/** Handles one request of process `pid`; what it throws becomes an error reply. */
-export type OnRequest = (request: Request, pid: number, socket: Socket) => Promise<object>;
-/** Why process `pid`, which has just connected, is not served; undefined if it is. */
-export type Admit = (pid: number) => string | undefined;
+/** Handles one request of a peer; what it throws becomes an error reply. */
+export type OnRequest = (request: Request, peer: Peer, socket: Socket) => Promise<object>;
+/** Why a peer that has just connected is not served; undefined if it is. */
+export type Admit = (peer: Peer) => string | undefined;
 
 export class ControlServer {
   readonly #server: Server;
@@ -50,9 +50,10 @@ export class ControlServer {
 }
 
 function serve(socket: Socket, admit: Admit, onRequest: OnRequest): void {
-  const peer = peerCredentials(socket);
-  const refused = peer?.uid === 0 ? refusalOf(peer.pid, admit) : errorReply('EACCES', 'only root may use the agent');
-  if (!peer || refused) {
+  const peer = new Peer(socket);
+  socket.on('close', () => peer.close());
+  const refused = peer.uid === 0 ? refusalOf(peer, admit) : errorReply('EACCES', 'only root may use the agent');
+  if (refused) {
     socket.end(`${JSON.stringify(refused)}\n`);
     socket.resume(); // what is not read would keep it from closing
     return;
@@ -68,22 +69,20 @@ function serve(socket: Socket, admit: Admit, onRequest: OnRequest): void {
       pending = pending.slice(end + 1);
       // In the order asked.
       answered = answered
-        .then(() => answer(line, peer.pid, socket, onRequest))
+        .then(() => answer(line, peer, socket, onRequest))
         .then((reply) => void socket.write(`${JSON.stringify(reply)}\n`));
     }
   });
 }
 
-function refusalOf(pid: number, admit: Admit): ErrorReply | undefined {
-  const reason = admit(pid);
+function refusalOf(peer: Peer, admit: Admit): ErrorReply | undefined {
+  const reason = admit(peer);
   return reason === undefined ? undefined : errorReply('EPERM', reason);
 }
 
-async function answer(line: string, pid: number, socket: Socket, onRequest: OnRequest): Promise<object> {
-  const request = parseRequest(line);
-  if (typeof request === 'string') return errorReply('EINVAL', `bad request: ${request}`);
+async function answer(line: string, peer: Peer, socket: Socket, onRequest: OnRequest): Promise<object> {
   try {
-    return await onRequest(request, pid, socket);
+    return await onRequest(parseRequest(line), peer, socket);
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'EIO';
     return errorReply(code, error instanceof Error ? error.message : String(error));

@@ -1,8 +1,9 @@
 /** Runs the agent as a process, under its supervisor: readiness, log, signals, metrics. */
-import { closeSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { type Config, checkConfig } from '../config/config.js';
 import { paths } from '../config/paths.js';
 import { SupervisorLink } from '../supervisor/link.js';
+import { openFds } from '../sys/fd.js';
 import { notifyManager, watchdogInterval } from '../sys/notify.js';
 import { type Log, logTo, toFile, toStderr } from '../telemetry/log.js';
 import { Agent, defaultMaxNamespaces } from './agent.js';
@@ -24,7 +25,7 @@ export async function agentMain({ ready, daemon }: AgentMainOptions): Promise<vo
     closeSync(ready);
   };
   const isDaemon = daemon !== undefined;
-  const config = checked(daemon ?? '{}');
+  const config = checkConfig(JSON.parse(daemon ?? '{}'));
   const log = openLog(config, isDaemon);
   try {
     const supervisor = new SupervisorLink(isDaemon ? ['--daemon', daemon] : [], (message) => log('warning', message));
@@ -69,12 +70,6 @@ function reportReady(log: Log): void {
   if (interval !== undefined) setInterval(() => notifyManager('WATCHDOG=1'), interval);
 }
 
-function checked(text: string): Config {
-  const config = checkConfig(JSON.parse(text));
-  if (Array.isArray(config)) throw new Error('the agent is started by bpfns itself');
-  return config as Config;
-}
-
 function openLog({ log }: Config, isDaemon: boolean): Log {
   const isJournal = isDaemon && process.env.JOURNAL_STREAM !== undefined;
   return logTo(isDaemon ? toStderr : toFile(paths.log), { ...log, isJournal });
@@ -88,6 +83,8 @@ async function leave(supervisor: SupervisorLink, isDone: boolean): Promise<never
   notifyManager('STOPPING=1');
   const own = isDone ? [paths.socket, paths.log, paths.containers, paths.service] : [paths.socket];
   for (const path of own) rmSync(path, { force: true, recursive: true });
+  const leaked = openFds();
+  if (leaked.length > 0) writeFileSync(paths.leakedFds, leaked.join('\n\n'));
   await supervisor.leaving();
   process.exit(0);
 }

@@ -1,96 +1,101 @@
-/** One trapped bpf() call: who made it, with what, and with which rights. */
-import { readFileSync } from 'node:fs';
+/** One trapped call, from its receipt to its reply: what was asked, who asks, and the answer. */
 import type { Namespace } from '../model/namespaces.js';
-import { close } from '../sys/libc.js';
-import { openMemory, readMemory, writeMemory } from '../sys/memory.js';
-import { isValid, type Notification } from '../sys/seccomp.js';
-import {
-  CAP_BPF,
-  CAP_SYS_ADMIN,
-  CAP_SYSLOG,
-  type Capabilities,
-  effectiveCapabilities,
-  getThreadFd,
-  isUserNsWithin,
-  namespaceInode,
-} from '../sys/task.js';
+import type { Journal, Slot } from '../supervisor/journal.js';
+import { MAX_STRUCT } from '../sys/bpf.js';
+import { E } from '../sys/errno.js';
+import { Fd } from '../sys/fd.js';
+import { addFd, type Notification, reply, replyContinue } from '../sys/seccomp.js';
+import { CAP_BPF, CAP_SYS_ADMIN, CAP_SYSLOG, type Capabilities } from '../sys/task.js';
+import { Caller, type Needs } from './caller.js';
 import type { OwnRights } from './own-rights.js';
+import type { Services } from './services.js';
+import { namespaceOf, type Source } from './source.js';
 
-/** Thrown when the caller is found to be gone: there is nobody to answer. */
-export class CallerGone extends Error {}
+/**
+ * A command's outcome: a value >= 0, -errno, a descriptor to hand over (or the error that
+ * opening it gave), or 'continue': the kernel runs the call.
+ */
+export type Reply = number | Fd | 'continue';
 
-/** What a handler needs to be read before it runs; the rest is not paid for. */
-export interface Needs {
-  /** It writes to the caller's memory. */
-  readonly memory?: true;
-  /** It asks for the caller's capabilities. */
-  readonly rights?: true;
+/** What the caller passed in its memory. */
+export interface Input {
+  /** Zero behind what could be read. Reused by the next call: copy what must stay. */
+  readonly buffer: Buffer;
+  /** How much could be read. */
+  readonly length: number;
 }
 
-/** A command's outcome: a value >= 0, -errno, a fd to hand over (closed afterwards), or the kernel's turn. */
-export type Reply = number | { readonly fd: number } | 'continue';
-
 export class Call {
-  readonly listener: number;
-  readonly id: Buffer;
-  readonly tid: number;
-  readonly namespace: Namespace;
-  /** union bpf_attr as the caller passed it, zero behind `size`. Reused by the next call: copy what must stay. */
-  readonly attr: Buffer;
-  readonly size: number;
-  readonly attrAddress: number;
-  readonly #memory: number;
-  /** Effective in the caller's own user namespace. */
-  readonly #capabilities: Capabilities;
-  readonly #userNs: number;
+  readonly source: Source;
+  readonly caller: Caller;
+  /** `performance.now()` at its receipt. */
+  readonly started = performance.now();
+  /** Of the command, as the caller passed it. */
+  attr: Buffer;
+  /** Bytes of {@link attr} that the caller passed and the kernel knows. */
+  size = 0;
+  /** In the caller's memory. */
+  attrAddress = -1;
+  #namespace: Namespace;
+  #slot: Slot;
+  readonly #journal: Journal;
   readonly #own: OwnRights;
 
-  /** @throws CallerGone */
-  constructor(
-    notification: Notification,
-    listener: number,
-    namespace: Namespace,
-    attr: { buffer: Buffer; size: number; address: number },
-    needs: Needs,
-    own: OwnRights,
-  ) {
-    this.listener = listener;
-    this.id = notification.buffer;
-    this.tid = notification.tid;
-    this.namespace = namespace;
-    this.attr = attr.buffer;
-    this.size = attr.size;
-    this.attrAddress = attr.address;
+  constructor(source: Source, slot: Slot, { journal, own, mirror }: Services) {
+    this.source = source;
+    this.#namespace = source.namespace;
+    this.#slot = slot;
+    this.#journal = journal;
     this.#own = own;
-    this.#memory = needs.memory ? openMemory(this.tid) : -1;
-    this.#capabilities = needs.rights ? effectiveCapabilities(this.tid) : 0n;
-    this.#userNs = needs.rights ? namespaceInode(this.tid, 'user') : 0;
-    // All that was read by thread id, the attr included, counts only if it still waits.
-    if (!isValid(listener, this.id)) {
-      this.close();
-      throw new CallerGone();
-    }
+    this.attr = journal.attr.buffer;
+    this.caller = new Caller(slot.notification, source.listener, mirror.tasks);
+    journal.serve(slot);
   }
 
-  close(): void {
-    if (this.#memory >= 0) close(this.#memory);
+  get notification(): Notification {
+    return this.#slot.notification;
+  }
+
+  /** The namespace that the caller is in: known once it is identified. */
+  get namespace(): Namespace {
+    return this.#namespace;
+  }
+
+  /**
+   * Finds out who calls, and from which namespace. What was read of the caller's memory
+   * before counts from here on. @throws CallerGone
+   */
+  identify(needs: Needs, services: Services): void {
+    // Only where the filter's namespace has children does the task itself have to be asked.
+    const isNested = this.source.namespace.children.size > 0;
+    this.caller.identify(needs, isNested);
+    if (isNested) this.#namespace = namespaceOf(this.caller, this.source, services);
+  }
+
+  /**
+   * Copies attr, zero-extended. An agent that answers the call once more gets what the first
+   * one read: many answers are written over what was asked. Returns how much could be copied.
+   */
+  readAttr(address: number, size: number): number {
+    this.attrAddress = address;
+    return this.#journal.attr.once((into) => this.caller.peek(address, into.fill(0), size));
+  }
+
+  /** As {@link readAttr}, for a second structure that attr points to, of at most MAX_STRUCT bytes. @throws CallerGone */
+  readSecond(address: number, size: number): Input {
+    const { second } = this.#journal;
+    const length = second.once((into) => this.caller.read(address, into.fill(0), Math.min(size, MAX_STRUCT)));
+    return { buffer: second.buffer, length };
   }
 
   /** Copies guest memory; false for EFAULT. @throws CallerGone */
   read(address: number, into: Buffer, length: number): boolean {
-    return this.readSome(address, into, length) === length;
-  }
-
-  /** Copies guest memory up to where it cannot be read; returns how much that was. @throws CallerGone */
-  readSome(address: number, into: Buffer, length: number): number {
-    const done = readMemory(this.tid, address, into, length);
-    if (!isValid(this.listener, this.id)) throw new CallerGone();
-    return done;
+    return this.caller.read(address, into, length) === length;
   }
 
   /** Writes guest memory; false for EFAULT. */
   write(address: number, from: Buffer, length: number): boolean {
-    return writeMemory(this.#memory, address, from, length);
+    return this.caller.write(address, from, length);
   }
 
   /** Writes one u32 of the caller's attr. */
@@ -105,32 +110,37 @@ export class Call {
     return false;
   }
 
-  /** The namespace's rule: CAP_BPF or CAP_SYS_ADMIN in the user namespace that owns it. */
-  get mayUseIds(): boolean {
-    // The init user namespace is an ancestor of every other: its capabilities count in all.
-    const isInOwner = this.#userNs === this.namespace.spec.userNs || this.#userNs === this.#own.userNs;
-    return isInOwner && (this.#capabilities & (CAP_BPF | CAP_SYS_ADMIN)) !== 0n;
+  /** The id of the namespace that this call makes, noted before it is made; 0 if it makes none. */
+  get child(): number {
+    return this.#slot.child;
   }
 
-  /** Its own user namespace: an inode. */
-  get userNs(): number {
-    return this.#userNs;
+  set child(id: number) {
+    this.#slot.child = id;
+  }
+
+  /** The namespace's rule: CAP_BPF or CAP_SYS_ADMIN in the user namespace that owns it. */
+  get mayUseIds(): boolean {
+    const { capabilities, userNs } = this.caller;
+    // The init user namespace is an ancestor of every other: its capabilities count in all.
+    const isInOwner = userNs === this.namespace.spec.userNs || userNs === this.#own.userNs;
+    return isInOwner && (capabilities & (CAP_BPF | CAP_SYS_ADMIN)) !== 0n;
   }
 
   /** The same capability, in the caller's own user namespace, makes a child namespace. */
   get mayMakeNamespace(): boolean {
-    return (this.#capabilities & (CAP_BPF | CAP_SYS_ADMIN)) !== 0n;
+    return (this.caller.capabilities & (CAP_BPF | CAP_SYS_ADMIN)) !== 0n;
   }
 
-  /** Whether the caller's user namespace is the one that owns its BPF namespace, or below that. */
+  /** Whether the caller's user namespace is the one that owns its BPF namespace, or below that. @throws CallerGone */
   get isWithinOwner(): boolean {
     const owner = this.namespace.spec.userNs;
-    return this.#userNs === owner || isUserNsWithin(this.tid, owner);
+    return this.caller.userNs === owner || this.caller.directory.isUserNsWithin(owner);
   }
 
   /** What the kernel's capable() would grant: capabilities in the init user namespace. */
   get initCapabilities(): Capabilities {
-    return this.#userNs === this.#own.userNs ? this.#capabilities : 0n;
+    return this.caller.userNs === this.#own.userNs ? this.caller.capabilities : 0n;
   }
 
   /** Whether this caller may see kernel addresses where kptr_restrict is 1. */
@@ -148,19 +158,56 @@ export class Call {
     return this.maySeeAddresses ? this.#own.withSyslog(action) : action();
   }
 
-  /** A copy of one of the caller's fds: to be closed. -errno on failure. */
-  takeFd(fd: number): number {
-    return getThreadFd(this.tid, fd, () => leaderOf(this.tid));
+  /** Of a call that an earlier agent handed a descriptor to, but did not answer: its number there; else -1. */
+  get givenFd(): number {
+    return this.#slot.givenFd;
+  }
+
+  /** Its place in the journal is needed for the next call: this one is answered later. */
+  setAside(): void {
+    const earlier = this.#slot;
+    this.#slot = this.#journal.setAside(earlier);
+    if (this.#slot === earlier) return;
+    this.caller.follow(this.#slot.notification);
+    earlier.end();
+  }
+
+  /**
+   * Answers the caller, and takes the call out of the journal. Not while another process is
+   * about to answer all that stands there. @param outcome undefined if there is nobody to answer
+   */
+  reply(outcome: Reply | undefined): void {
+    if (!this.#journal.isPaused) {
+      if (outcome !== undefined) this.#send(outcome);
+      this.#slot.end();
+    }
+    if (outcome instanceof Fd) outcome.close();
+    this.caller.close();
+  }
+
+  #send(outcome: Reply): void {
+    const { listener } = this.source;
+    const { buffer } = this.notification;
+    if (outcome === 'continue') {
+      replyContinue(listener, buffer);
+    } else if (typeof outcome === 'number') {
+      reply(listener, buffer, outcome);
+    } else {
+      // The caller's own limits may refuse it (EMFILE): it is told so.
+      const number = outcome.isOpen ? addFd(listener, buffer, outcome.number) : outcome.number;
+      if (number >= 0) this.#slot.givenFd = number;
+      reply(listener, buffer, number);
+    }
   }
 }
 
 const word = Buffer.alloc(4);
 
-/** The thread group id of a thread, or 0. */
-function leaderOf(tid: number): number {
-  try {
-    return Number(/^Tgid:\t(\d+)/m.exec(readFileSync(`/proc/${tid}/status`, 'latin1'))?.[1] ?? 0);
-  } catch {
-    return 0;
-  }
+/** -E2BIG, as the kernel's bpf_check_uarg_tail_zero(): a structure that ends in bytes it does not know. */
+export function hasSetByte(buffer: Buffer, from: number, to: number): boolean {
+  for (let at = from; at < to; at++) if (buffer[at] !== 0) return true;
+  return false;
 }
+
+/** What a caller gets where the agent itself fails: never the kernel's turn. */
+export const FAULT = -E.EPERM;

@@ -1,15 +1,16 @@
 /** The seccomp listeners: each is served until nobody uses its filter. */
 import { INIT, namespaceId } from '../model/ids.js';
 import type { Namespace } from '../model/namespaces.js';
-import type { Entry } from '../supervisor/journal.js';
+import type { Slot } from '../supervisor/journal.js';
 import type { SupervisorLink } from '../supervisor/link.js';
 import type { SavedListener } from '../supervisor/protocol.js';
 import { E } from '../sys/errno.js';
 import { close } from '../sys/libc.js';
 import { ReadySet, type Watch } from '../sys/poll.js';
 import { reply, setSyncWakeUp } from '../sys/seccomp.js';
-import { type OnFault, type Source, serve, serveOne } from './loop.js';
-import type { Context } from './services.js';
+import { serve, serveOne } from './loop.js';
+import type { Services } from './services.js';
+import type { Source } from './source.js';
 
 /** How often a call that an agent died over is tried again: its death may have had to do with it. */
 const MAX_ATTEMPTS = 3;
@@ -22,23 +23,20 @@ interface Watched extends Source {
 }
 
 export class Listeners {
-  readonly #context: Context;
+  readonly #services: Services;
   readonly #supervisor: SupervisorLink;
-  readonly #onFault: OnFault;
   readonly #onContainerLeft: (container: string, namespace: Namespace) => void;
-  readonly #ready = new ReadySet(() => !this.#context.paths.isBusy);
+  readonly #ready = new ReadySet(() => !this.#services.paths.isBusy);
   readonly #sources = new Map<number, Watched>();
 
   /** @param onContainerLeft told when the last process of a container has ended */
   constructor(
-    context: Context,
+    services: Services,
     supervisor: SupervisorLink,
-    onFault: OnFault,
     onContainerLeft: (container: string, namespace: Namespace) => void,
   ) {
-    this.#context = context;
+    this.#services = services;
     this.#supervisor = supervisor;
-    this.#onFault = onFault;
     this.#onContainerLeft = onContainerLeft;
   }
 
@@ -61,7 +59,7 @@ export class Listeners {
   /** Takes over what an earlier agent served, its unanswered calls first. */
   resume(saved: readonly SavedListener[]): void {
     const sources = saved.flatMap(({ fd, namespace: id, token, container }): Source[] => {
-      const namespace = this.#context.mirror.model.get(namespaceId(id));
+      const namespace = this.#services.mirror.model.get(namespaceId(id));
       return namespace ? [{ listener: fd, namespace, token, container }] : [];
     });
     for (const { listener, namespace } of sources) this.#bind(listener, namespace);
@@ -71,41 +69,41 @@ export class Listeners {
 
   /** Takes no further call and answers none: another process is about to. */
   pause(): void {
-    this.#context.journal.isPaused = true;
+    this.#services.journal.isPaused = true;
     for (const { watching } of this.#sources.values()) watching?.close();
   }
 
   /** It did not: goes on where {@link pause} was called. */
   goOn(): void {
-    this.#context.journal.isPaused = false;
+    this.#services.journal.isPaused = false;
     const sources = [...this.#sources.values()];
     this.#serveUnanswered(sources);
     for (const source of sources) this.#watch(source);
   }
 
   #serveUnanswered(sources: readonly Source[]): void {
-    for (const entry of this.#context.journal.unanswered()) {
-      const source = sources.find(({ token }) => token === entry.token);
-      if (!source) entry.end();
-      else this.#serveAgain(source, entry);
+    for (const slot of this.#services.journal.unanswered()) {
+      const source = sources.find(({ token }) => token === slot.token);
+      if (!source) slot.end();
+      else this.#serveAgain(source, slot);
     }
   }
 
-  #serveAgain(source: Source, entry: Entry): void {
-    const limit = entry === this.#context.journal.current ? MAX_ATTEMPTS : MAX_ATTEMPTS_LATER;
-    if (entry.countAttempt() <= limit) {
-      serve(source, entry, this.#context, this.#onFault);
+  #serveAgain(source: Source, slot: Slot): void {
+    const limit = slot === this.#services.journal.current ? MAX_ATTEMPTS : MAX_ATTEMPTS_LATER;
+    if (slot.countAttempt() <= limit) {
+      serve(source, slot, this.#services);
       return;
     }
-    this.#onFault('a call that agents crash over', new Error(`given up after ${limit} attempts`));
-    reply(source.listener, entry.notification.buffer, -E.EPERM);
-    entry.end();
+    this.#services.onFault('a call that agents crash over', new Error(`given up after ${limit} attempts`));
+    reply(source.listener, slot.notification.buffer, -E.EPERM);
+    slot.end();
   }
 
   #bind(listener: number, namespace: Namespace): void {
     setSyncWakeUp(listener); // 6.6; without it calls only take longer
-    this.#context.mirror.bindFilter(listener, namespace.id);
-    this.#context.lifecycle.addFilter(namespace);
+    this.#services.mirror.bindFilter(listener, namespace.id);
+    this.#services.lifecycle.addFilter(namespace);
   }
 
   #watch(source: Source): void {
@@ -113,21 +111,21 @@ export class Listeners {
     const start = (): Watch =>
       this.#ready.add(
         listener,
-        () => serveOne(source, this.#context, this.#onFault),
+        () => serveOne(source, this.#services),
         () => {
           this.#sources.get(token)?.watching?.close();
           this.#drop(source);
         },
       );
-    this.#sources.set(token, { ...source, watching: this.#context.journal.isPaused ? undefined : start() });
+    this.#sources.set(token, { ...source, watching: this.#services.journal.isPaused ? undefined : start() });
   }
 
   #drop({ listener, namespace, token, container }: Source): void {
-    this.#context.mirror.bindFilter(listener, INIT);
+    this.#services.mirror.bindFilter(listener, INIT);
     close(listener);
     this.#supervisor.drop(token);
     this.#sources.delete(token);
     if (container !== '' && !this.hasContainer(container)) this.#onContainerLeft(container, namespace);
-    this.#context.lifecycle.dropFilter(namespace);
+    this.#services.lifecycle.dropFilter(namespace);
   }
 }

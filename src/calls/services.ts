@@ -1,5 +1,4 @@
-/** What the handlers work with besides the call itself. */
-
+/** What the commands work with besides the call itself. */
 import type { KernelFacts } from '../kernel/facts.js';
 import type { Inspector } from '../recorder/inspector.js';
 import type { Lifecycle } from '../recorder/lifecycle.js';
@@ -11,7 +10,10 @@ import type { PathResolver } from './commands/pins/path-resolver.js';
 import type { OwnRights } from './own-rights.js';
 import type { Watchdog } from './watchdog.js';
 
-export interface Context {
+/** Called with what went wrong inside a handler: the caller got an error, the agent goes on. */
+export type OnFault = (command: string, error: unknown) => void;
+
+export interface Services {
   readonly mirror: Mirror;
   readonly facts: KernelFacts;
   readonly own: OwnRights;
@@ -22,4 +24,5 @@ export interface Context {
   readonly watchdog: Watchdog;
   readonly events: Events;
   readonly statistics: Statistics;
+  readonly onFault: OnFault;
 }

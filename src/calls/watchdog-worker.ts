@@ -1,6 +1,8 @@
 /** The thread of watchdog.ts. It counts its own ticks, so that a machine that was paused is not taken for a loop that hangs. */
 import { readFileSync } from 'node:fs';
 import { workerData } from 'node:worker_threads';
+import { Notification } from '../sys/seccomp.js';
+import { killCaller } from './caller.js';
 import { PULSE } from './watchdog.js';
 
 const TICK_MS = 250;
@@ -8,7 +10,9 @@ const TICK_MS = 250;
 const KILL_CALLER = 8;
 const KILL_AGENT = 16;
 
-const { pulse, agent } = workerData as { readonly pulse: Int32Array; readonly agent: number };
+const { memory, agent } = workerData as { readonly memory: SharedArrayBuffer; readonly agent: number };
+const pulse = new Int32Array(memory, 0, 2);
+const shared = Buffer.from(memory, PULSE.notification);
 let seen = 0;
 let ticks = 0;
 
@@ -21,9 +25,16 @@ setInterval(() => {
     return;
   }
   ticks++;
-  if (ticks === KILL_CALLER) kill(pulse[PULSE.tid] ?? 0);
-  if (ticks === KILL_AGENT) kill(agent);
+  if (ticks === KILL_CALLER) killCallerOf(count);
+  if (ticks === KILL_AGENT) process.kill(agent, 'SIGKILL');
 }, TICK_MS);
+
+/** Unless the loop has gone on to another call while this one was looked at. */
+function killCallerOf(count: number): void {
+  const call = new Notification(Buffer.from(shared));
+  const listener = pulse[PULSE.listener] ?? -1;
+  if (Atomics.load(pulse, PULSE.count) === count) killCaller(call, listener);
+}
 
 /** Whether the loop's thread, the process's first, waits for something: a busy one is only slow. */
 function isAsleep(pid: number): boolean {
@@ -32,14 +43,5 @@ function isAsleep(pid: number): boolean {
     return /^[SD]$/.test(stat.charAt(stat.lastIndexOf(')') + 2));
   } catch {
     return false;
-  }
-}
-
-/** The thread's whole process. */
-function kill(tid: number): void {
-  try {
-    if (tid > 0) process.kill(tid, 'SIGKILL');
-  } catch {
-    // It is gone already.
   }
 }

@@ -5,23 +5,28 @@
  * takes its place, and gives the call up after a few attempts.
  */
 import { Worker } from 'node:worker_threads';
+import { seccomp_notif } from '../sys/kernel.gen.js';
+import type { Notification } from '../sys/seccomp.js';
 
-/** Cells of the memory shared with watchdog-worker.ts. */
-export const PULSE = { count: 0, tid: 1, cells: 2 } as const;
+/** The memory shared with watchdog-worker.ts: cells of four bytes, then the notification. */
+export const PULSE = { count: 0, listener: 1, notification: 8, sizeof: 8 + seccomp_notif.sizeof } as const;
 
 export class Watchdog {
-  readonly #pulse = new Int32Array(new SharedArrayBuffer(PULSE.cells * Int32Array.BYTES_PER_ELEMENT));
+  readonly #memory = new SharedArrayBuffer(PULSE.sizeof);
+  readonly #pulse = new Int32Array(this.#memory, 0, 2);
+  readonly #notification = Buffer.from(this.#memory, PULSE.notification);
   readonly #worker: Worker;
 
   constructor() {
-    const workerData = { pulse: this.#pulse, agent: process.pid };
+    const workerData = { memory: this.#memory, agent: process.pid };
     this.#worker = new Worker(new URL('./watchdog-worker.js', import.meta.url), { workerData });
     this.#worker.unref();
   }
 
-  /** A call of thread `tid` is being answered: the count is odd until {@link end}. */
-  begin(tid: number): void {
-    this.#pulse[PULSE.tid] = tid;
+  /** A call is being answered: the count is odd until {@link end}. */
+  begin(notification: Notification, listener: number): void {
+    notification.buffer.copy(this.#notification);
+    this.#pulse[PULSE.listener] = listener;
     this.#bump();
   }
 

@@ -37,16 +37,29 @@ export interface ConfigProblem {
   readonly expected: string;
 }
 
-export function checkConfig(value: unknown): Config | readonly ConfigProblem[] {
+/** A configuration with mistakes in it: all of them. */
+export class InvalidConfig extends Error {
+  override readonly name = 'InvalidConfig';
+  readonly problems: readonly ConfigProblem[];
+
+  constructor(problems: readonly ConfigProblem[]) {
+    super(problems.map(({ key, expected }) => `${key.join('.')}: ${expected}`).join('; '));
+    this.problems = problems;
+  }
+}
+
+/** @throws InvalidConfig */
+export function checkConfig(value: unknown): Config {
   const result = v.safeParse(schema, value);
   if (result.success) return result.output;
-  return result.issues.map((issue) => {
+  const problems = result.issues.map((issue) => {
     const key = (issue.path ?? []).map(({ key: each }) => String(each));
     // 'strict_object' of valibot: a key that is not in the schema.
     const isUnknown = issue.type === 'strict_object' && issue.expected === 'never';
     const isNoTable = issue.type === 'strict_object' && !isUnknown;
     return { key, expected: isUnknown ? 'no such key' : isNoTable ? 'a table' : issue.message };
   });
+  throw new InvalidConfig(problems);
 }
 
 export const defaultConfig: Config = v.parse(schema, {});

@@ -1,7 +1,7 @@
 /** Reads a configuration file, and says of every mistake where it is and what was expected. */
 import { readFileSync } from 'node:fs';
 import { parse, TomlError } from 'smol-toml';
-import { type Config, checkConfig } from './config.js';
+import { type Config, checkConfig, InvalidConfig } from './config.js';
 
 export const defaultConfigPath = '/etc/bpfns/bpfns.toml';
 
@@ -22,13 +22,17 @@ export function loadConfig(path: string): Config {
 
 /** @throws ConfigError as {@link loadConfig}; `path` is for the messages alone */
 export function parseConfig(text: string, path: string): Config {
-  const checked = checkConfig(parseToml(text, path));
-  if (!Array.isArray(checked)) return checked as Config;
-  const lines = checked.map(({ key, expected }) => {
-    const problem = expected === 'no such key' ? 'there is no such key' : `expected ${expected}`;
-    return `${path}:${lineOf(text, key)}: ${key.join('.')}: ${problem}`;
-  });
-  throw new ConfigError(lines.join('\n'));
+  const value = parseToml(text, path);
+  try {
+    return checkConfig(value);
+  } catch (error) {
+    if (!(error instanceof InvalidConfig)) throw error;
+    const lines = error.problems.map(({ key, expected }) => {
+      const problem = expected === 'no such key' ? 'there is no such key' : `expected ${expected}`;
+      return `${path}:${lineOf(text, key)}: ${key.join('.')}: ${problem}`;
+    });
+    throw new ConfigError(lines.join('\n'));
+  }
 }
 
 function parseToml(text: string, path: string): unknown {

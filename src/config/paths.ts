@@ -14,6 +14,8 @@ export const paths = {
   /** There while a service manager keeps the listeners: then no agent may start without them. */
   service: `${runDir}/service`,
   log: `${runDir}/agent.log`,
+  /** Written by an agent that leaves descriptors open, if BPFNS_TRACK_FDS has it look. */
+  leakedFds: `${runDir}/leaked-fds`,
   /** A bpffs of our own: guests that see the host's cannot touch it. */
   bpffs: `${runDir}/bpf`,
   maps: `${runDir}/bpf/maps`,

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { paths } from '../config/paths.js';
+import { ownProgram } from './own-program.js';
 import { type ErrorReply, formatRequest, MAX_LINE, type Request, type StatusReply } from './protocol.js';
 
 const ATTEMPTS = 50;
@@ -25,7 +26,7 @@ export class AgentError extends Error {
 }
 
 /** What an agent takes from the environment of the command that starts it. */
-const settings = /^BPFNS_(RUN_DIR|LINGER_MS|RECORDER|MAX_NAMESPACES)$/;
+const settings = /^BPFNS_(RUN_DIR|LINGER_MS|RECORDER|MAX_NAMESPACES|TRACK_FDS)$/;
 
 /** A connection to the agent; closing it is the caller's. */
 export class AgentClient {
@@ -130,18 +131,14 @@ export class AgentClient {
  */
 function startAgent(): Promise<void> {
   const env = Object.fromEntries(Object.entries(process.env).filter(([key]) => key === 'PATH' || settings.test(key)));
-  const main = process.argv[1] ?? '';
+  const [program, args] = ownProgram('supervise', '--ready-fd', '3');
   const nothing = openSync('/dev/null', 'r+');
-  const shell = spawn(
-    '/bin/sh',
-    ['-c', '"$@" 3>&3 &', 'sh', process.execPath, '--no-warnings', main, 'supervise', '--ready-fd', '3'],
-    {
-      cwd: '/',
-      detached: true,
-      env,
-      stdio: [nothing, nothing, nothing, 'pipe'],
-    },
-  );
+  const shell = spawn('/bin/sh', ['-c', '"$@" 3>&3 &', 'sh', program, ...args], {
+    cwd: '/',
+    detached: true,
+    env,
+    stdio: [nothing, nothing, nothing, 'pipe'],
+  });
   closeSync(nothing);
   const ready = shell.stdio[3] as Socket;
   return new Promise((resolve, reject) => {

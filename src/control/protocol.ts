@@ -149,23 +149,33 @@ export function formatRequest(request: Request): string {
   return `${JSON.stringify({ version: PROTOCOL_VERSION, ...request })}\n`;
 }
 
-/** The request in a line, or why it is none. */
-export function parseRequest(line: string): Request | string {
+/** A line that is no request; the message says why. */
+export class ProtocolError extends Error {
+  override readonly name = 'ProtocolError';
+  readonly code = 'EINVAL';
+
+  constructor(reason: string) {
+    super(`bad request: ${reason}`);
+  }
+}
+
+/** The request in a line. @throws ProtocolError */
+export function parseRequest(line: string): Request {
   let value: unknown;
   try {
     value = JSON.parse(line);
   } catch {
-    return 'not JSON';
+    throw new ProtocolError('not JSON');
   }
-  if (typeof value !== 'object' || value === null) return 'not an object';
+  if (typeof value !== 'object' || value === null) throw new ProtocolError('not an object');
   const given = value as Record<string, unknown>;
   if (given.version !== PROTOCOL_VERSION) {
-    return `protocol version ${shown(given.version)}, expected ${PROTOCOL_VERSION}`;
+    throw new ProtocolError(`protocol version ${shown(given.version)}, expected ${PROTOCOL_VERSION}`);
   }
   const op = Object.keys(shapes).find((name) => name === given.op) as Request['op'] | undefined;
-  if (!op) return `unknown op '${shown(given.op)}'`;
+  if (!op) throw new ProtocolError(`unknown op '${shown(given.op)}'`);
   for (const [field, type] of Object.entries(shapes[op])) {
-    if (!fields[type](given[field])) return `bad ${field}`;
+    if (!fields[type](given[field])) throw new ProtocolError(`bad ${field}`);
   }
   return given as unknown as Request;
 }

@@ -2,6 +2,7 @@
 import type { Kind } from '../model/ids.js';
 import { getInfoByFd, withObject } from '../sys/bpf.js';
 import { btfInfo } from '../sys/btf-info.js';
+import { cString } from '../sys/c-string.js';
 import { bpf_link_info, bpf_map_info, bpf_prog_info } from '../sys/kernel.gen.js';
 import { addressOf } from '../sys/libc.js';
 import { typeName } from './type-names.js';
@@ -25,17 +26,15 @@ const readers: Readonly<Record<Kind, (fd: number) => Details>> = {
   btf: btfDetails,
 };
 
-function name16(info: Buffer, offset: number): string {
-  const end = info.indexOf(0, offset);
-  return info.toString('utf8', offset, Math.min(end, offset + 16));
-}
+/** BPF_OBJ_NAME_LEN. */
+const NAME = 16;
 
 function mapDetails(fd: number): Details {
   const info = Buffer.alloc(bpf_map_info.sizeof);
   getInfoByFd(fd, info, info.length);
   const btf = info.readUInt32LE(bpf_map_info.btf_id);
   return {
-    name: name16(info, bpf_map_info.name),
+    name: cString(info, bpf_map_info.name, NAME),
     type: typeName('map', info.readUInt32LE(bpf_map_info.type)),
     refers: btf === 0 ? [] : [['btf', btf]],
   };
@@ -52,7 +51,7 @@ function progDetails(fd: number): Details {
   const count = Math.min(info.readUInt32LE(bpf_prog_info.nr_map_ids), MAX_MAPS);
   const btf = info.readUInt32LE(bpf_prog_info.btf_id);
   return {
-    name: name16(info, bpf_prog_info.name),
+    name: cString(info, bpf_prog_info.name, NAME),
     type: typeName('prog', info.readUInt32LE(bpf_prog_info.type)),
     refers: [
       ...Array.from({ length: count }, (_, i) => ['map', maps.readUInt32LE(i * 4)] as const),

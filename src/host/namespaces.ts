@@ -8,8 +8,8 @@ import { readLabels } from '../recorder/container-labels.js';
 import { Inspector, type Member } from '../recorder/inspector.js';
 import { readNamespaceOf } from '../recorder/records.js';
 import { hostIds, objGet } from '../sys/bpf.js';
-import { check } from '../sys/errno.js';
-import { close } from '../sys/libc.js';
+import { E } from '../sys/errno.js';
+import { Fd } from '../sys/fd.js';
 import { openThread } from '../sys/task.js';
 import type { Records } from './inventory.js';
 
@@ -46,18 +46,9 @@ export function readMembers(): Member[] {
 
 /** The namespace of a thread. @throws SyscallError if there is no such thread */
 export function namespaceOfTask(tid: number): NamespaceId {
-  const pidfd = check(
-    openThread(tid, () => tid),
-    'pidfd_open',
-    `cannot find process ${tid}`,
-  );
-  const tasks = existsSync(`${paths.maps}/tasks`) ? objGet(`${paths.maps}/tasks`) : -1;
-  try {
-    return tasks < 0 ? INIT : readNamespaceOf(tasks, pidfd);
-  } finally {
-    if (tasks >= 0) close(tasks);
-    close(pidfd);
-  }
+  using pidfd = openThread(tid, () => tid).checked('pidfd_open', `cannot find process ${tid}`);
+  using tasks = new Fd(existsSync(`${paths.maps}/tasks`) ? objGet(`${paths.maps}/tasks`) : -E.ENOENT);
+  return tasks.isOpen ? readNamespaceOf(tasks.number, pidfd.number) : INIT;
 }
 
 /** Every namespace, init first, parents before children. @throws SyscallError */

@@ -1,7 +1,7 @@
 /** Probes of what the agent does with its callers. */
 import { readFileSync } from 'node:fs';
 import { E, errnoName } from '../sys/errno.js';
-import { close, processVmReadv } from '../sys/libc.js';
+import { processVmReadv } from '../sys/libc.js';
 import { hasPidTranslation } from '../sys/pids.js';
 import { getFd, hasKcmp, hasThreadPidfd, openProcess } from '../sys/task.js';
 import { type Answer, fromVerdict, no, refused, unknown, yes } from './answer.js';
@@ -32,11 +32,9 @@ export function probePidfdGetfd(): Answer {
   // The right is checked before the number.
   return onParent(
     (pid) => {
-      const pidfd = openProcess(pid);
-      if (pidfd < 0) return pidfd;
-      const copy = getFd(pidfd, 0x7fffffff);
-      close(pidfd);
-      return copy;
+      using pidfd = openProcess(pid);
+      using copy = getFd(pidfd, 0x7fffffff);
+      return copy.number;
     },
     [E.EBADF],
   );

@@ -15,23 +15,28 @@ export interface ContainerState {
 /** Annotations alone may exceed 32 KiB; this is the most that is read of one message, in bytes. */
 export const MAX_STATE = 1024 * 1024;
 
+/** What a runtime or a profile says cannot be used; the message says why. */
+export class OciError extends Error {
+  override readonly name = 'OciError';
+}
+
 /**
- * The state in `text`; 'incomplete' if more must come (some runtimes leave the socket
- * open, so the end is where the JSON ends); otherwise why it cannot be used.
+ * The state in `text`; undefined if more must come: some runtimes leave the socket open, so
+ * the end is where the JSON ends. @throws OciError
  */
-export function parseContainerState(text: string): ContainerState | 'incomplete' | { readonly problem: string } {
+export function parseContainerState(text: string): ContainerState | undefined {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch {
-    return 'incomplete';
+    return undefined;
   }
-  if (!isRecord(value) || !isRecord(value.state)) return { problem: 'no container state in the message' };
+  if (!isRecord(value) || !isRecord(value.state)) throw new OciError('no container state in the message');
   const { fds, pid, metadata, state } = value;
   const id = state.id;
-  if (typeof id !== 'string' || id === '') return { problem: 'the state has no container id' };
+  if (typeof id !== 'string' || id === '') throw new OciError('the state has no container id');
   const listenerIndex = Array.isArray(fds) ? fds.indexOf('seccompFd') : -1;
-  if (listenerIndex < 0) return { problem: `container ${id}: no seccompFd among the fds` };
+  if (listenerIndex < 0) throw new OciError(`container ${id}: no seccompFd among the fds`);
   // state.pid is the init's with runc and the exec's with crun, and may be missing: only `pid` is used.
   return {
     id,

@@ -3,10 +3,14 @@ import { existsSync } from 'node:fs';
 import { paths } from '../config/paths.js';
 import { type Kind, kinds } from '../model/ids.js';
 import { objGet } from '../sys/bpf.js';
+import { cString } from '../sys/c-string.js';
 import { bpfns_member, bpfns_object_user } from '../sys/contract.gen.js';
 import { type Attached, BpfObject } from '../sys/libbpf.js';
 import { close, read } from '../sys/libc.js';
 import { bpfObjectPath } from '../sys/object-path.js';
+
+/** TASK_COMM_LEN. */
+const COMM = 16;
 
 export interface ObjectUser {
   readonly kind: Kind;
@@ -38,7 +42,7 @@ export class Inspector {
       kind: kinds[record.readUInt32LE(bpfns_object_user.kind)] ?? 'map',
       host: record.readUInt32LE(bpfns_object_user.host_id),
       pid: record.readUInt32LE(bpfns_object_user.pid),
-      comm: text(record, bpfns_object_user.comm),
+      comm: cString(record, bpfns_object_user.comm, COMM),
       cookie: record.readUInt32LE(bpfns_object_user.has_cookie)
         ? record.readBigUInt64LE(bpfns_object_user.cookie)
         : undefined,
@@ -52,7 +56,7 @@ export class Inspector {
       next: record.readUInt32LE(bpfns_member.next),
       pid: record.readUInt32LE(bpfns_member.pid),
       tid: record.readUInt32LE(bpfns_member.tid),
-      comm: text(record, bpfns_member.comm),
+      comm: cString(record, bpfns_member.comm, COMM),
     }));
   }
 
@@ -109,9 +113,4 @@ function readAll(fd: number): Buffer {
     if (length <= 0) return Buffer.concat(parts);
     parts.push(part.subarray(0, length));
   }
-}
-
-function text(record: Buffer, offset: number): string {
-  const end = record.indexOf(0, offset);
-  return record.toString('utf8', offset, end < 0 ? offset + 16 : Math.min(end, offset + 16));
 }

@@ -2,7 +2,7 @@
 import { type HostId, INIT, type Kind, kinds } from '../model/ids.js';
 import { MAX_LEVEL, type Namespace } from '../model/namespaces.js';
 import { bootTimeNs } from '../sys/clock.js';
-import { E } from '../sys/errno.js';
+import { E, Refusal } from '../sys/errno.js';
 import type { Inspector } from './inspector.js';
 import type { Mirror } from './mirror.js';
 
@@ -38,16 +38,22 @@ export class Lifecycle {
     this.#perUser = perUser;
   }
 
-  /** @returns -ENOSPC beyond the depth or a limit, -EEXIST if the parent has a child of that name */
-  create(parent: Namespace, spec: ChildSpec): Namespace | number {
-    if (parent.level >= MAX_LEVEL) return -E.ENOSPC;
+  /** @throws Refusal ENOSPC beyond the depth or a limit, EEXIST if the parent has a child of that name */
+  create(parent: Namespace, spec: ChildSpec): Namespace {
     const isRefused = (): boolean => this.#isFull(parent, spec.ownerUid) || hasChildCalled(parent, spec.name);
+    if (parent.level >= MAX_LEVEL) {
+      throw new Refusal(E.ENOSPC, 'create', `no more namespaces: this would be below level ${MAX_LEVEL}`);
+    }
     // What has ended but was not found yet does not count.
     if (isRefused()) this.collect();
-    if (this.#isFull(parent, spec.ownerUid)) return -E.ENOSPC;
-    if (hasChildCalled(parent, spec.name)) return -E.EEXIST;
+    if (this.#isFull(parent, spec.ownerUid)) {
+      throw new Refusal(E.ENOSPC, 'create', 'no more namespaces: a limit on their number is reached');
+    }
+    if (hasChildCalled(parent, spec.name)) {
+      throw new Refusal(E.EEXIST, 'create', `there is a namespace '${spec.name}' already`);
+    }
     const created = this.#mirror.create({ ...spec, parent: parent.id, createdNs: bootTimeNs() });
-    if (typeof created !== 'number') this.#life.onCreated(created);
+    this.#life.onCreated(created);
     return created;
   }
 

@@ -9,8 +9,10 @@ import type { ObjectEvent } from '../model/object-event.js';
 import { getNextId, mapDelete, mapLookup, mapUpdate, withObject } from '../sys/bpf.js';
 import { btfInfo } from '../sys/btf-info.js';
 import { bpfns_counter, bpfns_event } from '../sys/contract.gen.js';
-import { E } from '../sys/errno.js';
+import { E, Refusal } from '../sys/errno.js';
+import type { Fd } from '../sys/fd.js';
 import { Ring } from '../sys/ring.js';
+import { u32Key } from './keys.js';
 import { LivingIds } from './living.js';
 import type { Recorder } from './recorder.js';
 import {
@@ -25,7 +27,7 @@ import {
   readNamespaces,
   readStatus,
 } from './records.js';
-import { TaskStates } from './task-states.js';
+import { type TaskHandle, TaskStates } from './task-states.js';
 
 /** Older records looked at for each new one, so that the dead cannot pile up however quickly objects come and go. */
 const LOOKS_PER_EVENT = 2;
@@ -116,19 +118,19 @@ export class Mirror {
     this.#readAll();
   }
 
-  /** Creates a namespace and numbers the kernel's BTF in it. @returns -errno; ENOSPC if there is no room */
-  create(spec: Omit<NamespaceSpec, 'id'>): Namespace | number {
+  /** Creates a namespace and numbers the kernel's BTF in it. @throws Refusal ENOSPC if there is no room */
+  create(spec: Omit<NamespaceSpec, 'id'>): Namespace {
     const id = namespaceId(this.#nextNamespace++);
     const namespace = this.model.add({ ...spec, id });
-    if (!namespace) return -E.ENOENT;
+    if (!namespace) throw new Refusal(E.ENOENT, 'create', `there is no namespace ${spec.parent} to be its parent`);
     const value = encodeNamespace(namespace.spec, namespace.level);
     const written = [
       ...counted.map((what) => mapUpdate(this.#recorder.mapFd('counters'), counterKey(id, what), newCounter())),
-      mapUpdate(this.#recorder.mapFd('namespaces'), idKey(id), value),
+      mapUpdate(this.#recorder.mapFd('namespaces'), u32Key(id), value),
     ];
     if (written.some((result) => result < 0)) {
       this.remove(namespace);
-      return -E.ENOSPC;
+      throw new Refusal(E.ENOSPC, 'create', 'no more namespaces: the recorder has no room');
     }
     this.#findKernelBtf();
     for (const host of this.#kernelBtf) this.#number(namespace, host);
@@ -139,7 +141,7 @@ export class Mirror {
   setKeep(namespace: Namespace, keep: boolean): void {
     namespace.keep = keep;
     const value = encodeNamespace({ ...namespace.spec, keep }, namespace.level);
-    mapUpdate(this.#recorder.mapFd('namespaces'), idKey(namespace.id), value);
+    mapUpdate(this.#recorder.mapFd('namespaces'), u32Key(namespace.id), value);
   }
 
   /** Removes a namespace that has no child and owns nothing. */
@@ -149,7 +151,7 @@ export class Mirror {
       this.#deleteNumber(namespace, next.id);
     }
     for (const what of counted) mapDelete(this.#recorder.mapFd('counters'), counterKey(namespace.id, what));
-    mapDelete(this.#recorder.mapFd('namespaces'), idKey(namespace.id));
+    mapDelete(this.#recorder.mapFd('namespaces'), u32Key(namespace.id));
   }
 
   /** How many tasks have started in it so far, by fork. */
@@ -197,27 +199,27 @@ export class Mirror {
     return result;
   }
 
+  /** The recorder's states of threads. */
+  get tasks(): TaskStates {
+    return this.#tasks;
+  }
+
   /**
    * The namespace that a thread was put into or forked in; init's if it is in none or gone,
    * or in one by its filter alone.
    */
-  namespaceOfTask(tid: number): NamespaceId {
-    return namespaceId(this.#tasks.read(tid)?.ns ?? INIT);
+  namespaceOf(task: TaskHandle): NamespaceId {
+    return namespaceId(task.read()?.ns ?? INIT);
+  }
+
+  /** As {@link namespaceOf}, for the process behind a pidfd. */
+  namespaceOfProcess(pidfd: Fd): NamespaceId {
+    return namespaceId(this.#tasks.readByPidfd(pidfd)?.ns ?? INIT);
   }
 
   /** Puts the process behind a pidfd, and what it forks from now on, into a namespace. @returns -errno */
-  enter(pidfd: number, namespace: Namespace): number {
+  enter(pidfd: Fd, namespace: Namespace): number {
     return this.#tasks.writeByPidfd(pidfd, { ns: namespace.id, next: INIT });
-  }
-
-  /** As {@link enter}, for one thread. */
-  enterThread(tid: number, namespace: Namespace): number {
-    return this.#tasks.write(tid, { ns: namespace.id, next: INIT });
-  }
-
-  /** The child of the clone3() that this thread waits in will start in `next`; init: in the thread's own. */
-  setNext(tid: number, own: NamespaceId, next: NamespaceId): number {
-    return this.#tasks.write(tid, { ns: own, next });
   }
 
   close(): void {
@@ -280,10 +282,4 @@ export class Mirror {
     key.writeUInt32LE(id, 8);
     mapDelete(this.#recorder.mapFd('ids'), key);
   }
-}
-
-function idKey(id: number): Buffer {
-  const key = Buffer.alloc(4);
-  key.writeUInt32LE(id);
-  return key;
 }

@@ -13,6 +13,7 @@ import {
 } from '../model/ids.js';
 import type { NamespaceSpec } from '../model/namespaces.js';
 import { mapForEach, mapLookup } from '../sys/bpf.js';
+import { cString } from '../sys/c-string.js';
 import {
   BPFNS_KEEP,
   BPFNS_NAME_LEN,
@@ -45,11 +46,6 @@ export interface ObjectRecord {
   readonly owner: NamespaceId;
   /** ids[level], from 0 (the host id) to the owner's level. */
   readonly ids: readonly number[];
-}
-
-function cString(buffer: Buffer, offset: number, room: number): string {
-  const end = buffer.indexOf(0, offset);
-  return buffer.toString('utf8', offset, end < 0 || end > offset + room ? offset + room : end);
 }
 
 /** Decodes `struct bpfns_object` at `at`. */

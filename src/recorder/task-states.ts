@@ -1,14 +1,16 @@
 /**
  * The recorder's state of single threads. Through the map by a pidfd; before Linux 6.9,
  * which has no pidfd of a thread that is not the first of its process, by an iterator
- * over all tasks.
+ * over all tasks, which knows a thread by its number and the time of its start.
  */
 import { mapLookup, mapUpdate } from '../sys/bpf.js';
 import { bpfns_task, bpfns_task_request } from '../sys/contract.gen.js';
 import { E } from '../sys/errno.js';
+import { Fd } from '../sys/fd.js';
 import type { Attached } from '../sys/libbpf.js';
-import { close, read } from '../sys/libc.js';
+import { read } from '../sys/libc.js';
 import { hasThreadPidfd, openProcess, openThread } from '../sys/task.js';
+import { u32Key } from './keys.js';
 import type { Recorder } from './recorder.js';
 
 /** Namespace ids; 0 is init. */
@@ -16,6 +18,15 @@ export interface TaskState {
   readonly ns: number;
   /** Of the next child made by clone3(); 0: the thread's own. */
   readonly next: number;
+}
+
+/** One thread, for as long as it lives: the number it was found by may be another's by then. */
+export interface TaskHandle extends Disposable {
+  /** undefined if it has none, or is gone. */
+  read(): TaskState | undefined;
+  /** @returns 0, -ESRCH if the thread is gone, -ENOMEM */
+  write(state: TaskState): number;
+  close(): void;
 }
 
 export class TaskStates {
@@ -27,68 +38,125 @@ export class TaskStates {
     this.#recorder = recorder;
   }
 
-  /** undefined if the thread is gone or has none. */
-  read(tid: number): TaskState | undefined {
-    return this.#withPidfd(
-      tid,
-      (pidfd) => {
-        const value = Buffer.alloc(bpfns_task.sizeof);
-        if (mapLookup(this.#recorder.mapFd('tasks'), u32(pidfd), value) < 0) return undefined;
-        return { ns: value.readUInt32LE(bpfns_task.ns), next: value.readUInt32LE(bpfns_task.next) };
-      },
-      () => this.#iterate(tid),
-    );
+  /** The thread that has the number now: whether it is the one meant is the caller's to find out afterwards. */
+  open(tid: number): TaskHandle {
+    const pidfd = this.#hasThreadPidfd ? openThread(tid, () => tid) : openProcess(tid);
+    return pidfd.isOpen || this.#hasThreadPidfd
+      ? new PidfdHandle(this.#recorder.mapFd('tasks'), pidfd)
+      : new NumberedHandle(tid, (request) => this.#ask(request));
   }
 
-  /** @returns -ESRCH if the thread is gone, -ENOMEM */
-  write(tid: number, state: TaskState): number {
-    return this.#withPidfd(
-      tid,
-      (pidfd) => (pidfd < 0 ? pidfd : this.writeByPidfd(pidfd, state)),
-      () => (this.#iterate(tid, state) ? 0 : -E.ESRCH),
-    );
+  /** The process behind a pidfd, which stays the caller's. @returns -ESRCH if it is gone, -ENOMEM */
+  writeByPidfd(pidfd: Fd, state: TaskState): number {
+    return writeState(this.#recorder.mapFd('tasks'), pidfd, state);
   }
 
-  writeByPidfd(pidfd: number, { ns, next }: TaskState): number {
-    const value = Buffer.alloc(bpfns_task.sizeof);
-    value.writeUInt32LE(ns, bpfns_task.ns);
-    value.writeUInt32LE(next, bpfns_task.next);
-    return mapUpdate(this.#recorder.mapFd('tasks'), u32(pidfd), value);
+  /** As {@link writeByPidfd}; undefined if it has no state, or is gone. */
+  readByPidfd(pidfd: Fd): TaskState | undefined {
+    return readState(this.#recorder.mapFd('tasks'), pidfd);
   }
 
   close(): void {
     this.#iterator?.close();
   }
 
-  #withPidfd<T>(tid: number, usePidfd: (pidfd: number) => T, otherwise: () => T): T {
-    const pidfd = this.#hasThreadPidfd ? openThread(tid, () => tid) : openProcess(tid);
-    if (pidfd < 0 && !this.#hasThreadPidfd) return otherwise();
-    try {
-      return usePidfd(pidfd);
-    } finally {
-      if (pidfd >= 0) close(pidfd);
-    }
-  }
-
-  #iterate(tid: number, state?: TaskState): TaskState | undefined {
+  /** Has the program `one_task` do what `request` says, and write its answer there. */
+  #ask(request: Buffer): void {
     this.#iterator ??= this.#recorder.attachTaskIterator();
-    const request = Buffer.alloc(bpfns_task_request.sizeof);
-    request.writeUInt32LE(tid, bpfns_task_request.tid);
-    request.writeUInt32LE(state ? 1 : 0, bpfns_task_request.write);
-    request.writeUInt32LE(state?.ns ?? 0, bpfns_task_request.ns);
-    request.writeUInt32LE(state?.next ?? 0, bpfns_task_request.next);
-    mapUpdate(this.#recorder.requestFd, u32(0), request);
-    const iterator = this.#iterator.iterate();
-    read(iterator, Buffer.alloc(16), 16); // the program writes nothing: one read runs it over all tasks
-    close(iterator);
-    mapLookup(this.#recorder.requestFd, u32(0), request);
-    if (request.readUInt32LE(bpfns_task_request.done) === 0) return undefined;
-    return { ns: request.readUInt32LE(bpfns_task_request.ns), next: request.readUInt32LE(bpfns_task_request.next) };
+    mapUpdate(this.#recorder.requestFd, u32Key(0), request);
+    using iterator = new Fd(this.#iterator.iterate());
+    read(iterator.number, Buffer.alloc(16), 16); // the program writes nothing: one read runs it over all tasks
+    mapLookup(this.#recorder.requestFd, u32Key(0), request);
   }
 }
 
-function u32(value: number): Buffer {
-  const buffer = Buffer.alloc(4);
-  buffer.writeInt32LE(value);
-  return buffer;
+function readState(map: number, pidfd: Fd): TaskState | undefined {
+  const value = Buffer.alloc(bpfns_task.sizeof);
+  if (!pidfd.isOpen || mapLookup(map, u32Key(pidfd.number), value) < 0) return undefined;
+  return { ns: value.readUInt32LE(bpfns_task.ns), next: value.readUInt32LE(bpfns_task.next) };
+}
+
+function writeState(map: number, pidfd: Fd, { ns, next }: TaskState): number {
+  if (!pidfd.isOpen) return pidfd.number;
+  const value = Buffer.alloc(bpfns_task.sizeof);
+  value.writeUInt32LE(ns, bpfns_task.ns);
+  value.writeUInt32LE(next, bpfns_task.next);
+  const result = mapUpdate(map, u32Key(pidfd.number), value);
+  // The kernel's word for a task that is gone (bpf_pid_task_storage_update_elem()).
+  return result === -E.ENOENT ? -E.ESRCH : result;
+}
+
+class PidfdHandle implements TaskHandle {
+  readonly #map: number;
+  readonly #pidfd: Fd;
+
+  constructor(map: number, pidfd: Fd) {
+    this.#map = map;
+    this.#pidfd = pidfd;
+  }
+
+  read(): TaskState | undefined {
+    return readState(this.#map, this.#pidfd);
+  }
+
+  write(state: TaskState): number {
+    return writeState(this.#map, this.#pidfd, state);
+  }
+
+  close(): void {
+    this.#pidfd.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/** In nanoseconds since the start of the machine; 0 where there is no such thread. */
+type StartTime = bigint;
+
+class NumberedHandle implements TaskHandle {
+  readonly #tid: number;
+  readonly #ask: (request: Buffer) => void;
+  readonly #started: StartTime;
+  readonly #first: TaskState | undefined;
+
+  constructor(tid: number, ask: (request: Buffer) => void) {
+    this.#tid = tid;
+    this.#ask = ask;
+    const request = this.#request(0n);
+    ask(request);
+    this.#started = request.readBigUInt64LE(bpfns_task_request.start_ns);
+    this.#first = answerOf(request);
+  }
+
+  read(): TaskState | undefined {
+    return this.#first;
+  }
+
+  write({ ns, next }: TaskState): number {
+    if (this.#started === 0n) return -E.ESRCH;
+    const request = this.#request(this.#started);
+    request.writeUInt32LE(1, bpfns_task_request.write);
+    request.writeUInt32LE(ns, bpfns_task_request.ns);
+    request.writeUInt32LE(next, bpfns_task_request.next);
+    this.#ask(request);
+    return request.readUInt32LE(bpfns_task_request.done) === 0 ? -E.ESRCH : 0;
+  }
+
+  #request(started: StartTime): Buffer {
+    const request = Buffer.alloc(bpfns_task_request.sizeof);
+    request.writeUInt32LE(this.#tid, bpfns_task_request.tid);
+    request.writeBigUInt64LE(started, bpfns_task_request.start_ns);
+    return request;
+  }
+
+  close(): void {}
+
+  [Symbol.dispose](): void {}
+}
+
+function answerOf(request: Buffer): TaskState | undefined {
+  if (request.readUInt32LE(bpfns_task_request.done) === 0) return undefined;
+  return { ns: request.readUInt32LE(bpfns_task_request.ns), next: request.readUInt32LE(bpfns_task_request.next) };
 }

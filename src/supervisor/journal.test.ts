@@ -54,7 +54,7 @@ describe('the journal', () => {
   test('has room for calls whose answer takes longer, and finds each once if the agent died while moving one', () => {
     const { own, heir } = journal();
     take(own, 1, 7n);
-    own.keep(own.current).givenFd = 9;
+    own.setAside(own.current).givenFd = 9;
     assert.deepEqual(
       heir()
         .unanswered()
@@ -62,7 +62,7 @@ describe('the journal', () => {
       [9],
     );
     take(own, 1, 8n);
-    own.keep(own.current);
+    own.setAside(own.current);
     own.current.end();
     assert.equal(heir().unanswered().length, 2);
   });
@@ -82,24 +82,24 @@ describe('the journal', () => {
   test('has of a call what could be copied, be it nothing', () => {
     const { own, heir } = journal();
     take(own, 1, 7n);
-    own.info.once(() => 0);
+    own.second.once(() => 0);
     assert.equal(
-      heir().info.once(() => 9),
+      heir().second.once(() => 9),
       0,
     );
   });
 
   for (const [what, next] of [
     ['the next call', (own: Journal) => take(own, 1, 8n)],
-    ['one that is answered late', (own: Journal) => own.serve(own.keep(own.current))],
+    ['one that is answered late', (own: Journal) => own.serve(own.setAside(own.current))],
   ] as const) {
     test(`does not take it for what ${what} came with`, () => {
       const { own, heir } = journal();
       take(own, 1, 7n);
       own.attr.once(() => 5);
-      own.info.once(() => 6);
+      own.second.once(() => 6);
       next(own);
-      assert.deepEqual([heir().attr.once(() => 1), heir().info.once(() => 2)], [1, 2]);
+      assert.deepEqual([heir().attr.once(() => 1), heir().second.once(() => 2)], [1, 2]);
     });
   }
 
@@ -107,7 +107,7 @@ describe('the journal', () => {
     const { own, heir } = journal();
     for (let id = 1n; id <= 4096n; id++) {
       take(own, 1, id);
-      assert.equal(own.keep(own.current).notification.buffer.readBigUInt64LE(), id);
+      assert.equal(own.setAside(own.current).notification.buffer.readBigUInt64LE(), id);
       own.current.end();
     }
     assert.equal(heir().unanswered().length, 4095);

@@ -10,7 +10,7 @@ import { ftruncate, mapShared, memfdCreate } from '../sys/libc.js';
 import { Notification } from '../sys/seccomp.js';
 
 /** u32 token, u32 attempts, struct seccomp_notif, u32 fd given plus one, u32 child. In use if the notification's id is not 0. */
-const SLOT = 96;
+const SLOT_SIZE = 96;
 const TOKEN = 0;
 const ATTEMPTS = 4;
 const NOTIFICATION = 8;
@@ -21,9 +21,9 @@ const SLOTS = 4096;
 
 /** u32 length plus one, or 0 if nothing was copied; then what was. */
 const INPUT = 8;
-const ATTR = SLOT * SLOTS;
-const INFO = ATTR + INPUT + MAX_STRUCT;
-const SIZE = INFO + INPUT + MAX_STRUCT;
+const ATTR = SLOT_SIZE * SLOTS;
+const SECOND = ATTR + INPUT + MAX_STRUCT;
+const SIZE = SECOND + INPUT + MAX_STRUCT;
 const MFD_CLOEXEC = 1;
 
 /** Memory for a journal: an fd, the caller's to keep as long as it matters. -errno on failure. */
@@ -35,7 +35,7 @@ export function createJournalFile(): number {
 }
 
 /** A call that was taken and is not answered yet. */
-export class Entry {
+export class Slot {
   readonly #slot: Buffer;
   readonly notification: Notification;
 
@@ -92,14 +92,14 @@ export class Entry {
   }
 
   /** All of it but what makes it count; that last, so that half a copy is none. */
-  copyFrom(other: Entry): void {
+  copyFrom(other: Slot): void {
     const id = NOTIFICATION + seccomp_notif.id;
     other.#slot.copy(this.#slot, 0, 0, id);
-    other.#slot.copy(this.#slot, id + 8, id + 8, SLOT);
+    other.#slot.copy(this.#slot, id + 8, id + 8, SLOT_SIZE);
     other.#slot.copy(this.#slot, id, id, id + 8);
   }
 
-  isSameCallAs(other: Entry): boolean {
+  isSameCallAs(other: Slot): boolean {
     return this.token === other.token && this.notification.buffer.compare(other.notification.buffer, 0, 8, 0, 8) === 0;
   }
 }
@@ -132,69 +132,65 @@ export class Input {
 }
 
 export class Journal {
-  readonly #entries: readonly Entry[];
+  readonly #slots: readonly Slot[];
   /** The memory, for another process to take; open as long as the journal. */
   readonly fd: number;
   /** Where the kernel writes the call being answered: there is no moment when it is only in our own memory. */
-  readonly current: Entry;
+  readonly current: Slot;
   /** The current call's attr. */
   readonly attr: Input;
-  /** The current call's info structure. */
-  readonly info: Input;
+  /** A second structure that the current call's attr points to. */
+  readonly second: Input;
   /** Another process is about to answer what stands here: no call may be answered or taken out any more. */
   isPaused = false;
-  /** The call that a handler is at work on: they run one at a time. */
-  serving: Entry;
 
   /** The fd goes over to the journal. */
   constructor(fd: number) {
     const memory = mapShared(fd, SIZE);
     this.fd = fd;
-    this.current = new Entry(memory.subarray(0, SLOT));
-    this.attr = new Input(memory.subarray(ATTR, INFO));
-    this.info = new Input(memory.subarray(INFO, SIZE));
-    this.serving = this.current;
+    this.current = new Slot(memory.subarray(0, SLOT_SIZE));
+    this.attr = new Input(memory.subarray(ATTR, SECOND));
+    this.second = new Input(memory.subarray(SECOND, SIZE));
     const later = Array.from(
       { length: SLOTS - 1 },
-      (_, i) => new Entry(memory.subarray((i + 1) * SLOT, (i + 2) * SLOT)),
+      (_, i) => new Slot(memory.subarray((i + 1) * SLOT_SIZE, (i + 2) * SLOT_SIZE)),
     );
-    this.#entries = [this.current, ...later];
+    this.#slots = [this.current, ...later];
   }
 
-  /** Before a notification is received into the current entry: whose it will be. */
+  /** Before a notification is received into the current slot: whose it will be. */
   begin(token: number): void {
     this.#forgetInput();
     this.current.begin(token);
   }
 
-  /** A handler sets out to answer it. */
-  serve(entry: Entry): void {
-    this.serving = entry;
+  /** It is about to be answered. */
+  serve(slot: Slot): void {
     // Only the current one's are here; what others came with is still with their callers.
-    if (entry !== this.current) this.#forgetInput();
+    if (slot !== this.current) this.#forgetInput();
   }
 
   #forgetInput(): void {
     this.attr.forget();
-    this.info.forget();
+    this.second.forget();
   }
 
-  /** Where a call is kept whose answer takes longer: the place of the current one is needed for the next. */
-  keep(entry: Entry): Entry {
-    if (entry !== this.current) return entry;
+  /** A copy of a call whose answer takes longer: the place of the current one is needed for the next. */
+  setAside(slot: Slot): Slot {
+    if (slot !== this.current) return slot;
     // Full: such a call is lost if the agent dies before it is answered.
-    const kept = this.#entries.find((each) => !each.isInUse) ?? new Entry(Buffer.alloc(SLOT));
-    kept.copyFrom(entry);
-    return kept;
+    const later = this.#slots.find((each) => !each.isInUse) ?? new Slot(Buffer.alloc(SLOT_SIZE));
+    later.copyFrom(slot);
+    return later;
   }
 
   /** What an earlier agent left. Each stays noted until it is ended: this agent may die over it too. */
-  unanswered(): Entry[] {
-    const found = this.#entries.filter((entry) => entry.isInUse);
+  unanswered(): Slot[] {
+    const found = this.#slots.filter((slot) => slot.isInUse);
     const [first, ...later] = found;
     if (first !== this.current) return found;
     // The agent died while it moved the current call: the copy stays, as its answer may be under way.
-    const copy = later.find((entry) => entry.isSameCallAs(first));
+    const copy = later.find((slot) => slot.isSameCallAs(first));
     if (!copy) return found;
     first.end();
     return later;

@@ -1,6 +1,7 @@
 /** The agent's side of its supervisor. */
 
 import { type ChildProcess, spawn } from 'node:child_process';
+import { ownProgram } from '../control/own-program.js';
 import type { HandoverReply } from '../control/protocol.js';
 import { takeOver } from './estate.js';
 import { Journal } from './journal.js';
@@ -116,8 +117,7 @@ export class SupervisorLink {
       return;
     }
     this.#onLost('the supervisor died: another takes its place');
-    const main = process.argv[1] ?? '';
-    const supervisor = spawn(process.execPath, ['--no-warnings', main, 'supervise', '--adopt', ...this.#arguments], {
+    const supervisor = spawn(...ownProgram('supervise', '--adopt', ...this.#arguments), {
       cwd: '/',
       detached: true,
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],

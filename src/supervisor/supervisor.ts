@@ -7,6 +7,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, existsSync, writeFileSync, writeSync } from 'node:fs';
 import { paths } from '../config/paths.js';
 import { AgentError, serviceIsDown } from '../control/client.js';
+import { ownProgram } from '../control/own-program.js';
 import { check } from '../sys/errno.js';
 import { close } from '../sys/libc.js';
 import { isService } from '../sys/notify.js';
@@ -54,8 +55,8 @@ export function adoptAgent(agentArguments: readonly string[]): void {
   });
 }
 
-/** An agent: our child, or the one that started us in place of another supervisor. */
-interface Agent {
+/** An agent's process: our child, or the one that started us in place of another supervisor. */
+interface AgentProcess {
   readonly channel: NodeJS.Process | ChildProcess;
   readonly pid: number;
 }
@@ -65,7 +66,7 @@ export class Supervisor {
   readonly #agentArguments: readonly string[];
   readonly #journal: number;
   readonly #listeners = new Map<number, SavedListener>();
-  #agent: Agent | undefined;
+  #agent: AgentProcess | undefined;
   #failedStarts = 0;
   #isEnding = false;
 
@@ -81,15 +82,10 @@ export class Supervisor {
   }
 
   start(ready: number | undefined): void {
-    const main = process.argv[1] ?? '';
     const readyArguments = ready === undefined ? [] : ['--ready-fd', '3'];
-    const agent = spawn(
-      process.execPath,
-      ['--no-warnings', main, 'agent', ...this.#agentArguments, ...readyArguments],
-      {
-        stdio: ['ignore', 'inherit', 'inherit', ready ?? 'ignore', 'ipc'],
-      },
-    );
+    const agent = spawn(...ownProgram('agent', ...this.#agentArguments, ...readyArguments), {
+      stdio: ['ignore', 'inherit', 'inherit', ready ?? 'ignore', 'ipc'],
+    });
     if (ready !== undefined) closeSync(ready);
     this.#failedStarts++;
     this.#listen({ channel: agent, pid: agent.pid ?? 0 });
@@ -101,13 +97,13 @@ export class Supervisor {
   }
 
   /** Looks after an agent that runs already. */
-  attach(agent: Agent, listeners: readonly SavedListener[]): void {
+  attach(agent: AgentProcess, listeners: readonly SavedListener[]): void {
     this.#listen(agent);
     agent.channel.once('disconnect', () => this.#onExit(null, false));
     for (const { token } of listeners) this.#tell({ op: 'saved', token });
   }
 
-  #listen(agent: Agent): void {
+  #listen(agent: AgentProcess): void {
     this.#agent = agent;
     agent.channel.on('message', (message: ToSupervisor) => this.#onMessage(agent, message));
   }
@@ -125,7 +121,7 @@ export class Supervisor {
     this.#agent?.channel.send?.(message, undefined, undefined, () => undefined);
   }
 
-  #onMessage(agent: Agent, message: ToSupervisor): void {
+  #onMessage(agent: AgentProcess, message: ToSupervisor): void {
     switch (message.op) {
       case 'save':
         this.#save(agent, message.listener);
@@ -149,10 +145,9 @@ export class Supervisor {
     }
   }
 
-  #save(agent: Agent, listener: SavedListener): void {
-    const pidfd = openProcess(agent.pid);
-    const fd = pidfd < 0 ? pidfd : getFd(pidfd, listener.fd);
-    if (pidfd >= 0) close(pidfd);
+  #save(agent: AgentProcess, listener: SavedListener): void {
+    using pidfd = openProcess(agent.pid);
+    const fd = getFd(pidfd, listener.fd).release();
     if (fd >= 0) this.#keep({ ...listener, fd });
     this.#tell({ op: 'saved', token: listener.token });
   }

@@ -17,6 +17,7 @@ export interface SystemCalls {
   readonly seccomp: number;
   readonly bpf: number;
   readonly unshare: number;
+  readonly pidfd_send_signal: number;
   readonly pidfd_open: number;
   readonly clone3: number;
   readonly openat2: number;
@@ -57,6 +58,7 @@ const amd64: Architecture = {
     seccomp: 317,
     bpf: 321,
     unshare: 272,
+    pidfd_send_signal: 424,
     pidfd_open: 434,
     clone3: 435,
     openat2: 437,
@@ -86,6 +88,7 @@ const arm64: Architecture = {
     seccomp: 277,
     bpf: 280,
     unshare: 97,
+    pidfd_send_signal: 424,
     pidfd_open: 434,
     clone3: 435,
     openat2: 437,

@@ -138,12 +138,13 @@ export const bpfns_task = {
 } as const;
 
 export const bpfns_task_request = {
-  sizeof: 20,
-  tid: 0,
-  write: 4,
-  ns: 8,
-  next: 12,
-  done: 16,
+  sizeof: 32,
+  start_ns: 0,
+  tid: 8,
+  write: 12,
+  ns: 16,
+  next: 20,
+  done: 24,
 } as const;
 
 export const bpfns_unowned = {

@@ -26,6 +26,9 @@ export class SyscallError extends Error {
   }
 }
 
+/** A refusal that is the answer to who asked, guest or command: no fault of ours. */
+export class Refusal extends SyscallError {}
+
 /**
  * Passes a result of the kernel's convention (>= 0, or -errno) through, or throws.
  * @throws SyscallError

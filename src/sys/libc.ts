@@ -66,6 +66,7 @@ export const syscallOpenat2 = wrap<[number, number, Buffer, Buffer, number]>('sy
 export const syscallGroups = wrap<[number, number, Buffer]>('syscall', long, [long, 'int', 'void *']);
 
 export const open = wrap<[string, number]>('open', 'int', ['str', 'int']);
+export const openat = wrap<[number, string, number]>('openat', 'int', ['int', 'str', 'int']);
 export const close = wrap<[number]>('close', 'int', ['int']);
 export const dup = wrap<[number]>('dup', 'int', ['int']);
 export const ioctl = wrap<[number, number, Buffer]>('ioctl', 'int', ['int', 'ulong', 'void *']);
@@ -77,6 +78,12 @@ export const pwrite = wrap<[number, Buffer, number, number]>('pwrite', long, ['i
 export const fcntl = wrap<[number, number, number]>('fcntl', 'int', ['int', 'int', 'int']);
 export const flock = wrap<[number, number]>('flock', 'int', ['int', 'int']);
 export const readlink = wrap<[string, Buffer, number]>('readlink', long, ['str', 'void *', 'size_t']);
+export const readlinkat = wrap<[number, string, Buffer, number]>('readlinkat', long, [
+  'int',
+  'str',
+  'void *',
+  'size_t',
+]);
 export const processVmReadv = wrap<[number, Buffer, number, Buffer, number, number]>('process_vm_readv', long, [
   'int',
   'void *',

@@ -4,7 +4,8 @@
  * the notification proves still valid. Writes go through a /proc/TID/mem that was
  * opened before that check, so they can never reach another process.
  */
-import { addressOf, close, O_CLOEXEC, O_RDWR, open, processVmReadv, pwrite } from './libc.js';
+import { Fd } from './fd.js';
+import { addressOf, O_CLOEXEC, O_RDWR, open, processVmReadv, pwrite } from './libc.js';
 
 /** Two struct iovec. */
 const local = Buffer.alloc(16);
@@ -30,18 +31,14 @@ function writeAddress(buffer: Buffer, address: number): void {
   buffer.writeUInt32LE((address / 0x100000000) >>> 0, 4);
 }
 
-/** Write access to one process's memory; close it with {@link closeMemory}. Returns an fd or -errno. */
-export function openMemory(tid: number): number {
-  return open(`/proc/${tid}/mem`, O_RDWR | O_CLOEXEC);
+/** Write access to one process's memory, also once its number is another's. */
+export function openMemory(tid: number): Fd {
+  return new Fd(open(`/proc/${tid}/mem`, O_RDWR | O_CLOEXEC));
 }
 
 /** Copies `length` bytes of `from` to `address`; false where the kernel would say EFAULT. */
-export function writeMemory(memory: number, address: number, from: Buffer, length: number): boolean {
+export function writeMemory(memory: Fd, address: number, from: Buffer, length: number): boolean {
   if (length === 0) return true;
   if (address < 0) return false;
-  return pwrite(memory, from, length, address) === length;
-}
-
-export function closeMemory(memory: number): void {
-  close(memory);
+  return pwrite(memory.number, from, length, address) === length;
 }

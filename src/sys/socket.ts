@@ -1,9 +1,14 @@
 /** Who is at the other end of a unix socket. */
 import type { Socket } from 'node:net';
+import { check, E } from './errno.js';
+import { Fd } from './fd.js';
 import { getsockopt } from './libc.js';
+import { openProcess } from './task.js';
 
 const SOL_SOCKET = 1;
 const SO_PEERCRED = 17;
+
+const SO_PEERPIDFD = 77;
 
 export interface PeerCredentials {
   /** As seen from here. */
@@ -11,21 +16,38 @@ export interface PeerCredentials {
   readonly uid: number;
 }
 
-/** SO_PEERCRED of a connected unix socket of Node's; undefined if it cannot be told. */
+/** SO_PEERCRED of a unix socket of Node's; undefined if it is closed. @throws SyscallError */
 export function peerCredentials(socket: Socket): PeerCredentials | undefined {
-  // Node does not publish the descriptor; `_handle.fd` has been there since 0.10.
-  const handle = (socket as unknown as { _handle?: { fd?: number } | null })._handle;
-  if (handle?.fd === undefined || handle.fd < 0) return undefined;
-  const found = credentialsOfPeer(handle.fd);
-  return typeof found === 'number' ? undefined : found;
+  const number = descriptorOf(socket);
+  return number < 0 ? undefined : credentialsOfPeer(number);
 }
 
-/** SO_PEERCRED of a connected unix socket; -errno if it cannot be told. */
-export function credentialsOfPeer(fd: number): PeerCredentials | number {
+function descriptorOf(socket: Socket): number {
+  // Node does not publish the descriptor; `_handle.fd` has been there since 0.10.
+  const handle = (socket as unknown as { _handle?: { fd?: number } | null })._handle;
+  return handle?.fd ?? -E.EBADF;
+}
+
+/**
+ * A pidfd of the process that connected a unix socket of Node's (SO_PEERPIDFD, 6.5; before
+ * that, of whoever has its pid now). -errno if it is gone, or the socket is closed.
+ */
+export function peerPidfd(socket: Socket): Fd {
+  const number = descriptorOf(socket);
+  if (number < 0) return new Fd(number);
+  const value = Buffer.alloc(4);
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(value.length);
+  const result = getsockopt(number, SOL_SOCKET, SO_PEERPIDFD, value, length);
+  if (result === -E.ENOPROTOOPT) return openProcess(credentialsOfPeer(number).pid);
+  return new Fd(result < 0 ? result : value.readInt32LE(0));
+}
+
+/** SO_PEERCRED of a connected unix socket. @throws SyscallError */
+export function credentialsOfPeer(fd: number): PeerCredentials {
   const credentials = Buffer.alloc(12);
   const length = Buffer.alloc(4);
   length.writeUInt32LE(credentials.length);
-  const result = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, credentials, length);
-  if (result < 0) return result;
+  check(getsockopt(fd, SOL_SOCKET, SO_PEERCRED, credentials, length), 'getsockopt', 'cannot tell the peer');
   return { pid: credentials.readInt32LE(0), uid: credentials.readUInt32LE(4) };
 }

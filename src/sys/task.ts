@@ -1,22 +1,7 @@
 /** What the kernel says of another thread: fds, capabilities, namespaces. Results >= 0 or -errno. */
-import { fstatSync } from 'node:fs';
 import { E } from './errno.js';
-import {
-  close,
-  ioctlValue,
-  O_CLOEXEC,
-  O_RDONLY,
-  open,
-  readlink,
-  SYS,
-  setns,
-  syscall0,
-  syscall2,
-  syscall3,
-  syscall5,
-  syscallBuffers,
-} from './libc.js';
-import { readProc } from './procfs.js';
+import { Fd } from './fd.js';
+import { close, readlink, SYS, syscall0, syscall2, syscall3, syscall5, syscallBuffers } from './libc.js';
 
 /** A set of capabilities, as a bit mask. */
 export type Capabilities = bigint;
@@ -30,14 +15,17 @@ export const CAP_BPF = 1n << 39n;
 const PIDFD_THREAD = 0o200;
 const KCMP_FILES = 2;
 
-/** A pidfd of a thread: PIDFD_THREAD (6.9), or before that the thread's leader, if they share their fds. */
-export function openThread(tid: number, tgid: () => number): number {
+/**
+ * A pidfd of a thread: PIDFD_THREAD (6.9), or before that of the thread's leader, if they share
+ * their fds (-EBADF if not). -ESRCH if it is gone. It is of the thread that has the number now.
+ */
+export function openThread(tid: number, tgid: () => number): Fd {
   const fd = syscall2(SYS.pidfd_open, tid, PIDFD_THREAD);
-  if (fd !== -E.EINVAL) return fd;
+  if (fd !== -E.EINVAL) return new Fd(fd);
   const leader = tgid();
-  if (leader <= 0) return -E.ESRCH;
-  if (leader !== tid && syscall5(SYS.kcmp, leader, tid, KCMP_FILES, 0, 0) !== 0) return -E.EBADF;
-  return syscall2(SYS.pidfd_open, leader, 0);
+  if (leader <= 0) return new Fd(-E.ESRCH);
+  if (leader !== tid && syscall5(SYS.kcmp, leader, tid, KCMP_FILES, 0, 0) !== 0) return new Fd(-E.EBADF);
+  return new Fd(syscall2(SYS.pidfd_open, leader, 0));
 }
 
 /** Whether there are pidfds of threads (6.9): 1, 0 or -errno. */
@@ -53,23 +41,19 @@ export function hasKcmp(): number {
   return result === 0 ? 1 : result === -E.ENOSYS ? 0 : result;
 }
 
-/** A pidfd of a process. */
-export function openProcess(pid: number): number {
-  return syscall2(SYS.pidfd_open, pid, 0);
+/** A pidfd of a process: of the one that has the number now. */
+export function openProcess(pid: number): Fd {
+  return new Fd(syscall2(SYS.pidfd_open, pid, 0));
 }
 
-/** A copy of fd number `fd` of the process or thread behind a pidfd: the same open file. */
-export function getFd(pidfd: number, fd: number): number {
-  return syscall3(SYS.pidfd_getfd, pidfd, fd, 0);
+/** A copy of fd number `fd` of the process or thread behind a pidfd: the same open file. -EBADF, -ESRCH, -EPERM. */
+export function getFd(pidfd: Pick<Fd, 'number'>, fd: number): Fd {
+  return new Fd(pidfd.number < 0 ? pidfd.number : syscall3(SYS.pidfd_getfd, pidfd.number, fd, 0));
 }
 
-/** A copy of one of a thread's fds, or -EBADF, -ESRCH, -EPERM. */
-export function getThreadFd(tid: number, fd: number, tgid: () => number): number {
-  const pidfd = openThread(tid, tgid);
-  if (pidfd < 0) return pidfd;
-  const copy = getFd(pidfd, fd);
-  close(pidfd);
-  return copy;
+/** Sends a signal to the process or thread behind a pidfd; 0 only asks. -ESRCH if it has been waited for. */
+export function sendSignal(pidfd: Fd, signal: number): number {
+  return syscall5(SYS.pidfd_send_signal, pidfd.number, signal, 0, 0, 0);
 }
 
 const header = Buffer.alloc(8);
@@ -124,50 +108,4 @@ export function namespaceInode(tid: number | 'self', type: string): number {
   return inode;
 }
 
-const CLONE_NEWNET = 0x40000000;
-
-/**
- * Runs `action` with the calling thread in another thread's network namespace, then goes
- * back. -ESRCH if the other is gone. Only this thread moves (setns(2)).
- */
-export function inNetworkNamespaceOf(tid: number, action: () => number): number {
-  const theirs = open(`/proc/${tid}/ns/net`, O_RDONLY | O_CLOEXEC);
-  if (theirs < 0) return -E.ESRCH;
-  const mine = open('/proc/thread-self/ns/net', O_RDONLY | O_CLOEXEC);
-  try {
-    const moved = setns(theirs, CLONE_NEWNET);
-    if (moved < 0) return moved;
-    try {
-      return action();
-    } finally {
-      setns(mine, CLONE_NEWNET);
-    }
-  } finally {
-    close(mine);
-    close(theirs);
-  }
-}
-
 export const CLONE_NEWUSER = 0x10000000;
-
-/** The effective uid of a process or thread as seen from here; that of nobody if it is gone. */
-export function userIdOf(tid: number): number {
-  return Number(/^Uid:\s+\d+\s+(\d+)/m.exec(readProc(`/proc/${tid}/status`) ?? '')?.[1] ?? NOBODY);
-}
-
-const NOBODY = 65534;
-const NS_GET_PARENT = 0xb702;
-
-/** Whether the user namespace of a thread is the one of that inode or below it. */
-export function isUserNsWithin(tid: number, ancestor: number): boolean {
-  let at = open(`/proc/${tid}/ns/user`, O_RDONLY | O_CLOEXEC);
-  for (let depth = 0; at >= 0 && depth < 64; depth++) {
-    const inode = fstatSync(at).ino;
-    const parent = inode === ancestor ? -1 : ioctlValue(at, NS_GET_PARENT, 0);
-    close(at);
-    if (inode === ancestor) return true;
-    at = parent;
-  }
-  if (at >= 0) close(at);
-  return false;
-}

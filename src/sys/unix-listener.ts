@@ -1,6 +1,6 @@
 /** A listening unix stream socket whose peers pass file descriptors, which Node's own cannot receive. */
 import { chmodSync, rmSync } from 'node:fs';
-import { check, SyscallError } from './errno.js';
+import { check } from './errno.js';
 import { accept4, bind, close, listen, recvmsg, socket } from './libc.js';
 import { Message } from './message.js';
 import { type Watch, watch } from './poll.js';
@@ -39,9 +39,7 @@ export class FdConnection {
 
   /** SO_PEERCRED. @throws SyscallError */
   peer(): PeerCredentials {
-    const found = credentialsOfPeer(this.#fd);
-    if (typeof found === 'number') throw new SyscallError(-found, 'getsockopt', 'cannot tell the peer');
-    return found;
+    return credentialsOfPeer(this.#fd);
   }
 
   /** Calls `onData` for each message; with no bytes when the peer has closed or the socket failed. */

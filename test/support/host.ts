@@ -1,7 +1,7 @@
 /** Runs bpfns and guests against the real kernel, and proves that nothing is left behind. */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { constants } from 'node:os';
 import { after, before } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -20,6 +20,8 @@ process.env.BPFNS_RUN_DIR ??= `/run/bpfns-test-${process.pid}`;
 process.env.BPFNS_LINGER_MS ??= isSlow ? '20000' : '300';
 // How guests ask for a namespace: see clone_in_namespace() in test/guests/bpf.h.
 process.env.NEWBPF_BY ??= kernelUsesBit34() ? 'unshare' : 'clone3';
+// An agent that leaves a descriptor open says where it was taken.
+process.env.BPFNS_TRACK_FDS ??= '1';
 export const runDir = process.env.BPFNS_RUN_DIR;
 
 export const bpfnsPath = `${root}bin/bpfns`;
@@ -242,7 +244,15 @@ export function agentsOf(directory: string): string[] {
 
 /** Waits for the agent to leave by itself. @throws Error if it does not within 10 s */
 export async function agentGone(): Promise<void> {
-  await until(() => !existsSync(runDir ?? '') && agentsOf(runDir ?? '').length === 0, 'the agent has not left');
+  const leaked = `${runDir}/leaked-fds`;
+  await until(
+    () => (!existsSync(runDir ?? '') && agentsOf(runDir ?? '').length === 0) || existsSync(leaked),
+    'the agent has not left',
+  );
+  if (!existsSync(leaked)) return;
+  const stacks = readFileSync(leaked, 'utf8');
+  rmSync(leaked);
+  throw new Error(`the agent has left descriptors open: ${stacks}`);
 }
 
 /** For an agent that waits long: tells it, once its last namespace is gone, that there will be none. */

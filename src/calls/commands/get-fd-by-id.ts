@@ -2,17 +2,17 @@
 import { type Kind, nsId } from '../../model/ids.js';
 import { getFdById as openById } from '../../sys/bpf.js';
 import { E } from '../../sys/errno.js';
+import { Fd } from '../../sys/fd.js';
 import { bpf_attr } from '../../sys/kernel.gen.js';
-import { close } from '../../sys/libc.js';
 import type { Call, Reply } from '../call.js';
-import type { Context } from '../services.js';
+import type { Services } from '../services.js';
 
 const BPF_F_RDONLY = 1 << 3;
 const BPF_F_WRONLY = 1 << 4;
 const BPF_F_TOKEN_FD = 1 << 16;
 
 /** Order of checks as in bpf_{prog,map,link,btf}_get_fd_by_id() (kernel/bpf/syscall.c). */
-export function getFdById(call: Call, { mirror, facts }: Context, kind: Kind): Reply {
+export function getFdById(call: Call, { mirror, facts }: Services, kind: Kind): Reply {
   const id = call.attr.readUInt32LE(bpf_attr.start_id);
   const flags = call.attr.readUInt32LE(bpf_attr.open_flags);
   const takesToken = kind === 'btf' && facts.hasBtfToken;
@@ -22,9 +22,8 @@ export function getFdById(call: Call, { mirror, facts }: Context, kind: Kind): R
   if (end > bpf_attr.open_flags && (flags & ~knownFlags) !== 0) return -E.EINVAL;
   if (takesToken && (flags & BPF_F_TOKEN_FD) !== 0) {
     // A token could only add rights, and the namespace asks for none but CAP_BPF.
-    const token = call.takeFd(call.attr.readInt32LE(bpf_attr.fd_by_id_token_fd));
-    if (token < 0) return -E.EBADF;
-    close(token);
+    using token = call.caller.takeFd(call.attr.readInt32LE(bpf_attr.fd_by_id_token_fd));
+    if (!token.isOpen) return -E.EBADF;
   }
   if (!call.mayUseIds) return -E.EPERM;
   if (kind === 'map' && flags === (BPF_F_RDONLY | BPF_F_WRONLY)) return -E.EINVAL;
@@ -33,9 +32,9 @@ export function getFdById(call: Call, { mirror, facts }: Context, kind: Kind): R
   if (host === undefined) return -E.ENOENT;
   const open = (): number => openById(kind, host, kind === 'map' ? flags : 0);
   // The opener's CAP_SYSLOG shows only in what is asked of a program's fd, and perhaps a link's.
-  const fd = kind === 'prog' || kind === 'link' ? call.asAgent(open) : open();
-  if (fd >= 0) return { fd };
-  if (fd === -E.ENOENT) mirror.forget(kind, host);
+  const fd = new Fd(kind === 'prog' || kind === 'link' ? call.asAgent(open) : open());
+  if (fd.isOpen) return fd;
+  if (fd.number === -E.ENOENT) mirror.forget(kind, host);
   // bpftool ends its listing on any other error; a link not yet settled is EAGAIN, as in the kernel.
-  return fd === -E.EAGAIN ? fd : -E.ENOENT;
+  return fd.number === -E.EAGAIN ? -E.EAGAIN : -E.ENOENT;
 }

@@ -4,14 +4,14 @@ import type { Numbers } from '../../model/numbers.js';
 import { E } from '../../sys/errno.js';
 import { bpf_attr } from '../../sys/kernel.gen.js';
 import type { Call, Reply } from '../call.js';
-import type { Context } from '../services.js';
+import type { Services } from '../services.js';
 
 const INT_MAX = 0x7fffffff;
 /** Bounds what a guest that makes and drops objects all the time can cost the others. */
 const MAX_LOOKS = 4;
 
 /** Order of checks as in bpf_obj_get_next_id() (kernel/bpf/syscall.c). */
-export function getNextId(call: Call, { mirror }: Context, kind: Kind): Reply {
+export function getNextId(call: Call, { mirror }: Services, kind: Kind): Reply {
   const start = call.attr.readUInt32LE(bpf_attr.start_id);
   if (call.hasUnknownBits(bpf_attr.open_flags) || start >= INT_MAX) return -E.EINVAL;
   if (!call.mayUseIds) return -E.EPERM;

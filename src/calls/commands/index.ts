@@ -1,79 +1,85 @@
-/** THE TABLE: trapped command -> handler. Start reading here. */
-
+/** The table of commands: what is trapped, what it needs to be known, and the file that answers it. */
 import { OWN_NAMESPACE } from '../../filter/own-command.js';
 import type { TrappedCommand } from '../../filter/trapped.js';
+import { E } from '../../sys/errno.js';
 import { bpf_cmd } from '../../sys/kernel.gen.js';
-import type { Call, Needs, Reply } from '../call.js';
-import type { Context } from '../services.js';
+import { SYS } from '../../sys/libc.js';
+import type { Notification } from '../../sys/seccomp.js';
+import type { Call, Reply } from '../call.js';
+import type { Needs } from '../caller.js';
+import type { Services } from '../services.js';
+import { readBpfAttr } from './bpf-attr.js';
+import { clone3, readCloneArgs } from './clone3.js';
 import { getFdById } from './get-fd-by-id.js';
 import { getNextId } from './get-next-id.js';
 import { getInfoByFd } from './info/get-info-by-fd.js';
 import { iterCreate } from './iter-create.js';
-import { clone3, ownNamespace } from './nesting.js';
+import { ownNamespace } from './own-namespace.js';
 import { objGet } from './pins/obj-get.js';
 import { progQuery } from './prog-query.js';
 import { linkCreatePlace, progAttachPlace, translateRelativeId } from './relative-id.js';
 import { taskFdQuery } from './task-fd-query.js';
+import { unshare } from './unshare.js';
 
 export interface Command {
   /** For messages and metrics. */
   readonly name: string;
   readonly needs: Needs;
-  readonly handle: (call: Call, context: Context) => Reply | Promise<Reply>;
+  /** Reads what the caller passes in memory. The reply, if that settles the call. */
+  readonly read: (call: Call, services: Services) => Reply | undefined;
+  /** @throws CallerGone */
+  readonly handle: (call: Call, services: Services) => Reply | Promise<Reply>;
 }
 
+const COMMAND_MASK = 0xffff;
 const reads: Needs = { rights: true };
 const writes: Needs = { rights: true, memory: true };
 const translates: Needs = { memory: true };
 
+function bpfCommand(name: string, needs: Needs, handle: Command['handle']): Command {
+  return { name, needs, read: readBpfAttr, handle };
+}
+
 export const commands: Readonly<Record<TrappedCommand, Command>> = {
-  [bpf_cmd.BPF_MAP_GET_NEXT_ID]: { name: 'MAP_GET_NEXT_ID', needs: writes, handle: (c, x) => getNextId(c, x, 'map') },
-  [bpf_cmd.BPF_PROG_GET_NEXT_ID]: {
-    name: 'PROG_GET_NEXT_ID',
-    needs: writes,
-    handle: (c, x) => getNextId(c, x, 'prog'),
-  },
-  [bpf_cmd.BPF_LINK_GET_NEXT_ID]: {
-    name: 'LINK_GET_NEXT_ID',
-    needs: writes,
-    handle: (c, x) => getNextId(c, x, 'link'),
-  },
-  [bpf_cmd.BPF_BTF_GET_NEXT_ID]: { name: 'BTF_GET_NEXT_ID', needs: writes, handle: (c, x) => getNextId(c, x, 'btf') },
-  [bpf_cmd.BPF_MAP_GET_FD_BY_ID]: { name: 'MAP_GET_FD_BY_ID', needs: reads, handle: (c, x) => getFdById(c, x, 'map') },
-  [bpf_cmd.BPF_PROG_GET_FD_BY_ID]: {
-    name: 'PROG_GET_FD_BY_ID',
-    needs: reads,
-    handle: (c, x) => getFdById(c, x, 'prog'),
-  },
-  [bpf_cmd.BPF_LINK_GET_FD_BY_ID]: {
-    name: 'LINK_GET_FD_BY_ID',
-    needs: reads,
-    handle: (c, x) => getFdById(c, x, 'link'),
-  },
-  [bpf_cmd.BPF_BTF_GET_FD_BY_ID]: { name: 'BTF_GET_FD_BY_ID', needs: reads, handle: (c, x) => getFdById(c, x, 'btf') },
-  [bpf_cmd.BPF_OBJ_GET_INFO_BY_FD]: { name: 'OBJ_GET_INFO_BY_FD', needs: writes, handle: getInfoByFd },
-  [bpf_cmd.BPF_PROG_QUERY]: { name: 'PROG_QUERY', needs: writes, handle: progQuery },
-  [bpf_cmd.BPF_TASK_FD_QUERY]: { name: 'TASK_FD_QUERY', needs: writes, handle: taskFdQuery },
-  [bpf_cmd.BPF_OBJ_GET]: { name: 'OBJ_GET', needs: reads, handle: objGet },
-  [bpf_cmd.BPF_ITER_CREATE]: { name: 'ITER_CREATE', needs: reads, handle: iterCreate },
-  [bpf_cmd.BPF_LINK_CREATE]: {
-    name: 'LINK_CREATE',
-    needs: translates,
-    handle: (c, x) => translateRelativeId(c, x, linkCreatePlace),
-  },
-  [bpf_cmd.BPF_PROG_ATTACH]: {
-    name: 'PROG_ATTACH',
-    needs: translates,
-    handle: (c, x) => translateRelativeId(c, x, progAttachPlace),
-  },
-  [bpf_cmd.BPF_PROG_DETACH]: {
-    name: 'PROG_DETACH',
-    needs: translates,
-    handle: (c, x) => translateRelativeId(c, x, progAttachPlace),
-  },
-  [OWN_NAMESPACE.command]: { name: 'OWN_NAMESPACE', needs: writes, handle: ownNamespace },
+  [bpf_cmd.BPF_MAP_GET_NEXT_ID]: bpfCommand('MAP_GET_NEXT_ID', writes, (c, s) => getNextId(c, s, 'map')),
+  [bpf_cmd.BPF_PROG_GET_NEXT_ID]: bpfCommand('PROG_GET_NEXT_ID', writes, (c, s) => getNextId(c, s, 'prog')),
+  [bpf_cmd.BPF_LINK_GET_NEXT_ID]: bpfCommand('LINK_GET_NEXT_ID', writes, (c, s) => getNextId(c, s, 'link')),
+  [bpf_cmd.BPF_BTF_GET_NEXT_ID]: bpfCommand('BTF_GET_NEXT_ID', writes, (c, s) => getNextId(c, s, 'btf')),
+  [bpf_cmd.BPF_MAP_GET_FD_BY_ID]: bpfCommand('MAP_GET_FD_BY_ID', reads, (c, s) => getFdById(c, s, 'map')),
+  [bpf_cmd.BPF_PROG_GET_FD_BY_ID]: bpfCommand('PROG_GET_FD_BY_ID', reads, (c, s) => getFdById(c, s, 'prog')),
+  [bpf_cmd.BPF_LINK_GET_FD_BY_ID]: bpfCommand('LINK_GET_FD_BY_ID', reads, (c, s) => getFdById(c, s, 'link')),
+  [bpf_cmd.BPF_BTF_GET_FD_BY_ID]: bpfCommand('BTF_GET_FD_BY_ID', reads, (c, s) => getFdById(c, s, 'btf')),
+  [bpf_cmd.BPF_OBJ_GET_INFO_BY_FD]: bpfCommand('OBJ_GET_INFO_BY_FD', writes, getInfoByFd),
+  [bpf_cmd.BPF_PROG_QUERY]: bpfCommand('PROG_QUERY', writes, progQuery),
+  [bpf_cmd.BPF_TASK_FD_QUERY]: bpfCommand('TASK_FD_QUERY', writes, taskFdQuery),
+  [bpf_cmd.BPF_OBJ_GET]: bpfCommand('OBJ_GET', reads, objGet),
+  [bpf_cmd.BPF_ITER_CREATE]: bpfCommand('ITER_CREATE', reads, iterCreate),
+  [bpf_cmd.BPF_LINK_CREATE]: bpfCommand('LINK_CREATE', translates, (c, s) =>
+    translateRelativeId(c, s, linkCreatePlace),
+  ),
+  [bpf_cmd.BPF_PROG_ATTACH]: bpfCommand('PROG_ATTACH', translates, (c, s) =>
+    translateRelativeId(c, s, progAttachPlace),
+  ),
+  [bpf_cmd.BPF_PROG_DETACH]: bpfCommand('PROG_DETACH', translates, (c, s) =>
+    translateRelativeId(c, s, progAttachPlace),
+  ),
+  [OWN_NAMESPACE.command]: bpfCommand('OWN_NAMESPACE', writes, ownNamespace),
 };
 
-/** The two other system calls that are trapped where nesting is on. */
-export const clone3Command: Command = { name: 'clone3', needs: writes, handle: clone3 };
-export const unshareNeeds: Needs = reads;
+const nothing = (): undefined => undefined;
+/** System calls besides bpf(2), which are trapped where nesting is on. */
+const systemCalls: Readonly<Record<number, Command>> = {
+  [SYS.clone3]: { name: 'clone3', needs: writes, read: readCloneArgs, handle: clone3 },
+  [SYS.unshare]: { name: 'unshare', needs: reads, read: nothing, handle: unshare },
+};
+
+const unknownCommand = bpfCommand('other', {}, () => -E.EINVAL);
+/** Not in our filters; a container's profile may hand over more. */
+const unknownCall: Command = { name: 'other', needs: {}, read: () => -E.ENOSYS, handle: () => -E.ENOSYS };
+
+/** What a notification asks for. */
+export function commandOf(notification: Notification): Command {
+  if (notification.number !== SYS.bpf) return systemCalls[notification.number] ?? unknownCall;
+  const command = notification.argument(0) & COMMAND_MASK;
+  return (commands as Readonly<Record<number, Command>>)[command] ?? unknownCommand;
+}

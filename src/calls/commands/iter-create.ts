@@ -7,12 +7,14 @@ import { hostId, type Kind } from '../../model/ids.js';
 import { getInfoByFd, kindOfFd, mapLookup, withObject } from '../../sys/bpf.js';
 import { Btf, BtfKind } from '../../sys/btf.js';
 import { btfBlob } from '../../sys/btf-info.js';
+import { cString } from '../../sys/c-string.js';
 import { E } from '../../sys/errno.js';
+import { Fd } from '../../sys/fd.js';
 import { bpf_attr, bpf_link_info, bpf_link_type, bpf_map_info, bpf_prog_info } from '../../sys/kernel.gen.js';
-import { addressOf, close, lseek, memfdCreate, write } from '../../sys/libc.js';
+import { addressOf, lseek, memfdCreate, write } from '../../sys/libc.js';
 import { guestPid } from '../../sys/pids.js';
 import type { Call, Reply } from '../call.js';
-import type { Context } from '../services.js';
+import type { Services } from '../services.js';
 
 const MFD_CLOEXEC = 1;
 const END = bpf_attr.iter_create_flags + 4;
@@ -25,16 +27,12 @@ const MAX_BTF = 1024 * 1024;
 const MAX_CODE = 32768;
 
 /** CONTINUE is right for every other iterator: the kernel runs it with the caller's own rights. */
-export function iterCreate(call: Call, context: Context): Reply {
+export function iterCreate(call: Call, services: Services): Reply {
   if (call.hasUnknownBits(END) || call.attr.readUInt32LE(bpf_attr.iter_create_flags) !== 0) return 'continue';
-  const link = call.takeFd(call.attr.readInt32LE(bpf_attr.iter_create_link_fd));
-  if (link < 0) return 'continue';
-  try {
-    const iterator = pidIterator(link);
-    return iterator ? objectUsers(call, context, iterator) : 'continue';
-  } finally {
-    close(link);
-  }
+  using link = call.caller.takeFd(call.attr.readInt32LE(bpf_attr.iter_create_link_fd));
+  if (!link.isOpen) return 'continue';
+  const iterator = pidIterator(link.number);
+  return iterator ? objectUsers(call, services, iterator) : 'continue';
 }
 
 interface PidIterator {
@@ -119,7 +117,7 @@ function passesLength(code: Buffer, length: number): boolean {
 function rodata(map: number): Buffer | undefined {
   const info = Buffer.alloc(bpf_map_info.sizeof);
   if (getInfoByFd(map, info, info.length) < 0) return undefined;
-  const [name = ''] = info.toString('latin1', bpf_map_info.name, bpf_map_info.name + 16).split('\0');
+  const name = cString(info, bpf_map_info.name, 16);
   // "pid_iter.rodata"; strings are in a map of their own, ".rodata.str1.1".
   if (!name.endsWith('.rodata')) return undefined;
   const size = info.readUInt32LE(bpf_map_info.value_size);
@@ -128,13 +126,13 @@ function rodata(map: number): Buffer | undefined {
   return mapLookup(map, Buffer.alloc(4), value) < 0 ? undefined : value;
 }
 
-function objectUsers(call: Call, context: Context, { kind, size, fields }: PidIterator): Reply {
+function objectUsers(call: Call, services: Services, { kind, size, fields }: PidIterator): Reply {
   const records: Buffer[] = [];
-  for (const user of context.inspector.objectUsers()) {
-    const id = user.kind === kind ? context.mirror.model.idIn(call.namespace, kind, hostId(user.host)) : 0;
+  for (const user of services.inspector.objectUsers()) {
+    const id = user.kind === kind ? services.mirror.model.idIn(call.namespace, kind, hostId(user.host)) : 0;
     if (id === 0) continue;
     // This very call holds a copy of the caller's link.
-    const pid = user.pid === process.pid ? 0 : guestPid(call.tid, user.pid);
+    const pid = user.pid === process.pid ? 0 : guestPid(call.caller.directory, user.pid);
     if (pid === 0) continue;
     const record = Buffer.alloc(size);
     put32(record, fields.get('id'), id);
@@ -157,12 +155,12 @@ function put32(record: Buffer, offset: number | undefined, value: number): void 
 }
 
 function asFile(content: Buffer): Reply {
-  const fd = memfdCreate('bpf_iter', MFD_CLOEXEC);
-  if (fd < 0) return fd;
-  if (write(fd, content, content.length) !== content.length) {
-    close(fd);
+  const file = new Fd(memfdCreate('bpf_iter', MFD_CLOEXEC));
+  if (!file.isOpen) return file;
+  if (write(file.number, content, content.length) !== content.length) {
+    file.close();
     return -E.ENOMEM;
   }
-  lseek(fd, 0, 0);
-  return { fd };
+  lseek(file.number, 0, 0);
+  return file;
 }

@@ -3,11 +3,11 @@ import { type HostId, hostId, type Kind } from '../../model/ids.js';
 import { bpf } from '../../sys/bpf.js';
 import { E } from '../../sys/errno.js';
 import { bpf_attach_type, bpf_attr, bpf_cmd } from '../../sys/kernel.gen.js';
-import { addressOf, close } from '../../sys/libc.js';
+import { addressOf } from '../../sys/libc.js';
 import { readPointer } from '../../sys/seccomp.js';
-import { CAP_NET_ADMIN, CAP_SYS_ADMIN, inNetworkNamespaceOf } from '../../sys/task.js';
+import { CAP_NET_ADMIN, CAP_SYS_ADMIN } from '../../sys/task.js';
 import type { Call, Reply } from '../call.js';
-import type { Context } from '../services.js';
+import type { Services } from '../services.js';
 
 /** The most entries one answer can have: 64 programs on each of up to 64 nested cgroups. */
 const MAX_ENTRIES = 4096;
@@ -27,24 +27,20 @@ const byIfindex: ReadonlySet<number> = new Set([
   bpf_attach_type.BPF_NETKIT_PEER,
 ]);
 
-export function progQuery(guest: Call, context: Context): Reply {
+export function progQuery(guest: Call, services: Services): Reply {
   const attachType = guest.attr.readUInt32LE(a.query_attach_type);
   const mayQuery = (guest.initCapabilities & (CAP_NET_ADMIN | CAP_SYS_ADMIN)) !== 0n;
   if (!mayQuery) return -E.EPERM;
   if (guest.hasUnknownBits(END)) return -E.EINVAL;
   const isByIfindex = byIfindex.has(attachType);
   const target = guest.attr.readInt32LE(a.query_target_fd);
-  const fd = isByIfindex ? target : guest.takeFd(target);
-  const hasTarget = isByIfindex || fd >= 0;
-  try {
-    // A bad fd goes through as one: the kernel names the right error for the attach type.
-    return query(guest, context, hasTarget ? fd : -1, isByIfindex);
-  } finally {
-    if (!isByIfindex && fd >= 0) close(fd);
-  }
+  if (isByIfindex) return query(guest, services, target, true);
+  using fd = guest.caller.takeFd(target);
+  // A bad fd goes through as one: the kernel names the right error for the attach type.
+  return query(guest, services, fd.isOpen ? fd.number : -1, false);
 }
 
-function query(guest: Call, context: Context, target: number, isByIfindex: boolean): Reply {
+function query(guest: Call, services: Services, target: number, isByIfindex: boolean): Reply {
   const run = (): number => bpf(bpf_cmd.BPF_PROG_QUERY, call, END);
   // The kernel refuses bits in fields that it does not have: unused ones stay 0.
   guest.attr.copy(call, 0, 0, END);
@@ -58,15 +54,15 @@ function query(guest: Call, context: Context, target: number, isByIfindex: boole
   // Programs are needed to tell which entries to leave out, asked for or not.
   call.writeBigUInt64LE(addressOf(entries[0] as Buffer), a.query_prog_ids);
   for (const buffer of entries) buffer.fill(0);
-  const result = guest.asCaller(() => (isByIfindex ? inNetworkNamespaceOf(guest.tid, run) : run()));
+  const result = guest.asCaller(() => (isByIfindex ? guest.caller.directory.inNetworkNamespace(run) : run()));
   if (result < 0) return result;
-  return copyBack(guest, context);
+  return copyBack(guest, services);
 }
 
-function copyBack(guest: Call, context: Context): Reply {
+function copyBack(guest: Call, services: Services): Reply {
   const total = Math.min(call.readUInt32LE(a.query_prog_cnt), MAX_ENTRIES);
   const [progs, , links] = entries as [Buffer, Buffer, Buffer, Buffer];
-  const idIn = (kind: Kind, host: HostId): number => context.mirror.model.idIn(guest.namespace, kind, host);
+  const idIn = (kind: Kind, host: HostId): number => services.mirror.model.idIn(guest.namespace, kind, host);
   let visible = 0;
   for (let i = 0; i < total; i++) {
     const prog = idIn('prog', hostId(progs.readUInt32LE(i * 4)));

@@ -6,7 +6,7 @@ import { nsId } from '../../model/ids.js';
 import { E } from '../../sys/errno.js';
 import { bpf_attr } from '../../sys/kernel.gen.js';
 import type { Call, Reply } from '../call.js';
-import type { Context } from '../services.js';
+import type { Services } from '../services.js';
 
 const BPF_F_ID = 1 << 5;
 const BPF_F_LINK = 1 << 13;
@@ -33,7 +33,7 @@ export const progAttachPlace: RelativeIdPlace = {
  * an id slipped in after this check can only name a neighbour on a hook that the caller
  * may change anyway; it yields no access to the object.
  */
-export function translateRelativeId(call: Call, { mirror }: Context, place: RelativeIdPlace): Reply {
+export function translateRelativeId(call: Call, { mirror }: Services, place: RelativeIdPlace): Reply {
   const flags = call.attr.readUInt32LE(place.flags);
   if ((flags & BPF_F_ID) === 0) return 'continue';
   const id = call.attr.readUInt32LE(place.id);

@@ -7,8 +7,9 @@ import { bpf_attr, bpf_cmd } from '../../sys/kernel.gen.js';
 import { addressOf } from '../../sys/libc.js';
 import { hostPid } from '../../sys/pids.js';
 import { readPointer } from '../../sys/seccomp.js';
+import { openProcess, sendSignal } from '../../sys/task.js';
 import type { Call, Reply } from '../call.js';
-import type { Context } from '../services.js';
+import type { Services } from '../services.js';
 
 const a = bpf_attr;
 const END = a.task_fd_query_probe_addr + 8;
@@ -17,18 +18,17 @@ const call = Buffer.alloc(END);
 const name = Buffer.alloc(MAX_NAME);
 
 /** Order of checks as in bpf_task_fd_query() (kernel/bpf/syscall.c). */
-export function taskFdQuery(guest: Call, { mirror }: Context): Reply {
+export function taskFdQuery(guest: Call, { mirror }: Services): Reply {
   if (guest.hasUnknownBits(END)) return -E.EINVAL;
   if (!guest.mayUseIds) return -E.EPERM;
   if (guest.attr.readUInt32LE(a.task_fd_query_flags) !== 0) return -E.EINVAL;
-  const pid = hostPid(guest.tid, guest.attr.readUInt32LE(a.task_fd_query_pid));
+  const pid = hostPid(guest.caller.directory, guest.attr.readUInt32LE(a.task_fd_query_pid));
   // A task outside is as good as none: the answer must not tell them apart.
   if (pid === 0) return -E.ENOENT;
-  const isInside = (): boolean => {
-    const owner = mirror.model.get(mirror.namespaceOfTask(pid));
-    return owner !== undefined && isSameOrAncestor(guest.namespace, owner);
-  };
-  if (!isInside()) return -E.ENOENT;
+  using target = openProcess(pid);
+  using task = mirror.tasks.open(pid);
+  const owner = mirror.model.get(mirror.namespaceOf(task));
+  if (!target.isOpen || !owner || !isSameOrAncestor(guest.namespace, owner)) return -E.ENOENT;
 
   const room = Math.min(guest.attr.readUInt32LE(a.task_fd_query_buf_len), MAX_NAME);
   const bufferAddress = readPointer(guest.attr, a.task_fd_query_buf);
@@ -38,8 +38,8 @@ export function taskFdQuery(guest: Call, { mirror }: Context): Reply {
   call.writeUInt32LE(room, a.task_fd_query_buf_len);
   if (bufferAddress !== 0) call.writeBigUInt64LE(addressOf(name), a.task_fd_query_buf);
   const result = guest.asAgent(() => bpf(bpf_cmd.BPF_TASK_FD_QUERY, call, END));
-  // The pid may have become another task's meanwhile.
-  if (!isInside()) return -E.ENOENT;
+  // As long as the process is not waited for, the pid was its own all the while.
+  if (sendSignal(target, 0) === -E.ESRCH) return -E.ENOENT;
   if (result < 0 && result !== -E.ENOSPC) return result;
 
   const prog = call.readUInt32LE(a.task_fd_query_prog_id);

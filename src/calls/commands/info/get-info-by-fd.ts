@@ -5,27 +5,23 @@
 import { kindOfFd, MAX_STRUCT, getInfoByFd as queryInfo } from '../../../sys/bpf.js';
 import { E } from '../../../sys/errno.js';
 import { bpf_attr } from '../../../sys/kernel.gen.js';
-import { addressOf, close } from '../../../sys/libc.js';
+import { addressOf } from '../../../sys/libc.js';
 import { isNull, readPointer } from '../../../sys/seccomp.js';
-import type { Call, Reply } from '../../call.js';
-import type { Context } from '../../services.js';
+import { type Call, hasSetByte, type Reply } from '../../call.js';
+import type { Services } from '../../services.js';
 import { type InfoArray, type InfoShape, infoShapes, type Request } from './shapes.js';
 
 /** The most that one call may make the agent allocate, in bytes: the largest program the kernel takes fits. */
 export const MAX_ARRAYS = 64 * 1024 * 1024;
 
 /** Order of checks as in bpf_obj_get_info_by_fd() and bpf_*_get_info_by_fd() (kernel/bpf/syscall.c, btf.c). */
-export function getInfoByFd(call: Call, context: Context): Reply {
+export function getInfoByFd(call: Call, services: Services): Reply {
   if (call.hasUnknownBits(bpf_attr.info_info + 8)) return -E.EINVAL;
-  const fd = call.takeFd(call.attr.readInt32LE(bpf_attr.info_bpf_fd));
-  if (fd < 0) return -E.EBADFD;
-  try {
-    const kind = kindOfFd(fd);
-    const shape = kind && infoShapes[kind];
-    return shape ? answer(call, context, fd, shape) : notAnObject(fd);
-  } finally {
-    close(fd);
-  }
+  using fd = call.caller.takeFd(call.attr.readInt32LE(bpf_attr.info_bpf_fd));
+  if (!fd.isOpen) return -E.EBADFD;
+  const kind = kindOfFd(fd.number);
+  const shape = kind && infoShapes[kind];
+  return shape ? answer(call, services, fd.number, shape) : notAnObject(fd.number);
 }
 
 /** What the kernel says of another kind of file: EINVAL, or EBADFD if it is open as a path only. */
@@ -37,12 +33,11 @@ function notAnObject(fd: number): number {
 const given = Buffer.alloc(MAX_STRUCT);
 const nothing = Buffer.alloc(MAX_STRUCT);
 
-function answer(call: Call, context: Context, fd: number, shape: InfoShape): Reply {
+function answer(call: Call, services: Services, fd: number, shape: InfoShape): Reply {
   const address = readPointer(call.attr, bpf_attr.info_info);
   const length = call.attr.readUInt32LE(bpf_attr.info_info_len);
   if (length > MAX_STRUCT) return -E.E2BIG;
-  const asked = context.journal.info.buffer;
-  const readable = context.journal.info.once((into) => call.readSome(address, into.fill(0), length));
+  const { buffer: asked, length: readable } = call.readSecond(address, length);
 
   // First without arrays: what kind it is, how long the arrays are, what the kernel knows.
   given.fill(0);
@@ -66,7 +61,7 @@ function answer(call: Call, context: Context, fd: number, shape: InfoShape): Rep
     if (result < 0 && result !== -E.ENOSPC) return result;
     status = Math.min(result, 0);
   }
-  shape.translate(given, (kind, host) => context.mirror.model.idIn(call.namespace, kind, host), requests);
+  shape.translate(given, (kind, host) => services.mirror.model.idIn(call.namespace, kind, host), requests);
   for (const request of requests) {
     // The kernel clears a pointer it will not serve; else the caller's own goes back.
     const { pointer } = request.array;
@@ -79,11 +74,6 @@ function answer(call: Call, context: Context, fd: number, shape: InfoShape): Rep
   const known = Math.min(length, kernelLength, shape.sizeof);
   if (!call.write(address, given, known)) return -E.EFAULT;
   return call.writeAttr(bpf_attr.info_info_len, known) ? status : -E.EFAULT;
-}
-
-function hasSetByte(buffer: Buffer, from: number, to: number): boolean {
-  for (let at = from; at < to; at++) if (buffer[at] !== 0) return true;
-  return false;
 }
 
 /** Of a string the kernel writes what there is, not the whole room. */

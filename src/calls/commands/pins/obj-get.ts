@@ -2,17 +2,17 @@
 import { hostId } from '../../../model/ids.js';
 import { bpf, idOfFd, kindOfFd } from '../../../sys/bpf.js';
 import { E } from '../../../sys/errno.js';
+import { Fd } from '../../../sys/fd.js';
 import { bpf_attr, bpf_cmd } from '../../../sys/kernel.gen.js';
-import { close } from '../../../sys/libc.js';
 import { readPointer } from '../../../sys/seccomp.js';
 import type { Call, Reply } from '../../call.js';
-import type { Context } from '../../services.js';
+import type { Services } from '../../services.js';
 
 const PATH_MAX = 4096;
 const PAGE = 4096;
 const BPF_F_PATH_FD = 1 << 14;
 
-export function objGet(call: Call, { paths, mirror }: Context): Reply | Promise<Reply> {
+export function objGet(call: Call, { paths, mirror }: Services): Reply | Promise<Reply> {
   const flags = call.attr.readUInt32LE(bpf_attr.file_flags);
   const refusal = refusedForm(call);
   if (refusal !== 0) return refusal;
@@ -21,21 +21,25 @@ export function objGet(call: Call, { paths, mirror }: Context): Reply | Promise<
   if (typeof path === 'number') return path;
   const { namespace } = call;
   const request = {
-    tid: call.tid,
+    directory: call.caller.directory.number,
+    thread: call.caller.thread.number,
     path,
     flags: (flags & ~BPF_F_PATH_FD) >>> 0,
     pathFd: usesPathFd ? call.attr.readInt32LE(bpf_attr.path_fd) : undefined,
     capabilities: call.initCapabilities,
   };
-  return paths.openPin(namespace.id, request).then((fd): Reply => {
-    if (fd < 0) return fd;
+  return paths.openPin(namespace.id, request).then((result): Reply => {
+    const fd = new Fd(result);
+    if (!fd.isOpen) return fd;
     mirror.update();
-    const kind = kindOfFd(fd);
+    const kind = kindOfFd(fd.number);
     const isVisible =
       namespace.spec.pinsAny ||
-      (kind !== undefined && kind !== 'token' && mirror.model.idIn(namespace, kind, hostId(idOfFd(fd, kind))) !== 0);
-    if (isVisible) return { fd };
-    close(fd);
+      (kind !== undefined &&
+        kind !== 'token' &&
+        mirror.model.idIn(namespace, kind, hostId(idOfFd(fd.number, kind))) !== 0);
+    if (isVisible) return fd;
+    fd.close();
     return -E.EPERM;
   });
 }

@@ -8,7 +8,9 @@ import type { NamespaceId } from '../../../model/ids.js';
 import type { Capabilities } from '../../../sys/task.js';
 
 export interface OpenPinRequest {
-  readonly tid: number;
+  /** The caller's directory in /proc, and a pidfd for its fds: open until the answer. */
+  readonly directory: number;
+  readonly thread: number;
   /** As the caller passed it, without the NUL. */
   readonly path: Uint8Array;
   /** BPF_OBJ_GET's file_flags. */
@@ -41,7 +43,7 @@ export class PathResolver {
   #timer: NodeJS.Timeout | undefined;
 
   /**
-   * The fd (the caller's to close) or -errno of BPF_OBJ_GET, resolved as thread `request.tid`
+   * The fd (the caller's to close) or -errno of BPF_OBJ_GET, resolved as the caller
    * would. Rejects if the thread that looks it up fails.
    */
   openPin(namespace: NamespaceId, request: OpenPinRequest): Promise<number> {

@@ -5,8 +5,8 @@ import { objGet } from '../../../sys/bpf.js';
 import { check, E } from '../../../sys/errno.js';
 import { actAs, type FsIdentity, openInRoot, openPath, privateFs } from '../../../sys/fs-identity.js';
 import { close, fchdir, O_CLOEXEC, O_DIRECTORY, O_PATH, open } from '../../../sys/libc.js';
-import { readProc } from '../../../sys/procfs.js';
-import { getThreadFd } from '../../../sys/task.js';
+import { openIn, statusIn } from '../../../sys/proc-dir.js';
+import { getFd } from '../../../sys/task.js';
 import type { OpenPinRequest } from './path-resolver.js';
 
 const fs = privateFs();
@@ -18,19 +18,18 @@ const ownLink = /^\/+proc\/+(?:self|thread-self)\/+(?:(cwd|root)|fd\/+(\d+))(\/.
 const ownFds = check(open('/proc/self/fd', O_PATH | O_DIRECTORY | O_CLOEXEC), 'open', "cannot open '/proc/self/fd'");
 
 function openPin(request: OpenPinRequest): number {
-  const { tid, flags, pathFd } = request;
+  const { directory, flags, pathFd } = request;
   const opened: number[] = [];
   const keep = (fd: number): number => {
     if (fd >= 0) opened.push(fd);
     return fd;
   };
   try {
-    const directory = O_PATH | O_DIRECTORY | O_CLOEXEC;
-    const root = keep(open(`/proc/${tid}/root`, directory));
-    const cwd = keep(open(`/proc/${tid}/cwd`, directory));
-    const identity = identityOf(tid);
+    const root = keep(openIn(directory, 'root', O_PATH | O_DIRECTORY | O_CLOEXEC).release());
+    const cwd = keep(openIn(directory, 'cwd', O_PATH | O_DIRECTORY | O_CLOEXEC).release());
+    const identity = identityOf(directory);
     if (root < 0 || cwd < 0 || !identity) return -E.ESRCH;
-    const takeFd = (fd: number): number => keep(getThreadFd(tid, fd, () => identity.tgid));
+    const takeFd = (fd: number): number => keep(getFd({ number: request.thread }, fd).release());
 
     let start = pathFd === undefined ? AT_FDCWD : pathFd;
     let path = Buffer.from(request.path);
@@ -67,17 +66,15 @@ function isProcfs(fd: number): boolean {
   return statfsSync(`/proc/self/fd/${fd}`).type === PROC_SUPER_MAGIC;
 }
 
-/** The ids that file permissions are checked against, from /proc/TID/status. */
-function identityOf(tid: number): (Pick<FsIdentity, 'fsuid' | 'fsgid' | 'groups'> & { tgid: number }) | undefined {
-  const status = readProc(`/proc/${tid}/status`);
-  if (status === undefined) return undefined;
+/** The ids that file permissions are checked against; undefined if the task is gone. */
+function identityOf(directory: number): Pick<FsIdentity, 'fsuid' | 'fsgid' | 'groups'> | undefined {
+  const status = statusIn(directory);
   const numbers = (key: string): number[] => {
     const line = new RegExp(`^${key}:[ \\t]*(.*)$`, 'm').exec(status)?.[1]?.trim() ?? '';
     return line === '' ? [] : line.split(/\s+/).map(Number);
   };
-  const [fsuid, fsgid, tgid] = [numbers('Uid')[3], numbers('Gid')[3], numbers('Tgid')[0]];
-  if (fsuid === undefined || fsgid === undefined || tgid === undefined) return undefined;
-  return { fsuid, fsgid, groups: numbers('Groups'), tgid };
+  const [fsuid, fsgid] = [numbers('Uid')[3], numbers('Gid')[3]];
+  return fsuid === undefined || fsgid === undefined ? undefined : { fsuid, fsgid, groups: numbers('Groups') };
 }
 
 parentPort?.on('message', (request: OpenPinRequest) => {

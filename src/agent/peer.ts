@@ -1,0 +1,33 @@
+/** The process at the other end of a control connection: as it was when it connected, whoever has its pid later. */
+import type { Socket } from 'node:net';
+import type { Fd } from '../sys/fd.js';
+import { ProcDir } from '../sys/proc-dir.js';
+import { peerCredentials, peerPidfd } from '../sys/socket.js';
+import { sendSignal } from '../sys/task.js';
+
+export class Peer {
+  /** -1 if it cannot be told. */
+  readonly uid: number;
+  readonly pidfd: Fd;
+  readonly directory: ProcDir;
+
+  /** Open until {@link close}. */
+  constructor(socket: Socket) {
+    const credentials = peerCredentials(socket);
+    this.uid = credentials?.uid ?? -1;
+    this.pidfd = peerPidfd(socket);
+    this.directory = new ProcDir(credentials?.pid ?? 0);
+    // As long as the process has not been waited for, its pid is its own.
+    if (!this.pidfd.isOpen || sendSignal(this.pidfd, 0) < 0) this.close();
+  }
+
+  /** Whether it was there when it connected. */
+  get isKnown(): boolean {
+    return this.pidfd.isOpen && this.directory.isOpen;
+  }
+
+  close(): void {
+    this.pidfd.close();
+    this.directory.close();
+  }
+}

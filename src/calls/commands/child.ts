@@ -1,0 +1,48 @@
+/** A child of the caller's namespace: what clone3(), unshare() and bpfns' own command make. */
+import { INIT, namespaceId } from '../../model/ids.js';
+import type { Namespace } from '../../model/namespaces.js';
+import { E, Refusal } from '../../sys/errno.js';
+import type { Call, Reply } from '../call.js';
+import type { Services } from '../services.js';
+
+export interface ChildOptions {
+  /** '' for none. */
+  readonly name: string;
+  readonly pinsAny: boolean;
+}
+
+/**
+ * The child of this call: made once, however often agents die over it.
+ * @throws Refusal EPERM, EINVAL, or as {@link Lifecycle.create}; the caller's to be told
+ * @throws CallerGone
+ */
+export function createChild(call: Call, { lifecycle, mirror }: Services, options: ChildOptions): Namespace {
+  const earlier = call.child === 0 ? undefined : mirror.model.get(namespaceId(call.child));
+  if (earlier) return earlier;
+  if (!call.mayMakeNamespace) throw new Refusal(E.EPERM, 'create', 'the caller lacks CAP_BPF');
+  // As create_pid_namespace(): from elsewhere in the tree of user namespaces it makes no sense.
+  if (!call.isWithinOwner) throw new Refusal(E.EINVAL, 'create', 'the caller is in another user namespace');
+  const ownerUid = call.caller.directory.userId();
+  const { userNs } = call.caller;
+  call.child = mirror.nextNamespace;
+  return lifecycle.create(call.namespace, { ...options, userNs, ownerUid, keep: false, maxNamespaces: 0 });
+}
+
+/** Makes the child, and moves the caller there at once. */
+export function enterChild(call: Call, services: Services, options: ChildOptions): Reply {
+  return orErrno(() => {
+    const child = createChild(call, services, options);
+    const result = call.caller.task.write({ ns: child.id, next: INIT });
+    return result === 0 || result === -E.ESRCH ? result : -E.ENOMEM;
+  });
+}
+
+/** What `action` returns, or the errno of the Refusal that it throws: an answer for the caller. */
+export function orErrno(action: () => Reply): Reply {
+  try {
+    return action();
+  } catch (error) {
+    if (error instanceof Refusal) return -error.errno;
+    throw error;
+  }
+}

@@ -1,0 +1,65 @@
+/** clone3(2) with the RFC's flag: the child starts in a new namespace below the caller's. */
+import { CLONE_NEWBPF_HIGH } from '../../filter/own-command.js';
+import { INIT } from '../../model/ids.js';
+import type { Member } from '../../recorder/inspector.js';
+import { MAX_STRUCT } from '../../sys/bpf.js';
+import { E } from '../../sys/errno.js';
+import { CLONE_NEWUSER } from '../../sys/task.js';
+import type { Call, Reply } from '../call.js';
+import type { Services } from '../services.js';
+import { createChild, orErrno } from './child.js';
+
+/** Less than that the kernel refuses (EINVAL). */
+const CLONE_ARGS_SIZE_VER0 = 64;
+const FLAGS_LOW = 0;
+const FLAGS_HIGH = 4;
+const flags = Buffer.alloc(8);
+/** Threads that were given a namespace for their next child and have not been seen since: only a hint. */
+const marked = new Set<number>();
+
+/** After a crash: whom an earlier agent had marked. */
+export function restoreMarks(members: readonly Member[]): void {
+  for (const { tid, next } of members) if (next !== INIT) marked.add(tid);
+}
+
+/**
+ * Most clone3() calls are none of ours: decided from the flags alone. CONTINUE is right
+ * for them: a flag set after this look is one the kernel does not know (EINVAL), or means
+ * something else (7.1), where this trap is not in place.
+ */
+export function readCloneArgs(call: Call): Reply | undefined {
+  const address = call.notification.pointer(0);
+  const size = call.notification.argument(1);
+  if (call.child === 0 && isPlain(call, address)) return 'continue';
+  // What struct clone_args is too short or too long for is the kernel's to refuse.
+  const isHigh = call.notification.argumentHigh(1) !== 0;
+  if (size < CLONE_ARGS_SIZE_VER0 || size > MAX_STRUCT || isHigh) return 'continue';
+  if (call.readAttr(address, size) < size) return 'continue';
+  call.size = size;
+  return undefined;
+}
+
+function isPlain({ caller }: Call, address: number): boolean {
+  if (caller.peek(address, flags, flags.length) < flags.length) return true; // the kernel says EFAULT itself
+  return (flags.readUInt32LE(FLAGS_HIGH) & CLONE_NEWBPF_HIGH) === 0 && !marked.has(caller.hint);
+}
+
+/** `call.attr` is struct clone_args. The flag is taken out and the kernel does the rest. */
+export function clone3(call: Call, services: Services): Reply {
+  const { caller, namespace } = call;
+  const high = call.attr.readUInt32LE(FLAGS_HIGH);
+  // After a crash the flag may be out already, while the mark counts.
+  if ((high & CLONE_NEWBPF_HIGH) === 0 && call.child === 0) {
+    // An earlier clone3() of this thread failed in the kernel: its mark must not fall to this child.
+    marked.delete(caller.hint);
+    caller.task.write({ ns: namespace.id, next: INIT });
+    return 'continue';
+  }
+  if ((call.attr.readUInt32LE(FLAGS_LOW) & CLONE_NEWUSER) !== 0) return -E.EINVAL;
+  return orErrno(() => {
+    const child = createChild(call, services, { name: '', pinsAny: false });
+    marked.add(caller.hint);
+    if (caller.task.write({ ns: namespace.id, next: child.id }) < 0) return -E.ENOMEM;
+    return call.writeAttr(FLAGS_HIGH, high & ~CLONE_NEWBPF_HIGH) ? 'continue' : -E.EFAULT;
+  });
+}

@@ -1,0 +1,128 @@
+/**
+ * A task's directory in /proc, held open. What is opened through it is that task's, or fails
+ * with ESRCH once it is gone: its number may be another's by then (fs/proc/base.c, get_proc_task()).
+ */
+import { fstatSync } from 'node:fs';
+import { E } from './errno.js';
+import { Fd } from './fd.js';
+import { ioctlValue, O_CLOEXEC, O_DIRECTORY, O_PATH, O_RDONLY, openat, read, readlinkat, setns } from './libc.js';
+
+const NS_GET_PARENT = 0xb702;
+const CLONE_NEWNET = 0x40000000;
+const NOBODY = 65534;
+/** Depth of user namespaces (kernel/user_namespace.c). */
+const MAX_USER_NS = 64;
+const AT_FDCWD = -100;
+
+const link = Buffer.alloc(64);
+const chunk = Buffer.alloc(8192);
+
+export class ProcDir implements Disposable {
+  readonly #fd: Fd;
+
+  /** @param task a process or thread id, as seen from here */
+  constructor(task: number | 'self') {
+    this.#fd = new Fd(openat(AT_FDCWD, `/proc/${task}`, O_PATH | O_DIRECTORY | O_CLOEXEC));
+  }
+
+  get isOpen(): boolean {
+    return this.#fd.isOpen;
+  }
+
+  /** For {@link openat} by another thread of this process; -errno if there is no such task. */
+  get number(): number {
+    return this.#fd.number;
+  }
+
+  open(path: string, flags: number): Fd {
+    return openIn(this.number, path, flags);
+  }
+
+  /** What /proc/PID/status says; '' if the task is gone. */
+  status(): string {
+    return statusIn(this.number);
+  }
+
+  /** The inode of the task's namespace of that type ('user', 'pid', 'net', ...); 0 if it is gone. */
+  namespaceInode(type: string): number {
+    return inodeOf(readlinkat(this.number, `ns/${type}`, link, link.length), type);
+  }
+
+  /** The effective uid as seen from here; that of nobody if the task is gone. */
+  userId(): number {
+    return Number(/^Uid:\s+\d+\s+(\d+)/m.exec(this.status())?.[1] ?? NOBODY);
+  }
+
+  /** Its id in every pid namespace that it is in, outermost first; empty if it is gone. */
+  pidChain(): number[] {
+    return pidChainOf(this.status());
+  }
+
+  /** Whether its user namespace is the one of that inode or below it. */
+  isUserNsWithin(ancestor: number): boolean {
+    let at = this.open('ns/user', O_RDONLY | O_CLOEXEC);
+    for (let depth = 0; at.isOpen && depth < MAX_USER_NS; depth++) {
+      using current = at;
+      if (fstatSync(current.number).ino === ancestor) return true;
+      at = new Fd(ioctlValue(current.number, NS_GET_PARENT, 0));
+    }
+    at.close();
+    return false;
+  }
+
+  /**
+   * Runs `action` with the calling thread in the task's network namespace, then goes back.
+   * -ESRCH if the task is gone. Only this thread moves (setns(2)).
+   */
+  inNetworkNamespace(action: () => number): number {
+    using theirs = this.open('ns/net', O_RDONLY | O_CLOEXEC);
+    if (!theirs.isOpen) return -E.ESRCH;
+    using mine = openIn(AT_FDCWD, '/proc/thread-self/ns/net', O_RDONLY | O_CLOEXEC);
+    const moved = setns(theirs.number, CLONE_NEWNET);
+    if (moved < 0) return moved;
+    try {
+      return action();
+    } finally {
+      setns(mine.number, CLONE_NEWNET);
+    }
+  }
+
+  close(): void {
+    this.#fd.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/** As {@link ProcDir.open}, by the directory's number: for a worker thread, which shares it. */
+export function openIn(directory: number, path: string, flags: number): Fd {
+  return new Fd(openat(directory, path, flags));
+}
+
+/** As {@link ProcDir.status}, by the directory's number. */
+export function statusIn(directory: number): string {
+  using file = openIn(directory, 'status', O_RDONLY | O_CLOEXEC);
+  if (!file.isOpen) return '';
+  let text = '';
+  // A task can have 65,536 groups, which all stand there.
+  for (let length = 1; length > 0; ) {
+    length = read(file.number, chunk, chunk.length);
+    text += chunk.toString('latin1', 0, Math.max(length, 0));
+  }
+  return text;
+}
+
+/** The ids in a `status` by pid namespace, outermost first. */
+export function pidChainOf(status: string): number[] {
+  const line = /^NSpid:\s+(.+)$/m.exec(status)?.[1] ?? '';
+  return line === '' ? [] : line.split(/\s+/).map(Number);
+}
+
+/** The number in "user:[4026531837]", `length` bytes of `link`; 0 if there is no link. */
+function inodeOf(length: number, type: string): number {
+  let inode = 0;
+  for (let i = type.length + 2; i < length - 1; i++) inode = inode * 10 + ((link[i] ?? 0) - 0x30);
+  return inode;
+}

@@ -1,0 +1,83 @@
+/** A caller ends, and another process gets its number: nothing that is done for the caller reaches that one. */
+import assert from 'node:assert/strict';
+import { rmSync } from 'node:fs';
+import { before, describe, test } from 'node:test';
+import { Caller, CallerGone, killCaller } from '../../src/calls/caller.js';
+import { Recorder } from '../../src/recorder/recorder.js';
+import { TaskStates } from '../../src/recorder/task-states.js';
+import { E } from '../../src/sys/errno.js';
+import type { Fd } from '../../src/sys/fd.js';
+import { seccomp_notif } from '../../src/sys/kernel.gen.js';
+import { Notification, receive } from '../../src/sys/seccomp.js';
+import { getFd, openProcess } from '../../src/sys/task.js';
+import { type Guest, guestPath, leavesNothingBehind, runDir, skipReason, start } from '../support/host.js';
+
+for (const thread of ['first', 'second'] as const) {
+  describe(`the number of a caller, its process's ${thread} thread, is given to another process`, {
+    skip: skipReason,
+  }, () => {
+    leavesNothingBehind(() => {
+      caller.close();
+      listener.close();
+      tasks.close();
+      recorder.remove();
+      rmSync(runDir ?? '', { recursive: true, force: true });
+    });
+    const notification = new Notification(Buffer.alloc(seccomp_notif.sizeof));
+    let recorder: Recorder;
+    let tasks: TaskStates;
+    let guest: Guest;
+    let listener: Fd;
+    let caller: Caller;
+    let secret = 0;
+
+    before(async () => {
+      recorder = Recorder.install();
+      tasks = new TaskStates(recorder);
+      guest = await start([guestPath('reused'), ...(thread === 'first' ? [] : ['thread'])]);
+      const [, pid, fd, address] = /^call (\d+) (\d+) (\d+)$/m.exec(guest.output()) ?? assert.fail(guest.output());
+      secret = Number(address);
+      using child = openProcess(Number(pid));
+      listener = getFd(child, Number(fd)).checked('pidfd_getfd', 'cannot take the listener');
+      assert.equal(receive(listener.number, notification), 0);
+      caller = new Caller(notification, listener.number, tasks);
+      caller.identify({ memory: true, rights: true }, true);
+      assert.notEqual(caller.directory.status(), '');
+      assert.equal(caller.thread.isOpen, true);
+      assert.deepEqual(await guest.ask('kill', 'end'), []);
+    });
+
+    const isIntact = async (): Promise<void> => assert.deepEqual(await guest.ask('ask', 'end'), ['intact']);
+
+    test('it is not put into a namespace', () => {
+      assert.equal(caller.task.write({ ns: 5, next: 6 }), -E.ESRCH);
+      using other = tasks.open(notification.tid);
+      assert.equal(other.read()?.ns ?? 0, 0);
+    });
+
+    test('its memory is not written', async () => {
+      caller.write(secret, Buffer.from('changed'), 8);
+      await isIntact();
+    });
+
+    test('its memory is not read', () => {
+      assert.throws(() => caller.read(secret, Buffer.alloc(8), 8), CallerGone);
+    });
+
+    test('its descriptors are not copied', () => {
+      using copy = caller.takeFd(0);
+      assert.equal(copy.isOpen, false);
+    });
+
+    test('its ids and namespaces are not taken for the caller’s', () => {
+      assert.equal(caller.directory.status(), '');
+      assert.equal(caller.directory.namespaceInode('user'), 0);
+      assert.throws(() => caller.identify({ rights: true }, false), CallerGone);
+    });
+
+    test('it is not killed in place of the caller', async () => {
+      assert.equal(killCaller(notification, listener.number), false);
+      await isIntact();
+    });
+  });
+}
