@@ -1,4 +1,4 @@
-/** Single calls: trapped ones, untrapped ones, creations, and with many objects. */
+/** Measures single calls: trapped, untrapped, creations, and with many objects. */
 import { cpus } from 'node:os';
 import {
   BPFNS,
@@ -17,7 +17,7 @@ import {
 import { table } from './report.js';
 
 const ROUNDS = 3000;
-/** Enough for the agent's code to be compiled. */
+/** Enough calls for V8 to compile the agent's code. */
 const WARM_UP = 15000;
 const trapped = [
   'get_next_id',
@@ -31,7 +31,7 @@ const trapped = [
   'root:prog_info',
 ] as const;
 
-/** Both sides on the last CPU. */
+/** Runs both sides on the last CPU. */
 function trappedOnOneCpu(pid: number, what: string): Row {
   const cpu = cpus().length - 1;
   const [ours, theirs] = [only(cpu, inside), only(cpu, inC)];
@@ -99,10 +99,10 @@ export function manyObjects(size: number): Promise<string> {
   );
 }
 
-/** Until the last guest's objects are gone. */
+/** Waits until the objects of the last guest are gone. */
 function untilAlone(): void {
   const left = (): number => (JSON.parse(run([BPFNS, 'ls', '--json'])) as { namespaces: unknown[] }).namespaces.length;
-  // Init and the one that keeps the agent.
+  // Init and the namespace that keeps the agent.
   while (left() > 2);
 }
 

@@ -1,4 +1,4 @@
-/** Whole commands: bpftool's listings, the start of a command, fork and exec. */
+/** Measures whole commands: bpftool's listings, the start of a command, fork and exec. */
 import {
   compare,
   duration,
@@ -18,7 +18,7 @@ import { table } from './report.js';
 
 const LISTINGS = 5;
 
-/** As many on both sides: natively and with the responder those that the host has anyway count. */
+/** Equally many objects on both sides: natively, and with the responder, the host's own objects count. */
 function listing(kind: 'map' | 'prog', size: number, other: Side, goal?: number): Row {
   const there = (JSON.parse(run(['bpftool', '-j', kind, 'list'])) as unknown[]).length;
   const count = Math.max(size, there + 1);
@@ -81,7 +81,7 @@ export function forks(): Promise<string> {
   return whileActive(() => table([row('with nesting', inside), row('with --no-nesting', insideFlat)]));
 }
 
-/** Outside any namespace, while there is one and while there is none. */
+/** Outside any namespace: while a namespace exists, and while none does. */
 export async function outside(): Promise<string> {
   const whats = [
     ['getppid', 300, 1000],

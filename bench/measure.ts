@@ -1,6 +1,6 @@
 /**
- * How things are measured: commands are run by turns on two sides, so that a machine that
- * gets slower meanwhile slows both, and of the turns' ratios the median counts.
+ * How measurements are made: commands alternate between two sides, so that a machine that becomes
+ * slower slows both. The result is the median of the ratios of all turns.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
@@ -13,7 +13,7 @@ export const GUEST = 'build/bench/guest';
 export const BPFNS = 'bin/bpfns';
 const TURNS = 7;
 
-/** What a guest is started by. */
+/** The command that starts a guest. */
 export type Side = readonly string[];
 export const native: Side = [];
 export const inC: Side = ['build/bench/responder'];
@@ -25,7 +25,7 @@ export interface Row {
   readonly ours: number;
   readonly theirs: number;
   readonly ratio: number;
-  /** Lowest and highest ratio of one turn. */
+  /** The lowest and highest ratio of one turn. */
   readonly spread: readonly [number, number];
   readonly goal: number | undefined;
 }
@@ -38,7 +38,7 @@ export function progress(text: string): void {
   process.stderr.write(`${text}\n`);
 }
 
-/** Standard output. @throws if it fails or takes longer than a minute */
+/** Runs a command. @returns its standard output @throws Error if it fails or takes longer than a minute */
 export function run(command: readonly string[]): string {
   const [program = '', ...args] = command;
   const { status, stdout, stderr } = spawnSync('timeout', ['-k', '1', '60', program, ...args], { encoding: 'utf8' });
@@ -46,12 +46,12 @@ export function run(command: readonly string[]): string {
   return stdout;
 }
 
-/** The first number that a guest prints: mostly the median of a call, in nanoseconds. */
+/** The first number that a guest prints: usually the median time of a call, in nanoseconds. */
 export function guest(side: Side, ...args: ReadonlyArray<string | number>): number {
   return Number.parseFloat(run([...side, GUEST, ...args.map(String)]));
 }
 
-/** How long a whole command takes, in nanoseconds. */
+/** The time of a whole command, in nanoseconds. */
 export function duration(command: readonly string[]): number {
   const start = process.hrtime.bigint();
   run(command);
@@ -66,7 +66,7 @@ export function compare(what: string, ours: () => number, theirs: () => number, 
   );
 }
 
-/** @param turns what was measured on the two sides, by turns */
+/** @param turns the measurements of the two sides, one pair per turn */
 export function rowOf(what: string, turns: ReadonlyArray<readonly [number, number]>, goal?: number): Row {
   const ratios = turns.map(([mine, other]) => mine / other);
   progress(`${what}: ${median(ratios).toFixed(2)}`);
@@ -80,7 +80,7 @@ export function rowOf(what: string, turns: ReadonlyArray<readonly [number, numbe
   };
 }
 
-/** A guest's calls inside against those on another side. */
+/** Compares a guest's calls in a namespace with those on another side. */
 export function calls(what: string, other: Side, rounds: number, batch: number, goal?: number): Row {
   return compare(
     what,
@@ -90,7 +90,7 @@ export function calls(what: string, other: Side, rounds: number, batch: number, 
   );
 }
 
-/** Runs `measure` with a namespace that keeps the agent, and with it the recorder, all the time. */
+/** Runs `measure` while a namespace keeps the agent and the recorder running. */
 export async function whileActive<T>(measure: (agent: StatusReply) => T | Promise<T>): Promise<T> {
   run([BPFNS, 'create', 'bench']);
   try {
@@ -111,10 +111,10 @@ export async function ask<T>(request: Request): Promise<T> {
   }
 }
 
-/** The kernel takes a program off a tracepoint once no CPU can be in it, which is a little later; in ms. */
+/** The kernel detaches a program from a tracepoint only once no CPU can run it, a little later; in ms. */
 const DETACHING = 300;
 
-/** Until the agent is gone, and everything of bpfns with it. */
+/** Waits until the agent, and everything of bpfns, is gone. */
 export async function untilInactive(): Promise<void> {
   if (!existsSync(paths.socket)) return;
   while (existsSync(paths.socket)) await pause(50);
@@ -135,7 +135,7 @@ function statusOf(pid: number, field: string): number {
   return Number(new RegExp(`^${field}:\\s+(\\d+)`, 'm').exec(status)?.[1]);
 }
 
-/** All threads of a process on one CPU while `measure` runs, and what it starts by `only(cpu)` too. */
+/** Keeps all threads of a process on one CPU while `measure` runs; `only(cpu)` does so for what it starts. */
 export function pinned<T>(pid: number, cpu: number, measure: () => T): T {
   const before =
     run(['taskset', '-cp', String(pid)])

@@ -1,11 +1,11 @@
-/** bench/results.md: a section for each thing that was measured; those that were not stay as they are. */
+/** Writes bench/results.md, with a section for each measurement. Sections that were not measured stay unchanged. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
 import type { Row } from './measure.js';
 
 const FILE = 'bench/results.md';
 
-/** Values are in nanoseconds unless `unit` writes them. */
+/** A table of rows. Values are in nanoseconds, unless `unit` formats another quantity. */
 export function table(rows: readonly Row[], ours = 'bpfns', other = 'other', unit = time): string {
   const lines = rows.map(({ what, ours, theirs, ratio, spread, goal }) => {
     const [low, high] = spread.map((each) => each.toFixed(2));
@@ -26,7 +26,7 @@ export function mebibytes(bytes: number): string {
   return `${Math.round(bytes / 1024 / 1024)} MiB`;
 }
 
-/** @param titles of all sections, in order */
+/** @param titles the titles of all sections, in order */
 export function write(titles: readonly string[], measured: ReadonlyMap<string, string>): void {
   const earlier = read();
   const sections = titles.flatMap((title) => {

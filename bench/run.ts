@@ -1,7 +1,7 @@
 /**
  * Measures bpfns against a minimal C responder and against no filter at all, and writes
- * bench/results.md. Every figure is a ratio within one run, of medians.
- * Arguments: the sections to measure; without, all.
+ * bench/results.md. Every figure is a ratio of medians, within one run.
+ * Arguments: the sections to measure (default: all).
  */
 import { loadavg } from 'node:os';
 import { creations, manyObjects, placedCalls, trappedCalls, untrappedCalls } from './calls.js';
@@ -35,6 +35,6 @@ for (const [name, [title, measure]] of Object.entries(sections)) {
   if (wanted.length > 0 && !wanted.includes(name)) continue;
   progress(`== ${name}`);
   const load = `Load average when it began: ${(loadavg()[0] ?? 0).toFixed(1)}.`;
-  // One that was measured is not lost if the next one fails.
+  // Written after each section, so that a failure does not lose the earlier ones.
   write(titles, new Map([[title, `${await measure()}\n\n${load}`]]));
 }

@@ -1,4 +1,4 @@
-/** Many namespaces, many objects, many callers at once. */
+/** Measures with many namespaces, many objects and many callers at once. */
 import { readFileSync } from 'node:fs';
 import { ask, compare, GUEST, guest, inC, inside, parentOf, residentMemory, run, whileActive } from './measure.js';
 import { mebibytes, perSecond, table } from './report.js';
@@ -27,11 +27,11 @@ beyond what they take beside ${FEW}, ${each('resident')} and ${each('maps')} byt
 
 const SEEN = 'build/bench/memory-seen';
 
-/** What the agent and the recorder's maps take while there are that many maps inside, in bytes. */
+/** The memory of the agent and of the recorder's maps, with this many maps in a namespace, in bytes. */
 function memoryBeside(pid: number, size: number): { resident: number; maps: number } {
   const look = `${GUEST} get_next_id 1 && cat /proc/${pid}/fdinfo/* >${SEEN}`;
   run([...inside, GUEST, 'maps', String(size), '1', 'sh', '-c', look]);
-  // The fds are copied from each other: each map once.
+  // The fds are duplicates of each other: count each map once.
   const maps = readFileSync(SEEN, 'latin1').matchAll(/^memlock:\t(\d+)\nmap_id:\t(\d+)/gm);
   const bytes = new Map([...maps].map(([, memory, id]) => [id, Number(memory)]));
   return { resident: residentMemory(pid), maps: [...bytes.values()].reduce((sum, each) => sum + each, 0) };

@@ -1,4 +1,4 @@
-/** The folders and what they may import: the table in ARCHITECTURE.md is the rule, this holds the code to it. */
+/** Checks the code against the table in ARCHITECTURE.md: which folders exist, and what each may import. */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
@@ -23,7 +23,7 @@ function rules(): Rule[] {
   }));
 }
 
-/** Product code: tests may look at anything. */
+/** Product code only: tests may import anything. */
 function sources(folder: string): string[] {
   return readdirSync(`${root}src/${folder}`, { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'))

@@ -1,4 +1,4 @@
-/** The documents agree with the repository: the paths and the version that they name are there. */
+/** Checks the documents against the repository: the paths that they name exist, and the version is right. */
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';

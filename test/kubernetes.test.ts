@@ -1,6 +1,6 @@
 /**
- * The Kubernetes manifests: checked against the fields of the published API (v1, apps/v1) that they
- * use, and for what bpfns relies on. A field that is misspelt or misplaced is one that is not listed.
+ * Checks the Kubernetes manifests against the fields of the published API (v1, apps/v1) that they use,
+ * and for what bpfns relies on. A misspelt or misplaced field is a field that is not listed.
  */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -72,7 +72,7 @@ const oneOf: ReadonlyArray<[path: RegExp, values: readonly string[]]> = [
   [/tolerations.*operator$/, ['Exists', 'Equal']],
 ];
 
-/** What is wrong with a value, a line each. */
+/** The problems of a value, one line each. */
 function problems(value: unknown, shape: Shape, path: string): string[] {
   if (shape === 'strings')
     return isObject(value)

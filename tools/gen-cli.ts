@@ -1,5 +1,5 @@
 /**
- * What follows from the table of commands (src/cli/program.ts): the commands' section of
+ * Generates what follows from the table of commands (src/cli/program.ts): the commands' section of
  * bpfns(8), and the shells' completions. Usage: gen-cli man PAGE|completion bash|zsh|fish
  */
 import { readFileSync } from 'node:fs';
@@ -11,7 +11,7 @@ import { commandsOf, nameOf } from './completion/commands.js';
 import { fishCompletion } from './completion/fish.js';
 import { zshCompletion } from './completion/zsh.js';
 
-/** Where the section goes in the page. */
+/** The place of the section in the page. */
 export const MARK = '<!-- commands -->\n';
 
 /** The page's source with the commands and the version put in. */

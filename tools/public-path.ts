@@ -1,4 +1,4 @@
-/** The repository for guests that run as another user. */
+/** Makes the repository accessible to guests that run as another user. */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -14,8 +14,9 @@ function isPublic(directory: string): boolean {
 }
 
 /**
- * `directory` itself; or where one above it is closed to others, as /root is, a mount of it that ends with this process.
- * @throws Error if it is closed itself
+ * @returns `directory`; or, if a directory above it is closed to other users, as /root is, the path of
+ *   a bind mount, which is unmounted when this process exits
+ * @throws Error if `directory` itself is closed
  */
 export function publicPath(directory: string): string {
   if (isPublic(directory) || process.geteuid?.() !== 0) return directory;
@@ -24,7 +25,7 @@ export function publicPath(directory: string): string {
   execFileSync('mount', ['--bind', directory, path]);
   process.on('exit', () => {
     process.chdir('/');
-    // Lazily: a test that failed may have left a process there.
+    // Lazily, since a failed test may have left a process there.
     execFileSync('umount', ['--lazy', path]);
     rmdirSync(path);
   });

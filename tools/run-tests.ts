@@ -1,4 +1,4 @@
-/** Runs test files one after the other; the last line says how many passed and failed. Arguments: the files. */
+/** Runs test files one after the other. The last line has the numbers of passed and failed tests. Arguments: the files. */
 import { resolve } from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';

@@ -1,4 +1,4 @@
-/** The daemon's configuration: what may stand in bpfns.toml, and what holds where nothing does. */
+/** The daemon's configuration: the keys of bpfns.toml, and their defaults. */
 import * as v from 'valibot';
 
 export const logLevels = ['error', 'warning', 'info', 'debug'] as const;
@@ -30,9 +30,9 @@ const schema = v.strictObject({
 
 export type Config = v.InferOutput<typeof schema>;
 
-/** What is wrong with one key. */
+/** An error in one key. */
 export interface ConfigProblem {
-  /** From the outermost table on. */
+  /** The path of the key, from the outermost table. */
   readonly key: readonly string[];
   readonly expected: string;
 }
@@ -54,7 +54,7 @@ export function checkConfig(value: unknown): Config {
   if (result.success) return result.output;
   const problems = result.issues.map((issue) => {
     const key = (issue.path ?? []).map(({ key: each }) => String(each));
-    // 'strict_object' of valibot: a key that is not in the schema.
+    // valibot reports 'strict_object' for a key that is not in the schema.
     const isUnknown = issue.type === 'strict_object' && issue.expected === 'never';
     const isNoTable = issue.type === 'strict_object' && !isUnknown;
     return { key, expected: isUnknown ? 'no such key' : isNoTable ? 'a table' : issue.message };

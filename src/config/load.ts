@@ -1,4 +1,4 @@
-/** Reads a configuration file, and says of every mistake where it is and what was expected. */
+/** Reads a configuration file. Reports every error with its place and what was expected. */
 import { readFileSync } from 'node:fs';
 import { parse, TomlError } from 'smol-toml';
 import { type Config, checkConfig, InvalidConfig } from './config.js';
@@ -9,7 +9,7 @@ export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 }
 
-/** @throws ConfigError one line for each mistake: FILE:LINE: KEY: what was expected */
+/** @throws ConfigError with one line per error: FILE:LINE: KEY: what was expected */
 export function loadConfig(path: string): Config {
   let text: string;
   try {
@@ -20,7 +20,7 @@ export function loadConfig(path: string): Config {
   return parseConfig(text, path);
 }
 
-/** @throws ConfigError as {@link loadConfig}; `path` is for the messages alone */
+/** @param path for messages only @throws ConfigError like {@link loadConfig} */
 export function parseConfig(text: string, path: string): Config {
   const value = parseToml(text, path);
   try {
@@ -45,7 +45,7 @@ function parseToml(text: string, path: string): unknown {
   }
 }
 
-/** Where a key is set; of a table, where it begins. 1 if it is written in a way that this does not know. */
+/** The line that sets a key, or on which a table begins; 1 if the key is written in an unusual way. */
 export function lineOf(text: string, key: readonly string[]): number {
   const wanted = key.join('.');
   let table = '';
@@ -57,7 +57,7 @@ export function lineOf(text: string, key: readonly string[]): number {
     const here = name === undefined ? table : [table, plain(name)].filter((part) => part !== '').join('.');
     if (here === wanted || here.startsWith(`${wanted}.`)) return index + 1;
   }
-  // Set within an inline table: its own line is the nearest.
+  // The key is in an inline table: the line of that table is the closest.
   return key.length > 1 ? lineOf(text, key.slice(0, -1)) : 1;
 }
 

@@ -1,22 +1,22 @@
-/** Where things live at run time. */
+/** Paths of everything that exists at run time. */
 
-/** BPFNS_RUN_DIR moves everything, so that tests do not meet a running agent. */
+/** BPFNS_RUN_DIR moves everything, so that tests do not connect to the host's agent. */
 export const runDir = process.env.BPFNS_RUN_DIR ?? '/run/bpfns';
 export const paths = {
-  /** Connected to by the commands; root only. */
+  /** Commands connect to it. Only root may. */
   socket: `${runDir}/agent.sock`,
-  /** Where container runtimes send listeners: the listenerPath of a profile. */
+  /** Container runtimes send listeners to it: the listenerPath of a profile. */
   seccompSocket: `${runDir}/seccomp.sock`,
-  /** What is known of containers, a file for each namespace. */
+  /** Names of containers: one file per namespace. */
   containers: `${runDir}/containers`,
-  /** Held with flock(2) by the one agent. */
+  /** The agent holds it with flock(2), so that there is only one. */
   lock: `${runDir}/lock`,
-  /** There while a service manager keeps the listeners: then no agent may start without them. */
+  /** Exists while a service manager keeps the listeners. No agent may start without them then. */
   service: `${runDir}/service`,
   log: `${runDir}/agent.log`,
   /** Written by an agent that leaves descriptors open, if BPFNS_TRACK_FDS has it look. */
   leakedFds: `${runDir}/leaked-fds`,
-  /** A bpffs of our own: guests that see the host's cannot touch it. */
+  /** A private bpffs, which guests that can see the host's bpffs cannot reach. */
   bpffs: `${runDir}/bpf`,
   maps: `${runDir}/bpf/maps`,
   links: `${runDir}/bpf/links`,

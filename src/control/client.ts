@@ -1,4 +1,4 @@
-/** The commands' side of the control socket. */
+/** The client side of the control socket. */
 import { spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
@@ -9,13 +9,13 @@ import { type ErrorReply, formatRequest, MAX_LINE, type Request, type StatusRepl
 const ATTEMPTS = 50;
 const PAUSE = 100;
 
-/** What connecting gives where no agent listens; the last of an agent that left before it took the connection. */
+/** Errors of connect() that mean "no agent": ECONNRESET comes from an agent that left before it accepted. */
 const absences = ['ENOENT', 'ECONNREFUSED', 'ECONNRESET'];
 
-/** Why an agent that would not have the listeners is not started beside the service that has. */
+/** The service has the listeners, so an agent started beside it would not have them. */
 export const serviceIsDown = 'the service that runs the agent is down: start it (systemctl start bpfns)';
 
-/** The agent refused, or cannot be reached. */
+/** The agent refused the request, or cannot be reached. */
 export class AgentError extends Error {
   override readonly name = 'AgentError';
   readonly code: string;
@@ -25,10 +25,10 @@ export class AgentError extends Error {
   }
 }
 
-/** What an agent takes from the environment of the command that starts it. */
+/** The variables that an agent takes from the environment of the command that starts it. */
 const settings = /^BPFNS_(RUN_DIR|LINGER_MS|RECORDER|MAX_NAMESPACES|TRACK_FDS)$/;
 
-/** A connection to the agent; closing it is the caller's. */
+/** A connection to the agent. The caller closes it. */
 export class AgentClient {
   readonly #socket: Socket;
   private constructor(socket: Socket) {
@@ -47,13 +47,13 @@ export class AgentClient {
     });
   }
 
-  /** Connects, starting the agent first if there is none. @throws AgentError with the agent's reason */
+  /** Connects, and starts the agent if none is running. @throws AgentError with the agent's reason */
   static async connectOrStart(): Promise<AgentClient> {
-    // One may be leaving or restarting just now: then it takes another round.
+    // An agent may be leaving or restarting at this moment, hence the loop.
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       if (attempt > 1) await new Promise((resolve) => setTimeout(resolve, PAUSE));
       const client = await AgentClient.connect();
-      if (!client && existsSync(paths.service)) continue; // the manager starts it again
+      if (!client && existsSync(paths.service)) continue; // the service manager restarts it
       if (!client) await startAgent();
       else if (await client.isServed()) return client;
     }
@@ -87,7 +87,7 @@ export class AgentClient {
     });
   }
 
-  /** Whether the agent has taken the connection: from then on it stays. One that is leaving may not. */
+  /** Whether the agent accepted the connection. It then stays; an agent that is leaving may not accept. */
   async isServed(): Promise<boolean> {
     try {
       await this.ask<StatusReply>({ op: 'status' });
@@ -98,10 +98,10 @@ export class AgentClient {
     }
   }
 
-  /** Sends a request whose reply is followed by lines; resolves when they end. @throws AgentError */
+  /** Sends a request whose reply is followed by lines. Resolves when the connection ends. @throws AgentError */
   async follow(request: Request, onLine: (line: string) => void): Promise<void> {
     const ended = new Promise<void>((resolve) => this.#socket.once('close', () => resolve()));
-    // Whatever comes in the same piece as the reply must not be lost.
+    // Lines that arrive together with the reply must not be lost.
     let text = '';
     let isAccepted = false;
     let refusal: ErrorReply | undefined;
@@ -126,8 +126,8 @@ export class AgentClient {
 }
 
 /**
- * Starts an agent that belongs to no one: its own session, not a child of ours (which
- * will be somebody else's program in a moment), nothing of our environment but settings.
+ * Starts an agent that is independent of this process: in a session of its own, not as our child
+ * (this process is about to become another program), and with nothing of our environment but settings.
  */
 function startAgent(): Promise<void> {
   const env = Object.fromEntries(Object.entries(process.env).filter(([key]) => key === 'PATH' || settings.test(key)));

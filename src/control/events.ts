@@ -1,10 +1,10 @@
 /**
- * What happens in the agent, as `bpfns events --json` prints it: one JSON object a line.
- * docs/control-api.md describes every one; a test holds the two together.
+ * The events of the agent, as `bpfns events --json` prints them: one JSON object per line.
+ * docs/control-api.md describes each; a test compares the two.
  */
 import type { ObjectEvent } from '../model/object-event.js';
 
-/** When, as an ISO 8601 time in UTC, stands in each as `time`. */
+/** Each event also has a `time`: ISO 8601, in UTC. */
 export type Event =
   | NamespaceEvent
   | ObjectEvent
@@ -21,11 +21,11 @@ export interface NamespaceEvent {
 }
 
 export interface ContainerFields {
-  /** Its id. */
+  /** The container's id. */
   readonly container: string;
   readonly namespace: number;
   readonly path: string;
-  /** What its engine's annotations say. */
+  /** From the engine's annotations. */
   readonly pod: string | null;
   readonly podNamespace: string | null;
   readonly name: string | null;
@@ -42,7 +42,7 @@ export const eventNames = [
   'dropped',
 ] as const satisfies ReadonlyArray<Event['event']>;
 
-/** A line without JSON, for people. */
+/** One line of text, for people. */
 export function formatEvent({ event, time, ...details }: Event & { readonly time: string }): string {
   const known = Object.entries(details).filter(([, value]) => value !== null);
   const fields = known.map(([key, value]) => `${key}=${String(value)}`);

@@ -1,6 +1,6 @@
 /**
- * What the commands and the agent say to each other over the unix socket: one JSON
- * object a line, one reply for each request, in order.
+ * The protocol between the commands and the agent, over a unix socket: one JSON object per line,
+ * one reply per request, in order.
  */
 
 /** Raised when a request or a reply changes incompatibly. */
@@ -12,25 +12,25 @@ export const MAX_LINE = 64 * 1024;
 export type NamespaceReference = string;
 export type PinsPolicy = 'own' | 'any';
 
-/** Puts the calling process into a new namespace. Its filter must be installed already. */
+/** Puts the calling process into a new namespace. The process must have installed the filter. */
 export interface RunRequest {
   readonly op: 'run';
   readonly parent: NamespaceReference;
   /** '' for none. */
   readonly name: string;
   readonly pins: PinsPolicy;
-  /** The listener's fd number in the calling process. */
+  /** The number of the listener's fd in the calling process. */
   readonly listener: number;
 }
 
-/** Puts the calling process into a namespace that exists. */
+/** Puts the calling process into an existing namespace. */
 export interface JoinRequest {
   readonly op: 'join';
   readonly namespace: NamespaceReference;
   readonly listener: number;
 }
 
-/** Makes a namespace that lives until it is removed. */
+/** Creates a namespace that lives until it is removed. */
 export interface CreateRequest {
   readonly op: 'create';
   readonly parent: NamespaceReference;
@@ -51,17 +51,17 @@ export interface StatusRequest {
   readonly op: 'status';
 }
 
-/** Makes the connection one on which only events come, see events.ts. */
+/** Turns the connection into a stream of events, see events.ts. */
 export interface EventsRequest {
   readonly op: 'events';
 }
 
-/** Asks the agent to stop serving and to say what it holds: goes on with it if the connection ends before `release`. */
+/** Stops the agent's service and asks what it holds. If the connection ends before `release`, the agent continues. */
 export interface HandoverRequest {
   readonly op: 'handover';
 }
 
-/** On the connection of a `handover`: all of it has been taken, the agent is to end. */
+/** On the connection of a `handover`: everything has been taken over, and the agent ends. */
 export interface ReleaseRequest {
   readonly op: 'release';
 }
@@ -76,7 +76,7 @@ export type Request =
   | HandoverRequest
   | ReleaseRequest;
 
-/** To everything that is about one namespace. */
+/** The reply to every request about one namespace. */
 export interface NamespaceReply {
   readonly id: number;
   readonly path: string;
@@ -99,7 +99,7 @@ export interface EventsReply {
 }
 
 export interface HandoverReply {
-  /** Whose the fds are. */
+  /** The process that has the fds. */
   readonly pid: number;
   /** Its supervisor. */
   readonly supervisor: number;
@@ -132,7 +132,7 @@ function isWithin(value: unknown, max: number): boolean {
   return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= max;
 }
 
-/** Every request's fields and what each must be. */
+/** The fields of every request, and their types. */
 export const shapes: Readonly<Record<Request['op'], Readonly<Record<string, keyof typeof fields>>>> = {
   run: { parent: 'text', name: 'text', pins: 'pins', listener: 'fd' },
   join: { namespace: 'text', listener: 'fd' },
@@ -144,7 +144,7 @@ export const shapes: Readonly<Record<Request['op'], Readonly<Record<string, keyo
   release: {},
 };
 
-/** A line for a request. */
+/** Formats a request as a line. */
 export function formatRequest(request: Request): string {
   return `${JSON.stringify({ version: PROTOCOL_VERSION, ...request })}\n`;
 }
@@ -180,7 +180,7 @@ export function parseRequest(line: string): Request {
   return given as unknown as Request;
 }
 
-/** A value for a message. An object's own `toString` may be anything, and throw. */
+/** A value as text, for a message. An object's own `toString` may throw. */
 function shown(value: unknown): string {
   return typeof value === 'string' || typeof value === 'number' ? String(value).slice(0, 40) : typeof value;
 }

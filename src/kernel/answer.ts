@@ -3,9 +3,9 @@ import { errnoName } from '../sys/errno.js';
 
 export interface Answer {
   readonly answer: 'yes' | 'no' | 'unknown';
-  /** Why, where it is not obvious; '' otherwise. */
+  /** The reason, where it is not obvious; otherwise ''. */
   readonly detail: string;
-  /** The kernel has it, but its policy (lockdown, Yama, an LSM) denies it even to this caller. */
+  /** The kernel has the feature, but a policy (lockdown, Yama, an LSM) denies it even to this caller. */
   readonly isRefused?: boolean;
 }
 
@@ -23,7 +23,7 @@ export function refused(detail: string): Answer {
   return { answer: 'no', detail, isRefused: true };
 }
 
-/** From a verdict of src/sys: 1, 0 or -errno. */
+/** Converts a verdict of src/sys: 1, 0 or -errno. */
 export function fromVerdict(verdict: number): Answer {
   if (verdict > 0) return yes;
   return verdict === 0 ? no() : unknown(errnoName(-verdict));

@@ -1,4 +1,4 @@
-/** Probes of the BPF subsystem: what the recorder is made of. */
+/** Probes of the BPF features that the recorder uses. */
 import { existsSync, readFileSync } from 'node:fs';
 import { architecture } from '../sys/architecture.js';
 import { Btf, BtfKind } from '../sys/btf.js';
@@ -13,7 +13,7 @@ import { type Answer, fromVerdict, no, refused, unknown, yes } from './answer.js
 const BPF_FUNC_task_storage_get = 156;
 const BPF_FUNC_loop = 181;
 
-/** EPERM of one who lacks the capability says nothing about the kernel. */
+/** Without the capability EPERM says nothing about the kernel. */
 function asPrivileged(probe: () => Answer): Answer {
   const effective = effectiveCapabilities(0);
   const isPrivileged =
@@ -25,7 +25,7 @@ export function probeRingBuffer(): Answer {
   return asPrivileged(() => fromVerdict(hasMapType(bpf_map_type.BPF_MAP_TYPE_RINGBUF)));
 }
 
-/** The map, and its use by programs on a tracepoint, which came later. */
+/** Tries the map, and its use by programs on a tracepoint, which a later release added. */
 export function probeTaskStorage(): Answer {
   return asPrivileged(() => {
     const map = fromVerdict(hasMapType(bpf_map_type.BPF_MAP_TYPE_TASK_STORAGE));
@@ -68,7 +68,7 @@ export function probeForkTracepoint(): Answer {
 
 const hooks = ['function_enter', 'function_exit', 'syscall_tracepoint', 'fork_tracepoint'] as const;
 
-/** Loads and attaches one program that does nothing, and takes it off again. */
+/** Loads and attaches a program that does nothing, and detaches it. */
 function tryHook(name: (typeof hooks)[number], target?: string): Answer {
   return asPrivileged(() => {
     const object = new BpfObject(bpfObjectPath('probe'));
@@ -77,7 +77,7 @@ function tryHook(name: (typeof hooks)[number], target?: string): Answer {
       if (target) object.target(name, target);
       object.load();
       const isSyscall = name === 'syscall_tracepoint';
-      // As the recorder does it, which works without tracefs being mounted.
+      // Like the recorder, which does not need tracefs to be mounted.
       (isSyscall ? object.attachPerfEvent(name, openSyscallTracepoint('sys_exit_bpf')) : object.attach(name)).close();
       return yes;
     } catch (error) {

@@ -1,4 +1,4 @@
-/** What the running kernel's bpf(2) knows, found by behaviour. */
+/** What bpf(2) of the running kernel supports, found by its behaviour. */
 import { bpf, MAX_STRUCT } from '../sys/bpf.js';
 import { E } from '../sys/errno.js';
 import { bpf_attr, bpf_cmd } from '../sys/kernel.gen.js';
@@ -7,7 +7,7 @@ const COMMON_ATTRS = 1 << 16;
 const BPF_F_TOKEN_FD = 1 << 16;
 
 export interface KernelFacts {
-  /** sizeof(union bpf_attr): a set bit behind it is E2BIG. */
+  /** sizeof(union bpf_attr): a set bit behind it gives E2BIG. */
   readonly attrSize: number;
   /** Whether a flag in the upper half of the command is known. */
   readonly hasCommonAttrs: boolean;
@@ -19,7 +19,7 @@ export function probeKernel(): KernelFacts {
   return { attrSize: attrSize(), hasCommonAttrs: hasCommonAttrs(), hasBtfToken: hasBtfToken() };
 }
 
-/** A set byte behind the kernel's union gives E2BIG, one inside but behind the command's fields EINVAL. */
+/** A set byte behind the kernel's union gives E2BIG; one inside it, but behind the command's fields, gives EINVAL. */
 function attrSize(): number {
   const attr = Buffer.alloc(MAX_STRUCT);
   let low: number = bpf_attr.open_flags;

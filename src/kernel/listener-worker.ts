@@ -1,6 +1,6 @@
 /**
- * Probes what needs a seccomp listener. A filter cannot be taken off again, so this is
- * a thread of its own: the filter ends with it.
+ * Probes that need a seccomp listener. A filter cannot be removed, so they run in a thread of their
+ * own: the filter ends with the thread.
  */
 import { workerData } from 'node:worker_threads';
 import { close, prctl } from '../sys/libc.js';

@@ -8,7 +8,7 @@ import { LISTENER_SLOT, type ListenerAnswers } from './listener-slots.js';
 const TIMEOUT_MS = 10_000;
 let known: Int32Array | undefined;
 
-/** Waits for the probing thread, once a process. */
+/** Runs the probing thread and waits for it, once per process. */
 function answers(): Int32Array {
   if (known) return known;
   const shared: ListenerAnswers = { buffer: new SharedArrayBuffer(LISTENER_SLOT.count * 4) };
@@ -40,7 +40,7 @@ export function probeSyncWakeUp(): Answer {
   return withListener((all) => {
     const result = all[LISTENER_SLOT.syncWakeUp] ?? 0;
     if (result === 0) return yes;
-    // EINVAL is the answer to any ioctl that a listener does not know.
+    // A listener answers an unknown ioctl with EINVAL.
     return result === -E.EINVAL ? no() : unknown(errnoName(-result));
   });
 }

@@ -1,4 +1,4 @@
-/** Probes of what the agent does with its callers. */
+/** Probes of how the agent accesses its callers. */
 import { readFileSync } from 'node:fs';
 import { E, errnoName } from '../sys/errno.js';
 import { processVmReadv } from '../sys/libc.js';
@@ -18,7 +18,7 @@ export function probePidTranslation(): Answer {
   return fromVerdict(hasPidTranslation());
 }
 
-/** Tried on the parent: a process that, like a guest, is no child of this one (Yama's measure). */
+/** Tries it on the parent process. Like a guest it is not a child of this process, which is what Yama checks. */
 function onParent(attempt: (pid: number) => number, allowed: readonly number[]): Answer {
   if (process.ppid === 0) return unknown('there is no other process to try it on');
   const result = attempt(process.ppid);
@@ -29,7 +29,7 @@ function onParent(attempt: (pid: number) => number, allowed: readonly number[]):
 }
 
 export function probePidfdGetfd(): Answer {
-  // The right is checked before the number.
+  // The kernel checks the permission before the number.
   return onParent(
     (pid) => {
       using pidfd = openProcess(pid);
@@ -41,7 +41,7 @@ export function probePidfdGetfd(): Answer {
 }
 
 export function probeProcessMemory(): Answer {
-  // The right is checked before the address.
+  // The kernel checks the permission before the address.
   return onParent(
     (pid) => {
       const local = Buffer.alloc(16);

@@ -1,4 +1,4 @@
-/** What a syscall tracepoint costs every system call of the machine. */
+/** Measures how much a system call tracepoint slows down every system call of the machine. */
 
 import { close, SYS, syscall0 } from '../sys/libc.js';
 import { openSyscallTracepoint } from '../sys/tracepoint.js';
@@ -6,7 +6,7 @@ import { openSyscallTracepoint } from '../sys/tracepoint.js';
 const ROUNDS = 21;
 const CALLS = 5000;
 
-/** Nanoseconds that a null system call takes longer while one is in use; undefined if it cannot be. */
+/** How many nanoseconds longer a null system call takes while one is in use; undefined if none can be used. */
 export function measureTracepointCost(): number | undefined {
   const differences: number[] = [];
   for (let round = 0; round < ROUNDS; round++) {

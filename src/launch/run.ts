@@ -12,7 +12,7 @@ import { close, cStrings, execvpe } from '../sys/libc.js';
 import { installFilter } from '../sys/seccomp.js';
 import { inheritedEnvironment, restoreInherited, splitStrings } from './inherited.js';
 
-/** Exit statuses of bpfns itself, as of env(1) and timeout(1). */
+/** Exit statuses of bpfns itself, like those of env(1) and timeout(1). */
 export const EXIT_FAILED = 125;
 export const EXIT_NOT_EXECUTABLE = 126;
 export const EXIT_NOT_FOUND = 127;
@@ -21,9 +21,9 @@ export interface RunOptions {
   /** '' for none. */
   readonly name: string;
   readonly pins: PinsPolicy;
-  /** The namespace to be the parent; undefined for the caller's own. */
+  /** The parent namespace; undefined for the caller's own. */
   readonly parent: string | undefined;
-  /** Whether clone3() and unshare() make child namespaces inside; 'auto': clone3() where the kernel leaves bit 34 free. */
+  /** Whether clone3() and unshare() create namespaces inside. 'auto': clone3() only where bit 34 is free. */
   readonly nesting: boolean | 'auto';
   /** The command and its arguments, at least one. */
   readonly command: readonly string[];
@@ -31,7 +31,7 @@ export interface RunOptions {
 
 type Warn = (line: string) => void;
 
-/** Replaces the process by the command. Returns only if that failed: the exit status, after telling why. */
+/** Replaces the process by the command. Returns only if that fails: an exit status, after a message. */
 export async function run(options: RunOptions, warn: Warn): Promise<number> {
   const { name, pins, parent } = options;
   const isNested = parent === undefined && enterOwnChild(name, pins);
@@ -42,13 +42,13 @@ export async function run(options: RunOptions, warn: Warn): Promise<number> {
   return become(options.command, warn);
 }
 
-/** As {@link run}, in a namespace that exists. */
+/** Like {@link run}, in an existing namespace. */
 export async function exec(namespace: string, command: readonly string[], warn: Warn): Promise<number> {
   await enterThroughAgent({ op: 'join', namespace }, 'auto');
   return become(command, warn);
 }
 
-/** Inside a namespace its own agent does it; false outside, where no kernel knows the command. */
+/** Asks the agent of the caller's namespace, by bpf(2). @returns false outside any namespace */
 function enterOwnChild(name: string, pins: PinsPolicy): boolean {
   const problem = name === '' ? undefined : nameProblem(name);
   if (problem) throw new SyscallError(E.EINVAL, 'run', `cannot call a namespace '${name}': ${problem}`);
@@ -65,17 +65,17 @@ async function enterThroughAgent(
   request: Omit<RunRequest, 'listener'> | Omit<JoinRequest, 'listener'>,
   nesting: boolean | 'auto',
 ): Promise<void> {
-  // First the agent: one started after the filter would be in the namespace itself.
+  // Start the agent first: started after the filter, it would be in the namespace itself.
   const agent = await AgentClient.connectOrStart();
   const filter = buildFilter(trappedCommands, nestingOf(nesting));
   const listener = check(installFilter(filter), 'seccomp', installProblem);
   await agent.ask<NamespaceReply>({ ...request, listener });
   agent.close();
-  // Who holds its own listener hangs in its first trapped call.
+  // A process that keeps its own listener open hangs in its first trapped call.
   close(listener);
 }
 
-/** The kernel has never known bit 34 in unshare(), so there it is free everywhere. */
+/** The kernel does not use bit 34 of unshare(), so this concerns clone3() alone. */
 function nestingOf(nesting: boolean | 'auto'): Nesting {
   return nesting === 'auto' ? { clone3: !kernelUsesBit34(), unshare: true } : { clone3: nesting, unshare: nesting };
 }
@@ -85,7 +85,7 @@ const installProblem =
   'EACCES: CAP_SYS_ADMIN is missing)';
 
 function become(command: readonly string[], warn: Warn): number {
-  // process.argv and process.env have lost what is not UTF-8.
+  // process.argv and process.env lose bytes that are not UTF-8.
   const argv = cStrings(splitStrings(readFileSync('/proc/self/cmdline')).slice(-command.length));
   const environment = cStrings(inheritedEnvironment());
   restoreInherited();

@@ -1,4 +1,4 @@
-/** What people know a container by: its id, and what its engine's annotations call it; null if they do not say. */
+/** How people know a container: by its id, and by the names in its engine's annotations (null where there is none). */
 export interface ContainerLabels {
   readonly id: string;
   readonly pod: string | null;
@@ -6,7 +6,7 @@ export interface ContainerLabels {
   readonly container: string | null;
 }
 
-/** 'default/web/nginx': as much of it as is known. '' if only the id is. */
+/** Namespace, pod and container as far as known: 'default/web/nginx'. '' if only the id is known. */
 export function containerTitle({ pod, podNamespace, container }: ContainerLabels): string {
   return [podNamespace, pod, container].filter((part) => part !== null).join('/');
 }

@@ -1,6 +1,6 @@
-/** What namespaces may be called. */
+/** Rules for the names of namespaces. */
 
-/** Why a namespace may not be called that, or undefined: names appear in listings and on command lines. */
+/** Why a name is not allowed, or undefined if it is. Names appear in listings and on command lines. */
 export function nameProblem(name: string): string | undefined {
   if (name.length > 127) return 'it is longer than 127 characters';
   if (!/^[A-Za-z0-9_][A-Za-z0-9_.:@-]*$/.test(name))

@@ -1,26 +1,26 @@
 /**
- * The namespace model: a tree of namespaces and what every object is called in each.
- * Pure: the kernel's recorder hands the numbers out, this mirrors and answers.
+ * The namespace model: the tree of namespaces, and the id of every object in each. It is pure:
+ * the recorder in the kernel hands the numbers out, the model mirrors them and answers questions.
  */
 import { type HostId, INIT, INVISIBLE, type Kind, kinds, type NamespaceId, type NsId, nsId } from './ids.js';
 import { Numbers } from './numbers.js';
 
-/** What a namespace was created with; fixed for its life. */
+/** The properties with which a namespace was created; they never change. */
 export interface NamespaceSpec {
   readonly id: NamespaceId;
   readonly parent: NamespaceId;
-  /** '' if it has none. */
+  /** '' if the namespace has no name. */
   readonly name: string;
   /** Whether BPF_OBJ_GET may open pins of objects that are not visible. */
   readonly pinsAny: boolean;
-  /** The user namespace whose CAP_BPF counts: its inode. */
+  /** Inode of the owning user namespace: the one in which CAP_BPF counts. */
   readonly userNs: number;
   readonly ownerUid: number;
-  /** Nanoseconds of CLOCK_BOOTTIME. */
+  /** In nanoseconds of CLOCK_BOOTTIME. */
   readonly createdNs: bigint;
-  /** Whether it was created by name, to live without tasks and objects. */
+  /** Whether `bpfns create` made it: it then lives without tasks and objects. */
   readonly keep: boolean;
-  /** The most namespaces there may be below it; 0 if it sets no limit. */
+  /** The most namespaces below it, at any depth; 0 for no limit of its own. */
   readonly maxNamespaces: number;
 }
 
@@ -46,7 +46,7 @@ export class Namespace {
     btf: new Set(),
   };
   readonly children = new Set<Namespace>();
-  /** Lives without tasks and objects until this is taken back. */
+  /** True while it lives without tasks and objects; `bpfns rm` clears it. */
   keep: boolean;
 
   constructor(spec: NamespaceSpec, parent: Namespace | undefined) {
@@ -61,8 +61,8 @@ export class Namespace {
   }
 
   /**
-   * What people call it: the names from the top down, 'web' or 'web/build'; a namespace
-   * without a name stands as its id.
+   * The names from the top down: 'web' or 'web/build'. A namespace without a name appears as
+   * its id.
    */
   get path(): string {
     const own = this.spec.name === '' ? String(this.id) : this.spec.name;
@@ -120,18 +120,18 @@ export class Namespaces {
     return this.#byId.get(id);
   }
 
-  /** By id or path. */
+  /** Finds a namespace by id or path. */
   find(reference: string): Namespace | undefined {
     if (/^\d+$/.test(reference)) return this.get(Number(reference) as NamespaceId);
     return this.all().find((namespace) => namespace.path === reference);
   }
 
-  /** All of them, parents before children. */
+  /** All namespaces, parents before children. */
   all(): Namespace[] {
     return [...this.#byId.values()].sort((a, b) => a.level - b.level || a.id - b.id);
   }
 
-  /** Adds a namespace below its parent. @returns undefined if there is no such parent. */
+  /** Adds a namespace below its parent. @returns undefined if the parent does not exist */
   add(spec: NamespaceSpec): Namespace | undefined {
     const parent = this.#byId.get(spec.parent);
     if (!parent) return undefined;
@@ -141,20 +141,20 @@ export class Namespaces {
     return namespace;
   }
 
-  /** Removes a namespace that has no child and owns nothing. */
+  /** Removes a namespace that has no children and owns no objects. */
   remove(namespace: Namespace): void {
     namespace.parent?.children.delete(namespace);
     this.#byId.delete(namespace.id);
   }
 
-  /** Notes an object: its owner and its number at every level, ids[0] being the host's. */
+  /** Adds an object: its owner, and its id at every level. ids[0] is the host id. */
   record(kind: Kind, host: HostId, owner: Namespace, ids: readonly number[]): void {
     this.#objects[kind].set(host, { owner, ids });
     owner.owned[kind].add(host);
     for (let at = owner; at.parent; at = at.parent) at.numbers[kind].add(nsId(ids[at.level] ?? 0), host);
   }
 
-  /** The object is dead. */
+  /** Removes an object that is dead. */
   forget(kind: Kind, host: HostId): void {
     const entry = this.#objects[kind].get(host);
     if (!entry) return;
@@ -165,12 +165,12 @@ export class Namespaces {
     }
   }
 
-  /** Gives a kernel-owned BTF, visible everywhere, its number in one namespace. */
+  /** Sets the id of a kernel-owned BTF, which is visible everywhere, in one namespace. */
   numberKernelBtf(namespace: Namespace, host: HostId, id: NsId): void {
     namespace.numbers.btf.add(id, host);
   }
 
-  /** The namespace an object belongs to; init if nothing was recorded. */
+  /** The namespace that owns an object; init if the object has no record. */
   ownerOf(kind: Kind, host: HostId): Namespace {
     return this.#objects[kind].get(host)?.owner ?? this.init;
   }
@@ -179,12 +179,12 @@ export class Namespaces {
     return this.#objects[kind].has(host);
   }
 
-  /** Every recorded object; those that are forgotten or recorded meanwhile may be met or not. */
+  /** Every recorded object. Objects that are added or removed during the iteration may or may not appear. */
   *everything(): Generator<readonly [Kind, HostId]> {
     for (const kind of kinds) for (const host of this.#objects[kind].keys()) yield [kind, host];
   }
 
-  /** What an object is called in a namespace; {@link INVISIBLE} if it is not seen there. */
+  /** The id of an object in a namespace; {@link INVISIBLE} if it is not visible there. */
   idIn(namespace: Namespace, kind: Kind, host: HostId): NsId {
     if (namespace === this.init) return nsId(host);
     return namespace.numbers[kind].idOf(host) ?? INVISIBLE;

@@ -1,7 +1,7 @@
-/** One number space: the ids of one kind in one namespace, in order. */
+/** The ids of one kind in one namespace, in order. */
 import type { HostId, NsId } from './ids.js';
 
-/** The removed ids that {@link Numbers.next} passes over before it does away with all of them. */
+/** {@link Numbers.next} compacts the array once it has skipped this many removed ids. */
 const PASSED_OVER = 64;
 
 export interface Numbered {
@@ -10,8 +10,9 @@ export interface Numbered {
 }
 
 /**
- * Ids mostly arrive in rising order, so a sorted array beats a tree: adding is a push. Those
- * that are gone stay in it until they are many, those out of order until somebody looks.
+ * A sorted array. Ids mostly arrive in rising order, so adding one is usually a push, and a tree
+ * would be slower. Removed ids stay in the array until there are many; ids that arrive out of order
+ * are sorted in at the next lookup.
  */
 export class Numbers {
   #ids: NsId[] = [];
@@ -47,7 +48,7 @@ export class Numbers {
     return this.#byHost.get(host);
   }
 
-  /** The lowest id above `start`, as BPF_*_GET_NEXT_ID counts. */
+  /** The lowest id greater than `start`, as for BPF_*_GET_NEXT_ID. */
   next(start: number): Numbered | undefined {
     if (!this.#isSorted) this.#tidy();
     const first = this.#above(start);

@@ -1,11 +1,11 @@
-/** An object was noted, or found dead. */
+/** An object was recorded, or found dead. */
 export interface ObjectEvent {
   readonly event: 'object-created' | 'object-gone';
   readonly kind: string;
-  /** The kernel's own id. */
+  /** The host id. */
   readonly hostId: number;
-  /** The owner. */
+  /** The namespace that owns it. */
   readonly namespace: number;
-  /** The id there. */
+  /** Its id in that namespace. */
   readonly id: number;
 }

@@ -1,16 +1,16 @@
-/** Which container engines are here, and whether they can hand their containers to bpfns. Pure. */
+/** Which container engines are installed, and whether they can hand their containers to bpfns. Pure. */
 
 interface EngineFacts {
   readonly name: string;
-  /** Prints the version. */
+  /** The command that prints the version. */
   readonly command: readonly [program: string, ...args: string[]];
-  /** Its first group is the version. */
+  /** Finds the version in that output; its first group is the version. */
   readonly version: RegExp;
   /** The first version that knows `listenerPath` in a profile. */
   readonly since: string;
-  /** What makes it use a profile. FILE is the one that `bpfns profile` wrote. */
+  /** How to make the engine use a profile. FILE is the one that `bpfns profile` wrote. */
   readonly use: string;
-  /** What helps where the version is too old. */
+  /** What to do where the version is too old. */
   readonly otherwise: string;
   readonly watch?: string;
 }
@@ -60,7 +60,7 @@ const facts: readonly EngineFacts[] = [
     version: /version (\S+?),/,
     since: '23.0',
     use: 'docker run --security-opt seccomp=FILE --cap-add BPF --cap-add PERFMON, or "seccomp-profile" in daemon.json for all',
-    otherwise: 'update Docker: it drops listenerPath from profiles without a word',
+    otherwise: 'update Docker: it silently drops listenerPath from profiles',
   },
   {
     name: 'cri-o',
@@ -74,17 +74,17 @@ const facts: readonly EngineFacts[] = [
   },
 ];
 
-/** An engine as found. */
+/** An installed engine. */
 export interface EngineReport {
   readonly name: string;
   readonly version: string;
   readonly canServe: boolean;
   readonly since: string;
-  /** What to do, one sentence each. */
+  /** What to do, one sentence per entry. */
   readonly advice: readonly string[];
 }
 
-/** @returns what a command prints, or undefined if there is no such program */
+/** Runs a command. @returns its output, or undefined if the program does not exist */
 export type Probe = (program: string, args: readonly string[]) => string | undefined;
 
 /** A report on each engine that is installed. */
@@ -106,7 +106,7 @@ function report({ name, version, since, use, otherwise, watch }: EngineFacts, te
   return { name, version: found, canServe, since, advice };
 }
 
-/** Compares by the leading numbers: distributions append their own. */
+/** Compares the leading numbers only, as distributions append suffixes of their own. */
 function isAtLeast(version: string, wanted: string): boolean {
   const have = numbers(version);
   for (const [i, part] of numbers(wanted).entries()) {

@@ -1,10 +1,10 @@
-/** Which namespace a container goes into: decided by its id, the profile's metadata and its annotations. */
+/** Decides which namespace a container goes into, by its id, the profile's metadata and its annotations. */
 import type { ContainerLabels } from '../model/container.js';
 import { nameProblem } from '../model/names.js';
 import { type ContainerState, OciError } from './state.js';
 
 export interface Placement {
-  /** A namespace of that name below `parent` is joined if there is one, else made. */
+  /** The container joins the namespace of this name below `parent`; it is created if it does not exist. */
   readonly name: string;
   readonly parent: string;
   readonly pins: 'own' | 'any';
@@ -14,7 +14,7 @@ const ANNOTATION = 'bpfns.io/';
 const settings = ['name', 'parent', 'pins', 'share', 'annotations'] as const;
 type Setting = (typeof settings)[number];
 
-/** Annotations of the engines that name a pod's sandbox. */
+/** Annotations with which engines name the sandbox of a pod. */
 const sandboxAnnotations = [
   'io.kubernetes.cri.sandbox-id',
   'io.kubernetes.cri-o.SandboxID',
@@ -60,10 +60,10 @@ function parseMetadata(text: string): Map<Setting, string> {
   return found;
 }
 
-/** The longest that Kubernetes allows (RFC 1123 subdomain): annotations may come from anybody. */
+/** The longest name that Kubernetes allows (RFC 1123 subdomain). Longer ones are cut: annotations may come from anybody. */
 const MAX_LABEL = 253;
 
-/** From the annotations of containerd, CRI-O and podman. */
+/** The names in the annotations of containerd, CRI-O and podman. */
 export function labelsOf({ id, annotations }: ContainerState): ContainerLabels {
   const first = (...keys: string[]): string | null =>
     keys.map((key) => annotations[key]?.slice(0, MAX_LABEL)).find((text) => text !== undefined) ?? null;

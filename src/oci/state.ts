@@ -1,18 +1,18 @@
-/** The OCI container process state: what a runtime sends to a seccomp agent (runtime-spec, config-linux.md). */
+/** The OCI container process state, which a runtime sends to a seccomp agent (runtime-spec, config-linux.md). */
 
 export interface ContainerState {
   /** The container's id: the same for its init and every exec. */
   readonly id: string;
-  /** The process that the listener is for, as the runtime sees it; 0 if it did not say. */
+  /** The process that the listener is for, as the runtime sees it; 0 if the runtime does not say. */
   readonly pid: number;
-  /** Position of the listener among the passed fds. */
+  /** The position of the listener among the passed fds. */
   readonly listenerIndex: number;
   /** listenerMetadata of the profile; '' if none. */
   readonly metadata: string;
   readonly annotations: Readonly<Record<string, string>>;
 }
 
-/** Annotations alone may exceed 32 KiB; this is the most that is read of one message, in bytes. */
+/** The longest message that is read, in bytes. Annotations alone may exceed 32 KiB. */
 export const MAX_STATE = 1024 * 1024;
 
 /** What a runtime or a profile says cannot be used; the message says why. */
@@ -37,7 +37,7 @@ export function parseContainerState(text: string): ContainerState | undefined {
   if (typeof id !== 'string' || id === '') throw new OciError('the state has no container id');
   const listenerIndex = Array.isArray(fds) ? fds.indexOf('seccompFd') : -1;
   if (listenerIndex < 0) throw new OciError(`container ${id}: no seccompFd among the fds`);
-  // state.pid is the init's with runc and the exec's with crun, and may be missing: only `pid` is used.
+  // `pid` alone is used: state.pid is that of the init process with runc, of the exec with crun, and may be missing.
   return {
     id,
     pid: typeof pid === 'number' && Number.isInteger(pid) && pid > 0 ? pid : 0,

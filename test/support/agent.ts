@@ -1,27 +1,27 @@
-/** Looks at the agent from outside: its fds, its memory, its log. */
+/** Observes the agent from outside: its fds, its memory, its log. */
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { after, before } from 'node:test';
 import { agentsOf, bpfns, bpfnsPath, runDir, until } from './host.js';
 
 export interface ObservedAgent {
-  /** Of the one agent that serves now; 0 if there is none. */
+  /** The pid of the agent that serves now; 0 if there is none. */
   pid(): number;
-  /** How many fds it holds once nothing is under way. */
+  /** How many fds it has open once nothing is in progress. */
   fds(): Promise<number>;
-  /** The most memory it ever held, in MiB. */
+  /** The most memory it ever used, in MiB. */
   peakMiB(): number;
-  /** The memory it holds now, in MiB; garbage of JavaScript's that waits to be collected included. */
+  /** The memory it uses now, in MiB, including JavaScript garbage that is not collected yet. */
   residentMiB(): number;
-  /** What of it the C library hands out, in MiB: exact, as nothing of JavaScript's is in it. */
+  /** The part that the C library allocated, in MiB. It is exact, as it contains nothing of JavaScript. */
   nativeMiB(): number;
-  /** What it has logged: every fault of its own is there. */
+  /** Its log, which has every fault of the agent. */
   log(): string;
 }
 
 /**
- * For use in a `describe` inside the one that calls leavesNothingBehind(): keeps one agent
- * running over all of its tests, by a namespace that sleeps.
+ * Keeps one agent running during all tests of a `describe`, with a namespace that sleeps. For use
+ * inside a `describe` that calls leavesNothingBehind().
  */
 export function keepsOneAgent(): ObservedAgent {
   const pid = (): number => Number(agentsOf(runDir ?? '')[0] ?? 0);
@@ -30,10 +30,10 @@ export function keepsOneAgent(): ObservedAgent {
   before(async () => {
     sleeper = spawn(bpfnsPath, ['run', '--', 'sleep', 'infinity'], { stdio: 'ignore' });
     await until(() => {
-      // Only once the namespace is there does the agent stay.
+      // The agent stays only once the namespace exists.
       return pid() > 0 && readFileSync(`/proc/${sleeper.pid}/cmdline`, 'latin1').startsWith('sleep');
     }, 'no agent has started');
-    // What it opens once and for all, it opens with its first calls.
+    // The first calls open what the agent keeps open.
     bpfns(['run', '--', 'bpftool', 'map', 'list']);
   });
   after(() => {
@@ -42,7 +42,7 @@ export function keepsOneAgent(): ObservedAgent {
   return {
     pid,
     async fds() {
-      // Listeners of finished namespaces and a worker's start come and go for a moment.
+      // Listeners of namespaces that ended, and the start of a worker, change the count for a moment.
       let last = countFds();
       for (let same = 0; same < 5; same++) {
         await new Promise((resolve) => setTimeout(resolve, 150));
@@ -59,7 +59,7 @@ export function keepsOneAgent(): ObservedAgent {
   };
 }
 
-/** The kibibytes that a file of procfs says, in MiB. */
+/** A number of kibibytes from a file of procfs, in MiB. */
 function mebibytes(pattern: RegExp, path: string): number {
   return Number(pattern.exec(readFileSync(path, 'latin1'))?.[1]) / 1024;
 }

@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import { asContainerUser, bpfnsPath, guestPath, pinDirectory, runDir } from './host.js';
 import { limit } from './slowness.js';
 
-/** No call may take so long, in ms. The start of an agent takes a fraction of it, even on a busy machine. */
+/** No call may take this long, in ms. An agent starts in a fraction of it, even on a busy machine. */
 export const HANG = limit(30_000);
 
 export interface Guest {
@@ -14,7 +14,7 @@ export interface Guest {
   readonly output: () => string;
 }
 
-/** In a namespace of that name, until {@link allRight}. Roles: list, create, nest. */
+/** Starts a guest in a namespace of that name; {@link allRight} ends it. Roles: list, create, nest. */
 export function startGuest(name: string, role: string): Guest {
   const command = [guestPath('crash'), role, `${pinDirectory()}/${name}`];
   const process = spawn(
@@ -47,7 +47,7 @@ function ended({ process }: Guest): Promise<number | null> {
   return new Promise((resolve) => process.once('close', resolve));
 }
 
-/** Asserts that none has ended, as each does at its first wrong answer. */
+/** Asserts that no guest has ended. A guest ends at its first wrong answer. */
 export function allRunning(guests: readonly Guest[]): void {
   const ended = guests.filter(({ process }) => process.exitCode !== null);
   assert.deepEqual(
@@ -56,7 +56,7 @@ export function allRunning(guests: readonly Guest[]): void {
   );
 }
 
-/** Ends them, and asserts that each got every answer right. Times in ms. */
+/** Ends the guests, and asserts that every answer was right. Times are in ms. */
 export async function allRight(
   guests: readonly Guest[],
 ): Promise<{ readonly calls: number; readonly longest: number; readonly fdsLost: number }> {
@@ -75,7 +75,7 @@ export async function allRight(
   return { calls: sum(column(0)), longest: Math.max(...column(1)), fdsLost: sum(column(2)) };
 }
 
-/** Resolves once an agent answers its control socket: then it serves its guests too. */
+/** Resolves once an agent accepts connections: it then serves its guests too. */
 export async function agentServes(): Promise<void> {
   for (;;) {
     const isThere = await new Promise<boolean>((resolve) => {

@@ -1,4 +1,4 @@
-/** What tests ask of the running kernel: by tables, each of whose claims features.test.ts checks, and not in silence. */
+/** What tests may ask about the running kernel. The answers come from tables, which features.test.ts checks. */
 import { features } from '../../src/kernel/features.js';
 import { type GuestFeature, guestFeatures } from './guest-features.js';
 
@@ -13,7 +13,7 @@ export function hasFeature(name: string): boolean {
   return feature(name).probe().answer === 'yes';
 }
 
-/** For `skip` of a test: why it cannot run here, or false. */
+/** For `skip` of a test: the reason why it cannot run here, or false. */
 export function lacking(name: string): string | false {
   if (hasFeature(name)) return false;
   const { since, until } = feature(name);

@@ -1,4 +1,4 @@
-/** What of a kernel guests use in tests and bpfns itself does not need: probed like the table of src/kernel. */
+/** Kernel features that only guests use in tests, not bpfns itself. They are probed like the table of src/kernel. */
 import { kernelUsesBit34 } from '../../src/filter/own-command.js';
 import { type Answer, no, unknown, yes } from '../../src/kernel/answer.js';
 import { bpf, objGet } from '../../src/sys/bpf.js';
@@ -10,7 +10,7 @@ export interface GuestFeature {
   readonly name: string;
   /** The first Linux release with it, as "6.5". */
   readonly since: string;
-  /** The first one without it, if there is one. */
+  /** The first release without it, if there is one. */
   readonly until?: string;
   readonly probe: () => Answer;
 }
@@ -23,7 +23,7 @@ const NO_INTERFACE = 0x7fffffff;
 const program = Buffer.from('b7000000010000009500000000000000', 'hex');
 const license = Buffer.from('GPL\0');
 
-/** EINVAL is what a kernel says to what it does not know. */
+/** A kernel answers with EINVAL what it does not know. */
 function answer(result: number, whenKnown?: number): Answer {
   if (result >= 0 || -result === whenKnown) return yes;
   return result === -E.EINVAL ? no() : unknown(errnoName(-result));
@@ -31,7 +31,7 @@ function answer(result: number, whenKnown?: number): Answer {
 
 export const guestFeatures: readonly GuestFeature[] = [
   {
-    // CLONE_AUTOREAP since: bpfns does not take it from the kernel.
+    // The bit is CLONE_AUTOREAP since then, and bpfns leaves it to the kernel.
     name: 'a clone3 whose bit 34 is free',
     since: '5.3',
     until: '7.1',

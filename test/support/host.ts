@@ -14,9 +14,9 @@ import { isSlow, limit } from './slowness.js';
 /** The repository: compiled tests live in build/js/test/support. */
 export const root = fileURLToPath(new URL('../../../..', import.meta.url));
 
-// Every test file has an agent of its own, so that none meets another's.
+// Every test file has its own agent.
 process.env.BPFNS_RUN_DIR ??= `/run/bpfns-test-${process.pid}`;
-// On a slow machine it stays between tests, as each would wait for a new one.
+// On a slow machine the agent stays between tests, since it takes long to start.
 process.env.BPFNS_LINGER_MS ??= isSlow ? '20000' : '300';
 // How guests ask for a namespace: see clone_in_namespace() in test/guests/bpf.h.
 process.env.NEWBPF_BY ??= kernelUsesBit34() ? 'unshare' : 'clone3';
@@ -26,14 +26,14 @@ export const runDir = process.env.BPFNS_RUN_DIR;
 
 export const bpfnsPath = `${root}bin/bpfns`;
 
-/** A compiled guest of test/guests. */
+/** The path of a compiled guest of test/guests. */
 export function guestPath(name: string): string {
   return `${root}build/guests/${name}`;
 }
 
 /**
- * Whether kernel tests can run, or why not. In CI a missing prerequisite is a failure.
- * Use as `test('...', { skip: skipReason }, ...)`.
+ * Why kernel tests cannot run here, or false if they can. In CI a missing prerequisite is a failure.
+ * Use it as `test('...', { skip: skipReason }, ...)`.
  */
 export const skipReason: string | false = (() => {
   const missing =
@@ -43,18 +43,18 @@ export const skipReason: string | false = (() => {
 })();
 
 export interface Outcome {
-  /** The exit status, or 128 + the signal's number as a shell has it (137: killed, also by the time limit). */
+  /** The exit status, or 128 + the number of the signal, as in a shell (137: killed, also by the time limit). */
   readonly status: number;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** Arguments for timeout(1): a command and how long it may take, longer on a slow machine. */
+/** Arguments for timeout(1): the time limit, longer on a slow machine, and the command. */
 export function limited(seconds: number, command: readonly string[]): string[] {
   return ['-k', '1', String(limit(seconds)), ...command];
 }
 
-/** Runs a program to its end. A limit is always set: under a filter a lost answer would hang. */
+/** Runs a program to its end. There is always a time limit: under a filter a lost answer would hang. */
 export function run(
   command: readonly string[],
   options: { timeoutSeconds?: number; env?: NodeJS.ProcessEnv; input?: string } = {},
@@ -78,20 +78,21 @@ export function bpfns(args: readonly string[], options: Parameters<typeof run>[1
   return run([bpfnsPath, ...args], options);
 }
 
-/** A process that runs beside the test. */
+/** A process that runs at the same time as the test. */
 export interface Guest {
   readonly pid: number;
   /** What it has printed so far, errors included. */
   readonly output: () => string;
-  /** Writes a line to its stdin and resolves to the lines it prints before the line `end`. */
+  /** Writes a line to its stdin. Resolves to the lines that it prints before the line `end`. */
   readonly ask: (line: string, end: string) => Promise<string[]>;
-  /** Ends its stdin, which is how a guest is told to leave, and waits for it. */
+  /** Closes its stdin, which makes a guest exit, and waits for it. */
   readonly stop: () => Promise<void>;
 }
 
 /**
- * Starts a program and waits until it has printed a line `ready`; a shell script waits for
- * its end with `read -r _ || true`. It is stopped after the tests at the latest. @throws Error if it ends before that
+ * Starts a program and waits until it prints the line `ready`. A shell script waits for its end with
+ * `read -r _ || true`. The program is stopped after the tests at the latest.
+ * @throws Error if it ends before it is ready
  */
 export async function start(command: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Guest> {
   const child = spawn('timeout', limited(60, command), { env: { ...process.env, ...env } });
@@ -120,10 +121,10 @@ export async function start(command: readonly string[], env: NodeJS.ProcessEnv =
   return guest;
 }
 
-/** Stopped at the latest by {@link leavesNothingBehind}. */
+/** {@link leavesNothingBehind} stops those that still run. */
 const running: Guest[] = [];
 
-/** Starts a shell script as {@link inNamespace} runs one. */
+/** Starts a shell script in the same way as {@link inNamespace} runs one. */
 export function startInNamespace(
   script: string,
   args: readonly string[] = [],
@@ -133,7 +134,7 @@ export function startInNamespace(
   return start(command, { P: pinDirectory(), ...env });
 }
 
-/** A user with CAP_BPF and company, and without CAP_SYS_ADMIN: whom bpfns is for. */
+/** Makes a command run as the user that bpfns is for: with CAP_BPF and related capabilities, without CAP_SYS_ADMIN. */
 export const asContainerUser: readonly string[] = [
   'setpriv',
   '--reuid=65534',
@@ -144,7 +145,7 @@ export const asContainerUser: readonly string[] = [
   '--ambient-caps=-all,+bpf,+perfmon,+net_admin',
 ];
 
-/** Runs a shell script in a namespace of its own as the container user; `$P` is a bpffs directory of theirs. */
+/** Runs a shell script in a new namespace as the container user. `$P` is a bpffs directory of that user. */
 export function inNamespace(
   script: string,
   options: { args?: readonly string[]; env?: NodeJS.ProcessEnv; timeoutSeconds?: number } = {},
@@ -155,7 +156,7 @@ export function inNamespace(
   });
 }
 
-/** A directory in bpffs that the container user may pin into; {@link removePins} ends it. */
+/** Creates a directory in bpffs that the container user may pin into; {@link removePins} removes it. */
 export function pinDirectory(): string {
   const path = `/sys/fs/bpf/bpfns-test-${process.pid}`;
   if (!existsSync(path)) {
@@ -182,27 +183,27 @@ export interface Listed {
   readonly pins: readonly string[];
 }
 
-/** What the host sees of a namespace's objects of one kind. */
+/** The host's view of a namespace's objects of one kind. */
 export function listed(kind: string, namespace: string): Listed[] {
   const { stdout, stderr } = bpfns([kind, 'list', '--ns', namespace, '--json']);
   assert.equal(stderr, '');
   return JSON.parse(stdout).objects;
 }
 
-/** The names of all namespaces, init's among them. */
+/** The names of all namespaces, including init. */
 export function namespaceNames(): string[] {
   const { namespaces } = JSON.parse(bpfns(['ls', '--json']).stdout);
   return namespaces.map(({ name }: { name: string }) => name);
 }
 
-/** What `bpfns who` tells of an object. */
+/** The output of `bpfns who` for an object. */
 export function who(kind: string, hostId: number): Listed & { readonly keptAliveBy: readonly string[] } {
   const { stdout, stderr } = bpfns(['who', kind, String(hostId), '--json']);
   assert.equal(stderr, '');
   return JSON.parse(stdout);
 }
 
-/** What of ours or a guest's could stay behind on a host. */
+/** Everything that bpfns or a guest could leave behind on a host. */
 export interface HostState {
   readonly objects: Readonly<Record<string, readonly number[]>>;
   readonly mounts: readonly string[];
@@ -210,12 +211,12 @@ export interface HostState {
   readonly runEntries: readonly string[];
 }
 
-/** Set where others make objects and mounts meanwhile: only what bears our own names is compared then. */
+/** Set where others create objects and mounts at the same time: then only our own names are compared. */
 const isShared = process.env.BPFNS_TEST_SHARED_HOST !== undefined;
 if (isShared) process.stderr.write('BPFNS_TEST_SHARED_HOST: objects of this host are not compared before and after\n');
 
 export function hostState(): HostState {
-  // Where debugfs is mounted it mounts this when it is first looked at, by whomever: libbpf does.
+  // debugfs mounts this at the first access, and libbpf accesses it.
   existsSync('/sys/kernel/debug/tracing/events');
   return {
     objects: isShared ? {} : Object.fromEntries(kinds.map((kind) => [kind, [...hostIds(kind)]])),
@@ -229,7 +230,7 @@ export function hostState(): HostState {
   };
 }
 
-/** Pids of agents that serve a run directory. */
+/** The pids of agents that serve a run directory. */
 export function agentsOf(directory: string): string[] {
   return readdirSync('/proc').filter((pid) => {
     if (!/^\d+$/.test(pid)) return false;
@@ -242,7 +243,7 @@ export function agentsOf(directory: string): string[] {
   });
 }
 
-/** Waits for the agent to leave by itself. @throws Error if it does not within 10 s */
+/** Waits until the agent exits by itself. @throws Error if it does not within 10 s */
 export async function agentGone(): Promise<void> {
   const leaked = `${runDir}/leaked-fds`;
   await until(
@@ -255,16 +256,16 @@ export async function agentGone(): Promise<void> {
   throw new Error(`the agent has left descriptors open: ${stacks}`);
 }
 
-/** For an agent that waits long: tells it, once its last namespace is gone, that there will be none. */
+/** Makes an agent with a long linger time exit, once its last namespace has ended. */
 async function dismissAgent(): Promise<void> {
-  // Not before the run directory is set.
+  // Imported here, as it reads the run directory when it is loaded.
   const { readRecords } = await import('../../src/host/inventory.js');
   const isIdle = (): boolean => !existsSync(runDir ?? '') || readRecords().model.all().length === 1;
   await until(isIdle, 'namespaces are left');
   for (const pid of agentsOf(runDir ?? '')) process.kill(Number(pid), 'SIGTERM');
 }
 
-/** Waits until `condition` holds; longer on a slow machine. */
+/** Waits until `condition` is true. The time limit is longer on a slow machine. */
 export async function until(condition: () => boolean, otherwise: string, seconds = 10): Promise<void> {
   const most = limit(seconds);
   for (const end = Date.now() + most * 1000; !condition(); ) {
@@ -274,8 +275,8 @@ export async function until(condition: () => boolean, otherwise: string, seconds
 }
 
 /**
- * For use in a `describe`, before any other hook: after its tests nothing of ours is on the
- * host that was not before. `cleanUp` runs once the guests have ended.
+ * Compares the host before and after the tests of a `describe`: nothing of ours may be left. Call it
+ * before any other hook. `cleanUp` runs once the guests have ended.
  */
 export function leavesNothingBehind(cleanUp: () => void = () => undefined): void {
   let earlier: HostState;

@@ -1,15 +1,15 @@
-/** What a daemon tells while it runs: its events and its metrics. */
+/** Reads a daemon's events and metrics while it runs. */
 import { spawn } from 'node:child_process';
 import { request } from 'node:http';
 import { bpfnsPath } from './host.js';
 
 export interface Events {
-  /** All so far. */
+  /** All events so far. */
   seen(): ReadonlyArray<Readonly<Record<string, unknown>>>;
   stop(): void;
 }
 
-/** `bpfns events --json`: until it listens, nothing is told. */
+/** Runs `bpfns events --json`. Resolves once it is connected: earlier events are not reported. */
 export function followEvents(): Events {
   const follower = spawn(bpfnsPath, ['events', '--json'], { stdio: ['ignore', 'pipe', 'inherit'] });
   let text = '';
@@ -26,7 +26,7 @@ export function followEvents(): Events {
   };
 }
 
-/** What Prometheus would get from a daemon's unix socket. */
+/** The metrics, as Prometheus gets them from a daemon's unix socket. */
 export function getMetrics(socketPath: string): Promise<string> {
   return new Promise((resolve, reject) => {
     request({ socketPath, path: '/metrics' }, (response) => {

@@ -8,17 +8,17 @@ export interface Boot {
   readonly machine: Machine;
   readonly image: string;
   readonly initramfs: string;
-  /** The kernel's messages are kept in this file. */
+  /** The kernel's messages are written to this file. */
   readonly log: string;
   readonly timeoutSeconds: number;
-  /** Called with what the guest prints, as it comes. */
+  /** Called with the guest's output as it arrives. */
   readonly show: (text: string) => void;
 }
 
 export interface Booted {
   readonly output: string;
   readonly kernelLog: string;
-  /** How it came to a bad end, if it did. */
+  /** What went wrong, if something did. */
   readonly problems: readonly string[];
 }
 
@@ -32,7 +32,7 @@ const MEMORY = '3G';
 const kernelArguments =
   'ignore_loglevel panic=-1 oops=panic watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=120 rdinit=/init';
 
-/** Runs /etc/run of the initramfs to its end; a panic or the time limit ends it too. */
+/** Runs /etc/run of the initramfs until it ends, the kernel panics, or the time limit is reached. */
 export async function boot(options: Boot): Promise<Booted> {
   const { machine } = options;
   const append = `console=${machine.console} ${kernelArguments} ${machine.kernelArguments} BPFNS_TTY=${machine.tty}`;

@@ -1,10 +1,10 @@
-/** Gets Debian's kernels: downloaded and unpacked under build/vm, never installed. */
+/** Downloads Debian's kernels and unpacks them under build/vm. Nothing is installed. */
 import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { dependencies, unpack } from './archive.js';
 import type { Kernel } from './kernels.js';
 
 export interface FetchedKernel {
-  /** As `uname -r` says there. */
+  /** As printed by `uname -r` on that kernel. */
   readonly release: string;
   readonly image: string;
   /** The directory of its modules. */
@@ -13,7 +13,7 @@ export interface FetchedKernel {
 
 const store = 'build/vm/kernels';
 
-/** The newest kernel of that flavour in its suite; kept for the next time. */
+/** Gets the newest kernel of a flavour in its suite, and keeps it for the next run. */
 export function fetchKernel(kernel: Kernel): FetchedKernel {
   const name = dependencies(kernel, kernel.metaPackage).find((each) => each.startsWith('linux-image-'));
   if (!name) throw new Error(`Debian's ${kernel.suite} has no ${kernel.metaPackage}`);

@@ -6,7 +6,7 @@ import type { Machine } from './machines.js';
 import { copyArchive, copyHost } from './root.js';
 import { bash } from './shell.js';
 
-/** What of the project runs in the guest, at /bpfns. */
+/** The parts of the project that the guest gets at /bpfns. */
 const project = [
   'package.json',
   'bin',
@@ -68,7 +68,7 @@ function foreignModules(architecture: string): string {
   return `${directory}/node_modules`;
 }
 
-/** What differs from boot to boot: the kernel's modules and what is to be run. Writes the whole initramfs. */
+/** Adds what differs between boots, the kernel's modules and the command to run, and writes the whole initramfs. */
 export function buildInitramfs(shared: string, kernel: FetchedKernel, command: string, into: string): void {
   const extra = 'build/vm/extra';
   rmSync(extra, { recursive: true, force: true });
@@ -80,7 +80,7 @@ export function buildInitramfs(shared: string, kernel: FetchedKernel, command: s
       cpSync(`${kernel.modules}/${path}`, `${target}/${path}`, { recursive: true });
     }
   }
-  // The guest's modprobe takes no compressed modules.
+  // The guest's modprobe cannot read compressed modules.
   bash('find "$1" -name "*.xz" -exec xz -d {} +', [target]);
   writeFileSync(`${extra}/etc/modules`, modules.join('\n'));
   writeFileSync(`${extra}/etc/run`, command);

@@ -1,6 +1,6 @@
-/** What became of a machine, by what it printed and what its kernel said. */
+/** Judges a machine by its output and its kernel's messages. */
 
-/** The tests' result with one backend of the recorder. */
+/** The result of the tests with one backend of the recorder. */
 export interface Suite {
   readonly backend: string;
   readonly passed: number;
@@ -12,18 +12,18 @@ export interface Suite {
 
 export interface Result {
   readonly suites: readonly Suite[];
-  /** What went wrong besides failed tests. */
+  /** Problems besides failed tests. */
   readonly problems: readonly string[];
 }
 
-/** Printed by the machine before the tests with one backend. */
+/** The machine prints this before the tests with one backend. */
 export const suiteMark = '@@ backend ';
 
-/** Lines by which a kernel says that something is wrong with itself. */
+/** Messages of a kernel about its own faults. */
 const complaint =
   /\b(WARNING: (CPU|possible|suspicious|inconsistent|held|bad)|BUG:|Oops\b|Kernel panic|general protection fault|INFO: task .* blocked|INFO: rcu|rcu: INFO|possible recursive locking|unregister_netdevice: waiting|UBSAN:|KASAN:|soft lockup|scheduling while atomic)/;
 
-/** @param backends those that there must be results of; `earlier`: problems already known. */
+/** @param backends those that must have results @param earlier problems that are already known */
 export function judge(
   text: string,
   kernelLog: string,
@@ -50,7 +50,7 @@ function suite(output: string): Suite {
   return { backend: /^\w+/.exec(output)?.[0] ?? '', passed, failed, skipped, output };
 }
 
-/** What the test runner says of failed tests, for people. */
+/** The test runner's messages about failed tests, for people. */
 export function failures({ failed, output }: Suite): string {
   const list = output.split('✖ failing tests:\n').slice(1).at(-1) ?? output;
   return failed === 0 ? '' : lastLines(list, 80);

@@ -10,7 +10,7 @@ export interface Kernel extends Source {
   readonly name: string;
   /** Debian's meta-package: it depends on the newest kernel of that flavour in the suite. */
   readonly metaPackage: string;
-  /** All tests run with each, one after the other. */
+  /** All tests run with each of these, one after the other. */
   readonly backends: readonly Backend[];
 }
 
@@ -56,5 +56,5 @@ export function chosenKernels(wanted: string): readonly Kernel[] {
   });
 }
 
-/** Modules that tests may need: not built in, and nothing in the guest would load them. */
+/** Modules that tests may need, and that nothing in the guest would load. */
 export const modules = ['veth', 'dummy', 'sch_ingress', 'cls_bpf'] as const;

@@ -1,29 +1,29 @@
-/** Which machines there are to be, and what each runs. */
+/** Plans which machines to start, and what each runs. */
 import { type Backend, chosenKernels, type Kernel } from './kernels.js';
 
 export interface Plan {
   readonly kernel: Kernel;
-  /** For file names; the kernel's own where it has one machine. */
+  /** For file names. It is the kernel's name if the kernel has only one machine. */
   readonly name: string;
   readonly backends: readonly Backend[];
   /** Compiled test files. */
   readonly tests: readonly string[];
 }
 
-/** Every kernel that is chosen (see kernels.ts) with the same tests, one machine each. */
+/** One machine for each chosen kernel (see kernels.ts), all with the same tests. */
 export function planOf(chosen: string, tests: readonly string[]): Plan[] {
   return chosenKernels(chosen).map((kernel) => ({ kernel, name: kernel.name, backends: kernel.backends, tests }));
 }
 
-/** What hangs on how a creation is noticed, or that newer kernels do another way. */
+/** Tests that depend on how creations are noticed, or on what differs between kernels. */
 const creations = ['bpftool', 'info', 'recorder', 'rights'];
-/** What a namespace of one command must do besides. The one that tries all ids first, while they are few. */
+/** The other tests of a single command's namespace. The one that tries all ids comes first, while there are few. */
 const separation = ['isolation', 'pids', 'threads', 'native-parity'];
 const others = ['callers', 'doctor', 'fds-and-pins', 'run'];
-/** Whether what is claimed of kernels holds here. */
+/** Tests of the tables of kernel features. */
 const claims = ['features', 'layouts'];
 
-/** What CI has the time for, with two machines at a time, the longest first: on the oldest kernel, then what differs from there. */
+/** What CI has time for, with two machines at a time, the longest first. */
 export function planOfCi(): Plan[] {
   const machine = (chosen: string, part: string, names: readonly string[]): Plan[] => {
     const tests = names.map((name) => `build/js/test/kernel/${name}.test.js`);

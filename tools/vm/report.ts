@@ -1,4 +1,4 @@
-/** Tells people, and whatever reads the last line, what became of the machines. */
+/** Reports the results of the machines, for people and for programs that read the last line. */
 import { failures, lastLines, type Result } from './judge.js';
 
 export interface Finished {
@@ -9,7 +9,7 @@ export interface Finished {
   readonly seconds: number;
 }
 
-/** What went wrong on one machine, shortly. Empty if nothing did. */
+/** A short text about what went wrong on one machine; empty if nothing did. */
 export function troubles({ title, result, output, kernelLog }: Finished): string {
   const parts = result.suites.map((suite) => {
     const text = failures(suite);
@@ -22,7 +22,7 @@ export function troubles({ title, result, output, kernelLog }: Finished): string
   return parts.join('');
 }
 
-/** A line for each suite and problem; the last one says how many tests passed and failed. A problem counts as one failed. */
+/** One line per suite and problem; a problem counts as a failed test. The last line has the totals. */
 export function summary(finished: readonly Finished[]): { readonly text: string; readonly failed: number } {
   const lines: string[] = [];
   let [passed, failed, skipped] = [0, 0, 0];

@@ -1,4 +1,4 @@
-/** Running programs of the host for the VM tools. */
+/** Runs programs of the host for the VM tools. */
 import { execFileSync } from 'node:child_process';
 
 /** Runs a program and returns what it prints. @throws Error if it fails */
@@ -15,7 +15,7 @@ export function output(
   });
 }
 
-/** Runs a line of bash for its effects. */
+/** Runs a line of bash. */
 export function bash(script: string, args: readonly string[], options: { input?: string } = {}): void {
   execFileSync('bash', ['-euo', 'pipefail', '-c', script, 'bash', ...args], {
     ...options,
