@@ -149,7 +149,7 @@ export function formatRequest(request: Request): string {
   return `${JSON.stringify({ version: PROTOCOL_VERSION, ...request })}\n`;
 }
 
-/** A line that is no request; the message says why. */
+/** The line is not a valid request; the message says why. */
 export class ProtocolError extends Error {
   override readonly name = 'ProtocolError';
   readonly code = 'EINVAL';
@@ -159,7 +159,7 @@ export class ProtocolError extends Error {
   }
 }
 
-/** The request in a line. @throws ProtocolError */
+/** Parses a line. @throws ProtocolError */
 export function parseRequest(line: string): Request {
   let value: unknown;
   try {

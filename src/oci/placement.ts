@@ -22,9 +22,9 @@ const sandboxAnnotations = [
 ];
 
 /**
- * The metadata is in the profile, which the host's administrator writes; annotations may
- * come from whoever starts the container. So they may ask to share the pod's namespace,
- * and all the rest only if the metadata says `annotations=allow`.
+ * The host's administrator writes the metadata, which is in the profile. Annotations may come from
+ * anybody who starts a container. They may therefore only ask to share the pod's namespace, unless
+ * the metadata says `annotations=allow`.
  * @throws OciError
  */
 export function placementOf(state: ContainerState): Placement {
@@ -46,21 +46,21 @@ export function placementOf(state: ContainerState): Placement {
   return { name, parent: given.get('parent') ?? 'init', pins };
 }
 
-/** `key=value` pairs with commas between them. @throws OciError */
+/** Parses `key=value` pairs separated by commas. @throws OciError */
 function parseMetadata(text: string): Map<Setting, string> {
   const found = new Map<Setting, string>();
   for (const part of text.split(',').filter((each) => each.trim() !== '')) {
     const [key = '', value] = part.split('=', 2).map((each) => each.trim());
     const setting = settings.find((name) => name === key);
     if (!setting || value === undefined) {
-      throw new OciError(`listenerMetadata: '${part}' is none of ${settings.join(', ')}`);
+      throw new OciError(`listenerMetadata: '${part}' is not one of ${settings.join(', ')}`);
     }
     found.set(setting, value);
   }
   return found;
 }
 
-/** The longest name that Kubernetes allows (RFC 1123 subdomain). Longer ones are cut: annotations may come from anybody. */
+/** The longest name in Kubernetes (RFC 1123 subdomain). Longer ones are cut: annotations may come from anybody. */
 const MAX_LABEL = 253;
 
 /** The names in the annotations of containerd, CRI-O and podman. */

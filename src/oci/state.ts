@@ -15,14 +15,14 @@ export interface ContainerState {
 /** The longest message that is read, in bytes. Annotations alone may exceed 32 KiB. */
 export const MAX_STATE = 1024 * 1024;
 
-/** What a runtime or a profile says cannot be used; the message says why. */
+/** A runtime's message or a profile's metadata cannot be used; the message says why. */
 export class OciError extends Error {
   override readonly name = 'OciError';
 }
 
 /**
- * The state in `text`; undefined if more must come: some runtimes leave the socket open, so
- * the end is where the JSON ends. @throws OciError
+ * Parses the state. Some runtimes leave the socket open, so the message ends where the JSON ends.
+ * @returns undefined if more has to come @throws OciError
  */
 export function parseContainerState(text: string): ContainerState | undefined {
   let value: unknown;

@@ -25,9 +25,9 @@ export interface Booted {
 const MEMORY = '3G';
 
 /**
- * No KVM: it is not everywhere, and emulation is slow rather than different. A panic ends
- * the machine at once; stalls are given more time than on a machine of their own. What has a
- * value and means nothing to the kernel becomes /init's environment.
+ * No KVM, which is not available everywhere; emulation is slower, but not different. A panic ends the
+ * machine at once. Stall warnings come later than on real hardware. Arguments with a value that the
+ * kernel does not know become environment variables of /init.
  */
 const kernelArguments =
   'ignore_loglevel panic=-1 oops=panic watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=120 rdinit=/init';

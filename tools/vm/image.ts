@@ -20,13 +20,13 @@ const project = [
 ];
 const nodeModules = ['commander', 'fast-check', 'koffi', 'pure-rand'];
 
-/** The part that all kernels of an architecture share. Returns the archive's path. */
+/** Builds the part that all kernels of an architecture share. @returns the path of the archive */
 export function buildBase({ architecture, isHosts }: Machine): string {
   const base = `build/vm/base-${architecture}`;
   rmSync(base, { recursive: true, force: true });
   if (isHosts) copyHost(base);
   else copyArchive({ architecture }, base);
-  // Of the guests another architecture gets the eBPF objects, which run on all.
+  // Another architecture gets only the eBPF objects of the guests, which run everywhere.
   const filter = (path: string): boolean => isHosts || !path.startsWith('build/guests/') || path.endsWith('.bpf.o');
   for (const path of project) if (existsSync(path)) cpSync(path, `${base}/bpfns/${path}`, { recursive: true, filter });
   for (const name of nodeModules) {
@@ -42,7 +42,7 @@ export function buildBase({ architecture, isHosts }: Machine): string {
   return pack(base);
 }
 
-/** The tests' guests once more. Those that know x86 alone are left out. */
+/** Builds the tests' guests for the architecture, except those that work only on x86. */
 function compileGuests(architecture: string, base: string): void {
   const compiler = { amd64: 'x86_64-linux-gnu', arm64: 'aarch64-linux-gnu' }[architecture] ?? '';
   bash(
