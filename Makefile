@@ -45,7 +45,7 @@ build/lib/bpfns.js: node_modules/.package-lock.json $(SOURCES) $(BPF_OBJECTS)
 		listener-worker=src/kernel/listener-worker.ts --bundle --splitting --platform=node \
 		--target=node20 --format=esm --external:koffi --log-level=warning \
 		--banner:js="import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" \
-		--outdir=build/lib --chunk-names=chunk-[hash]
+		--outdir=build/lib --chunk-names=chunk-[hash] --metafile=build/bundle.json
 	cp $(BPF_OBJECTS) build/lib
 
 # Offsets from the running kernel's BTF and from bpf/bpfns.h.
@@ -75,6 +75,8 @@ build/completions/bpfns.%: build/js/.done
 
 # Into DESTDIR: everything below PREFIX, and below /etc. koffi is the one package that is needed at run time.
 PREFIX ?= /usr/local
+# Which of koffi's native modules.
+NATIVE ?= $(shell node -p '`linux-$${process.arch}`')
 LIB = $(DESTDIR)$(PREFIX)/lib/bpfns
 SHARE = $(DESTDIR)$(PREFIX)/share
 KOFFI := index.cjs index.js indirect.cjs indirect.js package.json src/koffi/index.cjs src/koffi/index.js \
@@ -87,9 +89,8 @@ install: build man completions
 	install -m 644 build/lib/* $(LIB)/build/lib
 	install -m 644 package.json $(LIB)
 	for file in $(KOFFI); do install -D -m 644 node_modules/koffi/$$file $(LIB)/node_modules/koffi/$$file; done
-	for module in node_modules/@koromix/*; do for file in package.json index.js; do \
-		install -D -m 644 $$module/$$file $(LIB)/$$module/$$file; done; done
-	for native in node_modules/@koromix/*/linux_*/koffi.node; do install -D -m 644 $$native $(LIB)/$$native; done
+	cd node_modules/@koromix/koffi-$(NATIVE) && for file in package.json index.js linux_*/koffi.node; do \
+		install -D -m 644 $$file $(abspath $(LIB))/node_modules/@koromix/koffi-$(NATIVE)/$$file; done
 	ln -sf ../lib/bpfns/bin/bpfns $(DESTDIR)$(PREFIX)/bin/bpfns
 	for page in $(PAGES); do install -D -m 644 $$page $(SHARE)/man/man$${page##*.}/$${page##*/}; done
 	install -D -m 644 include/bpfns.h $(DESTDIR)$(PREFIX)/include/bpfns.h

@@ -3,6 +3,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+# The installed one, if it is to be that.
+bpfns=${BPFNS:-bin/bpfns}
 pins=/sys/fs/bpf/bpfns-demo
 work=$(mktemp -d)
 chmod 755 "$work"
@@ -55,7 +57,7 @@ cat >"$work/guest.sh" <<-GUEST
 GUEST
 mkfifo "$work/stop1" "$work/stop2" "$work/ready"
 guest() { # NAME talk|quiet FIFO
-	bin/bpfns run --name "$1" -- "${user[@]}" sh "$work/guest.sh" "$1" "$2" <"$3" 9>"$work/ready" &
+	$bpfns run --name "$1" -- "${user[@]}" sh "$work/guest.sh" "$1" "$2" <"$3" 9>"$work/ready" &
 }
 guest web talk "$work/stop1"
 exec 7>"$work/stop1"
@@ -66,14 +68,14 @@ say "3. A second namespace beside it has maps 1 and 2 of its own, and neither se
 guest db quiet "$work/stop2"
 exec 8>"$work/stop2"
 read -r _ <"$work/ready"
-show bin/bpfns ls
+show $bpfns ls
 
 say "4. The host sees everything under the kernel's own ids, and knows whose it is:"
 for kind in map link; do
 	echo "\$ bpfns $kind list"
-	bin/bpfns $kind list | awk 'NR == 1 || $2 != "init" || /host_map/' | sed 's/^/  /'
+	$bpfns $kind list | awk 'NR == 1 || $2 != "init" || /host_map/' | sed 's/^/  /'
 done
-id=$(bin/bpfns map list | awk '$2 ~ /:db$/ && $5 == "db" { print $1; exit }')
-show bin/bpfns who map "$id"
+id=$($bpfns map list | awk '$2 ~ /:db$/ && $5 == "db" { print $1; exit }')
+show $bpfns who map "$id"
 
 say "Done. The guests end now; with the last of them bpfns takes itself down."

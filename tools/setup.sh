@@ -8,7 +8,7 @@ lint_packages=(clang-format shellcheck)
 test_packages=("${build_packages[@]}" "${lint_packages[@]}" bpftool bpftrace iproute2 util-linux
 	busybox-static runc crun podman containerd systemd strace zsh fish)
 vm_packages=("${test_packages[@]}" qemu-system-x86 qemu-system-arm gcc-aarch64-linux-gnu libc6-dev-arm64-cross
-	cpio debian-archive-keyring libcap2-bin procps xz-utils)
+	cpio debian-archive-keyring libcap2-bin procps xz-utils mmdebstrap lintian)
 
 case ${1:-} in
 build) packages=("${build_packages[@]}") ;;

@@ -1,0 +1,94 @@
+#!/bin/bash
+# Makes build/packages of what is built (`make packages`): the npm package with those it depends on, the Debian
+# package, and checksums. The same sources give the same bytes.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+version=$(node -p "require('./package.json').version")
+# The Debian architecture, and npm's word for it.
+arch=${ARCH:-$(dpkg --print-architecture)}
+case $arch in
+amd64) cpu=x64 ;;
+*) echo "$0: there is no package for $arch" >&2 && exit 1 ;;
+esac
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)}
+export SOURCE_DATE_EPOCH
+umask 022
+
+packages=build/packages
+stage=build/stage
+rm -rf "$packages" "$stage"
+mkdir -p "$packages" "$stage"
+licences() { node build/js/tools/licences.js build/bundle.json "$1"; }
+
+# bpfns-VERSION.tgz: everything bundled but koffi, which finds its native half by itself.
+npm_package() {
+	local root=$stage/npm
+	mkdir -p "$root/build" "$root/bin" "$root/man"
+	cp bin/bpfns "$root/bin"
+	cp -r build/lib "$root/build"
+	cp $(printf 'build/man/%s ' bpfns.8 bpf_namespaces.7 bpfns.conf.5) "$root/man"
+	cp -r LICENSE LICENSES README.md CHANGELOG.md packaging/bpfns.toml packaging/systemd/bpfns.service build/completions "$root"
+	licences notices >"$root/THIRD-PARTY-NOTICES"
+	node -e '
+		const { name, version, description, license, type, os, cpu, engines, bin, dependencies } = require("./package.json");
+		const { koffi } = dependencies;
+		const man = ["man/bpfns.8", "man/bpf_namespaces.7", "man/bpfns.conf.5"];
+		const made = { name, version, description, license, type, os, cpu, engines, bin, man, dependencies: { koffi } };
+		console.log(JSON.stringify(made, undefined, 2));' >"$root/package.json"
+	npm pack --silent --pack-destination "$packages" "./$root" >/dev/null
+}
+
+# The packages it depends on, from the registry, if they are what package-lock.json says.
+npm_dependencies() {
+	local name file
+	for name in koffi "@koromix/koffi-linux-$cpu"; do
+		file=$packages/$(npm pack --silent --prefer-offline --pack-destination "$packages" \
+			"$name@$(node -p "require('./package-lock.json').packages['node_modules/$name'].version")")
+		node -e '
+			const [name, file] = process.argv.slice(1);
+			const { integrity } = require("./package-lock.json").packages["node_modules/" + name];
+			const data = require("node:fs").readFileSync(file);
+			const found = "sha512-" + require("node:crypto").createHash("sha512").update(data).digest("base64");
+			if (found !== integrity) throw new Error(file + " is not the package that package-lock.json names");' \
+			"$name" "$file"
+	done
+}
+
+debian_package() {
+	local root=$stage/debian doc=$stage/debian/usr/share/doc/bpfns
+	make --no-print-directory install DESTDIR="$root" PREFIX=/usr NATIVE="linux-$cpu" >/dev/null
+	install -D -m 644 packaging/systemd/bpfns.service "$root/usr/lib/systemd/system/bpfns.service"
+	install -D -m 644 packaging/bpfns.toml "$root/etc/bpfns/bpfns.toml"
+	install -D -m 644 packaging/debian/lintian-overrides "$root/usr/share/lintian/overrides/bpfns"
+	mkdir -p "$doc" "$root/DEBIAN"
+	cp CHANGELOG.md "$doc/CHANGELOG.md"
+	changelog >"$doc/changelog"
+	copyright >"$doc/copyright"
+	gzip -9n "$doc/CHANGELOG.md" "$doc/changelog" "$root"/usr/share/man/man?/*
+	install -m 755 packaging/debian/{postinst,prerm,postrm} "$root/DEBIAN"
+	echo /etc/bpfns/bpfns.toml >"$root/DEBIAN/conffiles"
+	(cd "$root" && find etc usr -type f -print0 | sort -z | xargs -0 md5sum) >"$root/DEBIAN/md5sums"
+	sed "s/@VERSION@/$version/; s/@ARCH@/$arch/; s/@SIZE@/$(du -ks --apparent-size "$root/usr" | cut -f 1)/" \
+		packaging/debian/control.in >"$root/DEBIAN/control"
+	find "$root" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
+	# One thread: the compressor's output depends on their number.
+	dpkg-deb --root-owner-group --threads-max=1 --build "$root" "$packages/bpfns_${version}_$arch.deb" >/dev/null
+}
+
+changelog() {
+	printf 'bpfns (%s) unstable; urgency=medium\n\n' "$version"
+	printf '  * What changed is in CHANGELOG.md.\n\n'
+	printf ' -- The bpfns developers <bpfns@localhost>  %s\n' "$(date -u -R -d "@$SOURCE_DATE_EPOCH")"
+}
+
+copyright() {
+	sed -e '/@BSD@/{r LICENSES/BSD-2-Clause.txt' -e 'd}' -e '/@NOTICES@/d' packaging/debian/copyright.in
+	licences debian
+}
+
+npm_package
+npm_dependencies
+debian_package
+(cd "$packages" && sha256sum -- * >../SHA256SUMS && mv ../SHA256SUMS .)
+ls -l "$packages"
