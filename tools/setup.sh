@@ -6,9 +6,10 @@ set -euo pipefail
 build_packages=(clang gcc go-md2man libc6-dev libbpf-dev linux-libc-dev)
 lint_packages=(clang-format shellcheck)
 test_packages=("${build_packages[@]}" "${lint_packages[@]}" bpftool bpftrace iproute2 util-linux
-	busybox-static runc crun podman containerd systemd strace zsh fish)
+	busybox-static runc crun podman containerd systemd strace zsh fish
+	mmdebstrap lintian)
 vm_packages=("${test_packages[@]}" qemu-system-x86 qemu-system-arm gcc-aarch64-linux-gnu libc6-dev-arm64-cross
-	cpio debian-archive-keyring libcap2-bin procps xz-utils mmdebstrap lintian)
+	cpio debian-archive-keyring libcap2-bin procps xz-utils)
 
 case ${1:-} in
 build) packages=("${build_packages[@]}") ;;

@@ -8,8 +8,9 @@ import type { ContainerLabels } from '../model/container.js';
 import type { Namespace } from '../model/namespaces.js';
 import { labelsOf, placementOf } from '../oci/placement.js';
 import { type ContainerState, MAX_STATE, OciError, parseContainerState } from '../oci/state.js';
-import { readLabels, writeLabels } from '../recorder/container-labels.js';
+import { type KnownContainer, readContainers, writeContainers } from '../recorder/container-labels.js';
 import { Fd } from '../sys/fd.js';
+import { processIdentity } from '../sys/pids.js';
 import { ProcDir } from '../sys/proc-dir.js';
 import { openProcess } from '../sys/task.js';
 import { type FdConnection, FdListener, type Received } from '../sys/unix-listener.js';
@@ -22,6 +23,8 @@ export type OnContainer = (event: {
   readonly container: string;
   readonly pid: number;
   readonly namespace: Namespace;
+  /** One more process in a container that is known: an exec, a probe. */
+  readonly isExec: boolean;
 }) => void;
 export type OnRefused = (reason: string) => void;
 
@@ -47,12 +50,12 @@ export class Containers {
 
   /** The last process of a container has ended. */
   left(id: string, namespace: Namespace): void {
-    const all = readLabels(namespace.id);
+    const all = readContainers(namespace.id);
     const labels = all.find((each) => each.id === id);
     if (!labels) return;
     // What the last one leaves behind is still known by its name.
     if (all.length > 1)
-      writeLabels(
+      writeContainers(
         namespace.id,
         all.filter((each) => each !== labels),
       );
@@ -110,11 +113,19 @@ export class Containers {
     // One that has ended already leaves processes under its filter, which counts as well.
     if (pidfd.isOpen) this.#services.mirror.enter(pidfd, namespace);
     const labels = labelsOf(state);
-    const others = readLabels(namespace.id).filter(({ id }) => id !== state.id && this.#listeners.hasContainer(id));
-    writeLabels(namespace.id, [...others, labels]);
+    const known = readContainers(namespace.id).filter((each) => this.#isThere(each));
+    const earlier = known.find(({ id }) => id === state.id);
+    const others = known.filter((each) => each !== earlier);
+    const init = earlier && isRunning(earlier) ? earlier.init : processIdentity(state.pid);
+    writeContainers(namespace.id, [...others, { ...labels, init }]);
     void this.#listeners.add(listener.release(), namespace, state.id);
     this.#services.events.emit({ event: 'container-joined', pid: state.pid, ...fieldsOf(labels, namespace) });
-    this.#onJoined({ container: state.id, pid: state.pid, namespace });
+    this.#onJoined({ container: state.id, pid: state.pid, namespace, isExec: earlier !== undefined });
+  }
+
+  /** With a listener, or, where an earlier agent's were lost, with the process it began with. */
+  #isThere(known: KnownContainer): boolean {
+    return this.#listeners.hasContainer(known.id) || isRunning(known);
   }
 
   /** @throws OciError, Refusal */
@@ -136,6 +147,10 @@ export class Containers {
       maxNamespaces: 0,
     });
   }
+}
+
+function isRunning({ init }: KnownContainer): boolean {
+  return init !== '' && processIdentity(Number.parseInt(init, 10)) === init;
 }
 
 function fieldsOf({ id, container, pod, podNamespace }: ContainerLabels, namespace: Namespace): ContainerFields {

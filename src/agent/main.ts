@@ -35,8 +35,12 @@ export async function agentMain({ ready, daemon }: AgentMainOptions): Promise<vo
         maxNamespacesPerUser: maxNamespaces(config),
         onFault: (command, error) =>
           log('error', `fault in ${command}: ${error instanceof Error ? error.stack : String(error)}`),
-        onContainer: ({ container, pid, namespace }) =>
-          log('info', 'container joined', { container, pid, namespace: namespace.path }),
+        onContainer: ({ container, pid, namespace, isExec }) =>
+          log(isExec ? 'debug' : 'info', isExec ? 'process joined its container' : 'container joined', {
+            container,
+            pid,
+            namespace: namespace.path,
+          }),
         onRefused: (reason) => log('warning', `refused: ${reason}`),
         onReplaced: () => void supervisor.leaving().then(() => process.exit(0)),
         onExit: (isDone) => void leave(supervisor, isDone),

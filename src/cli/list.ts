@@ -1,6 +1,7 @@
 /** `bpfns map|prog|link|btf list`, `bpfns who`: the host's view, in words or JSON. */
 
 import { reasonsAlive } from '../host/alive.js';
+import { cgroup2Mount } from '../host/cgroups.js';
 import { type HostObject, inventory, readRecords } from '../host/inventory.js';
 import { containerTitle } from '../model/container.js';
 import type { Kind } from '../model/ids.js';
@@ -54,17 +55,22 @@ export function who(kind: Kind, id: number, asJson: boolean): string {
       : `  belongs to    namespace ${label(object.namespace)}, where it is ${kind} ${object.id}`,
     ...containers.map((container) => `  container     ${[container.id, containerTitle(container)].join('  ').trim()}`),
     creator
-      ? `  created by    ${creator.comm}[${creator.pid}], uid ${creator.uid}, cgroup ${creator.cgroup.path ?? `id ${creator.cgroup.id} (gone)`}, at ${creator.time}`
+      ? `  created by    ${creator.comm}[${creator.pid}], uid ${creator.uid}, cgroup ${cgroupTitle(creator.cgroup)}, at ${creator.time}`
       : '  created by    not recorded: it was created before the recorder was in place, or by the kernel',
     `  visible in    ${visibleIn.map(({ namespace, id: its }) => `${label(namespace)} as ${its}`).join('; ')}`,
     ...(keptAliveBy.length > 0
       ? keptAliveBy.map((reason, i) => `  ${i === 0 ? 'kept alive by' : '             '} ${reason}`)
       : [
-          '  kept alive by a reference that the kernel does not list: a socket, a network device, or one that is just going away',
+          '  kept alive by a reference that is not listed here: a pin in a bpffs that is not mounted here, a socket,',
+          '                a network device, or one that is just going away',
         ]),
   ]
     .map(printable)
     .join('\n');
+}
+
+function cgroupTitle({ id, path }: { readonly id: string; readonly path: string | null }): string {
+  return path ?? `id ${id} (${cgroup2Mount() ? 'gone, or not below the cgroup2 mount' : 'no cgroup2 is mounted here'})`;
 }
 
 function label({ id, path }: { readonly id: number; readonly path: string }): string {

@@ -6,12 +6,27 @@ import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node
 import { paths } from '../config/paths.js';
 import type { ContainerLabels } from '../model/container.js';
 
+/** What is kept of a container. */
+export interface KnownContainer extends ContainerLabels {
+  /** The process that it began with, as processIdentity() names it. */
+  readonly init: string;
+}
+
 const pathOf = (namespaceId: number): string => `${paths.containers}/${namespaceId}.json`;
 
 /** Of the containers that are in the namespace, or the last that was; empty if no runtime made it. */
 export function readLabels(namespaceId: number): readonly ContainerLabels[] {
+  return readContainers(namespaceId).map(({ id, pod, podNamespace, container }) => ({
+    id,
+    pod,
+    podNamespace,
+    container,
+  }));
+}
+
+export function readContainers(namespaceId: number): readonly KnownContainer[] {
   try {
-    return JSON.parse(readFileSync(pathOf(namespaceId), 'utf8')) as ContainerLabels[];
+    return JSON.parse(readFileSync(pathOf(namespaceId), 'utf8')) as KnownContainer[];
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw error;
@@ -19,10 +34,10 @@ export function readLabels(namespaceId: number): readonly ContainerLabels[] {
 }
 
 /** Whole or not at all. */
-export function writeLabels(namespaceId: number, labels: readonly ContainerLabels[]): void {
+export function writeContainers(namespaceId: number, known: readonly KnownContainer[]): void {
   mkdirSync(paths.containers, { recursive: true, mode: 0o700 });
   const path = pathOf(namespaceId);
-  writeFileSync(`${path}.new`, JSON.stringify(labels), { mode: 0o600 });
+  writeFileSync(`${path}.new`, JSON.stringify(known), { mode: 0o600 });
   renameSync(`${path}.new`, path);
 }
 

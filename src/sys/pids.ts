@@ -1,5 +1,5 @@
 /** Process ids across pid namespaces. */
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { E } from './errno.js';
 import { Fd } from './fd.js';
 import { ioctlValue, O_CLOEXEC, O_RDONLY, open } from './libc.js';
@@ -36,6 +36,22 @@ export function guestPid(task: ProcDir, pid: number): number {
   const candidate = process.pidChain()[depth - 1];
   if (candidate === undefined) return 0;
   return hostPid(task, candidate) === pid ? candidate : 0;
+}
+
+/**
+ * Names a process, and no later one with the same pid: the pid and when it started (in clock ticks since boot).
+ * '' if there is none, or only a zombie.
+ */
+export function processIdentity(pid: number): string {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    // proc_pid_stat(5): what stands behind the name, which may itself have brackets, begins with field 3.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    const [state = 'X', startTime = ''] = [fields[0], fields[19]];
+    return state === 'Z' || state === 'X' ? '' : `${pid}:${startTime}`;
+  } catch {
+    return '';
+  }
 }
 
 function findByStatus(pidNs: number, wanted: number): number {
