@@ -57,7 +57,7 @@ cat >"$work/guest.sh" <<-GUEST
 GUEST
 mkfifo "$work/stop1" "$work/stop2" "$work/ready"
 guest() { # NAME talk|quiet FIFO
-	$bpfns run --name "$1" -- "${user[@]}" sh "$work/guest.sh" "$1" "$2" <"$3" 9>"$work/ready" &
+	"$bpfns" run --name "$1" -- "${user[@]}" sh "$work/guest.sh" "$1" "$2" <"$3" 9>"$work/ready" &
 }
 guest web talk "$work/stop1"
 exec 7>"$work/stop1"
@@ -68,14 +68,14 @@ say "3. A second namespace beside it has maps 1 and 2 of its own, and neither se
 guest db quiet "$work/stop2"
 exec 8>"$work/stop2"
 read -r _ <"$work/ready"
-show $bpfns ls
+show "$bpfns" ls
 
 say "4. The host sees everything under the kernel's own ids, and knows whose it is:"
 for kind in map link; do
 	echo "\$ bpfns $kind list"
-	$bpfns $kind list | awk 'NR == 1 || $2 != "init" || /host_map/' | sed 's/^/  /'
+	"$bpfns" "$kind" list | awk 'NR == 1 || $2 != "init" || /host_map/' | sed 's/^/  /'
 done
-id=$($bpfns map list | awk '$2 ~ /:db$/ && $5 == "db" { print $1; exit }')
-show $bpfns who map "$id"
+id=$("$bpfns" map list | awk '$2 ~ /:db$/ && $5 == "db" { print $1; exit }')
+show "$bpfns" who map "$id"
 
 say "Done. The guests end now; with the last of them bpfns takes itself down."

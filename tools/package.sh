@@ -27,7 +27,7 @@ npm_package() {
 	mkdir -p "$root/build" "$root/bin" "$root/man"
 	cp bin/bpfns "$root/bin"
 	cp -r build/lib "$root/build"
-	cp $(printf 'build/man/%s ' bpfns.8 bpf_namespaces.7 bpfns.conf.5) "$root/man"
+	cp build/man/bpfns.8 build/man/bpf_namespaces.7 build/man/bpfns.conf.5 "$root/man"
 	cp -r LICENSE LICENSES README.md CHANGELOG.md packaging/bpfns.toml packaging/systemd/bpfns.service build/completions "$root"
 	licences notices >"$root/THIRD-PARTY-NOTICES"
 	node -e '
