@@ -164,9 +164,9 @@ lint: node_modules/.package-lock.json
 	[ -z "$$missing" ] || { echo "make lint needs$$missing: 'tools/setup.sh lint' installs it" >&2; exit 1; }
 	npx biome check --error-on-warnings
 	npx oxlint --type-aware --deny-warnings
-	npx rumdl check --quiet .
+	npx rumdl check --quiet . || { echo "'make format' fixes most of this" >&2; exit 1; }
 	shellcheck $(SCRIPTS)
-	clang-format --dry-run -Werror $(C_SOURCES)
+	clang-format --dry-run -Werror $(C_SOURCES) || { echo "'make format' fixes this" >&2; exit 1; }
 
 # What of `make lint` can mend itself.
 .PHONY: format

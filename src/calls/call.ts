@@ -12,29 +12,29 @@ import type { Services } from './services.js';
 import { namespaceOf, type Source } from './source.js';
 
 /**
- * A command's outcome: a value >= 0, -errno, a descriptor to hand over (or the error that
- * opening it gave), or 'continue': the kernel runs the call.
+ * The outcome of a command: a value >= 0; -errno; a descriptor to give to the caller, or the error
+ * of opening it; or 'continue', which lets the kernel run the call.
  */
 export type Reply = number | Fd | 'continue';
 
-/** What the caller passed in its memory. */
+/** What the caller passed in memory. */
 export interface Input {
-  /** Zero behind what could be read. Reused by the next call: copy what must stay. */
+  /** Zero behind the bytes that were read. The next call reuses it: copy what must stay. */
   readonly buffer: Buffer;
-  /** How much could be read. */
+  /** How many bytes were read. */
   readonly length: number;
 }
 
 export class Call {
   readonly source: Source;
   readonly caller: Caller;
-  /** `performance.now()` at its receipt. */
+  /** `performance.now()` when the call was received. */
   readonly started = performance.now();
-  /** Of the command, as the caller passed it. */
+  /** The attr of the command, as the caller passed it. */
   attr: Buffer;
   /** Bytes of {@link attr} that the caller passed and the kernel knows. */
   size = 0;
-  /** In the caller's memory. */
+  /** The address of {@link attr} in the caller's memory. */
   attrAddress = -1;
   #namespace: Namespace;
   #slot: Slot;
@@ -56,44 +56,49 @@ export class Call {
     return this.#slot.notification;
   }
 
-  /** The namespace that the caller is in: known once it is identified. */
+  /** The caller's namespace. It is known once the caller is identified. */
   get namespace(): Namespace {
     return this.#namespace;
   }
 
   /**
-   * Finds out who calls, and from which namespace. What was read of the caller's memory
-   * before counts from here on. @throws CallerGone
+   * Finds out who calls, and from which namespace. What was read from the caller's memory before is
+   * valid from here on.
+   * @throws CallerGone
    */
   identify(needs: Needs, services: Services): void {
-    // Only where the filter's namespace has children does the task itself have to be asked.
+    // The task's own namespace is needed only if the filter's namespace has children.
     const isNested = this.source.namespace.children.size > 0;
     this.caller.identify(needs, isNested);
     if (isNested) this.#namespace = namespaceOf(this.caller, this.source, services);
   }
 
   /**
-   * Copies attr, zero-extended. An agent that answers the call once more gets what the first
-   * one read: many answers are written over what was asked. Returns how much could be copied.
+   * Copies attr, extended with zeros. An agent that answers the call again gets what the first
+   * agent read, since many answers overwrite it.
+   * @returns the number of bytes that were read
    */
   readAttr(address: number, size: number): number {
     this.attrAddress = address;
     return this.#journal.attr.once((into) => this.caller.peek(address, into.fill(0), size));
   }
 
-  /** As {@link readAttr}, for a second structure that attr points to, of at most MAX_STRUCT bytes. @throws CallerGone */
+  /**
+   * Like {@link readAttr}, for a second structure that attr points to, of at most MAX_STRUCT bytes.
+   * @throws CallerGone
+   */
   readSecond(address: number, size: number): Input {
     const { second } = this.#journal;
     const length = second.once((into) => this.caller.read(address, into.fill(0), Math.min(size, MAX_STRUCT)));
     return { buffer: second.buffer, length };
   }
 
-  /** Copies guest memory; false for EFAULT. @throws CallerGone */
+  /** Copies guest memory. @returns false for EFAULT @throws CallerGone */
   read(address: number, into: Buffer, length: number): boolean {
     return this.caller.read(address, into, length) === length;
   }
 
-  /** Writes guest memory; false for EFAULT. */
+  /** Writes guest memory. @returns false for EFAULT */
   write(address: number, from: Buffer, length: number): boolean {
     return this.caller.write(address, from, length);
   }
@@ -110,7 +115,7 @@ export class Call {
     return false;
   }
 
-  /** The id of the namespace that this call makes, noted before it is made; 0 if it makes none. */
+  /** The id of the namespace that this call creates, noted before it is created; 0 for none. */
   get child(): number {
     return this.#slot.child;
   }
@@ -122,12 +127,12 @@ export class Call {
   /** The namespace's rule: CAP_BPF or CAP_SYS_ADMIN in the user namespace that owns it. */
   get mayUseIds(): boolean {
     const { capabilities, userNs } = this.caller;
-    // The init user namespace is an ancestor of every other: its capabilities count in all.
+    // The init user namespace is an ancestor of all others: its capabilities count everywhere.
     const isInOwner = userNs === this.namespace.spec.userNs || userNs === this.#own.userNs;
     return isInOwner && (capabilities & (CAP_BPF | CAP_SYS_ADMIN)) !== 0n;
   }
 
-  /** The same capability, in the caller's own user namespace, makes a child namespace. */
+  /** Creating a child namespace needs the same capability in the caller's own user namespace. */
   get mayMakeNamespace(): boolean {
     return (this.caller.capabilities & (CAP_BPF | CAP_SYS_ADMIN)) !== 0n;
   }
@@ -138,7 +143,7 @@ export class Call {
     return this.caller.userNs === owner || this.caller.directory.isUserNsWithin(owner);
   }
 
-  /** What the kernel's capable() would grant: capabilities in the init user namespace. */
+  /** The capabilities that the kernel's capable() checks: those in the init user namespace. */
   get initCapabilities(): Capabilities {
     return this.caller.userNs === this.#own.userNs ? this.caller.capabilities : 0n;
   }
@@ -158,12 +163,12 @@ export class Call {
     return this.maySeeAddresses ? this.#own.withSyslog(action) : action();
   }
 
-  /** Of a call that an earlier agent handed a descriptor to, but did not answer: its number there; else -1. */
+  /** The number of a descriptor that an earlier agent gave to the caller before it died; else -1. */
   get givenFd(): number {
     return this.#slot.givenFd;
   }
 
-  /** Its place in the journal is needed for the next call: this one is answered later. */
+  /** Moves the call within the journal, as it is answered later and the next call needs its place. */
   setAside(): void {
     const earlier = this.#slot;
     this.#slot = this.#journal.setAside(earlier);
@@ -173,8 +178,9 @@ export class Call {
   }
 
   /**
-   * Answers the caller, and takes the call out of the journal. Not while another process is
-   * about to answer all that stands there. @param outcome undefined if there is nobody to answer
+   * Answers the caller, and removes the call from the journal. Does neither while another process
+   * is about to answer all calls in the journal.
+   * @param outcome undefined if there is nobody to answer
    */
   reply(outcome: Reply | undefined): void {
     if (!this.#journal.isPaused) {
@@ -193,7 +199,7 @@ export class Call {
     } else if (typeof outcome === 'number') {
       reply(listener, buffer, outcome);
     } else {
-      // The caller's own limits may refuse it (EMFILE): it is told so.
+      // The caller's own limits may refuse it (EMFILE). The caller gets that error.
       const number = outcome.isOpen ? addFd(listener, buffer, outcome.number) : outcome.number;
       if (number >= 0) this.#slot.givenFd = number;
       reply(listener, buffer, number);
@@ -203,11 +209,11 @@ export class Call {
 
 const word = Buffer.alloc(4);
 
-/** -E2BIG, as the kernel's bpf_check_uarg_tail_zero(): a structure that ends in bytes it does not know. */
+/** Whether a byte is set in the range: the check of the kernel's bpf_check_uarg_tail_zero(), which gives E2BIG. */
 export function hasSetByte(buffer: Buffer, from: number, to: number): boolean {
   for (let at = from; at < to; at++) if (buffer[at] !== 0) return true;
   return false;
 }
 
-/** What a caller gets where the agent itself fails: never the kernel's turn. */
+/** The answer where the agent itself fails. The call is never left to the kernel. */
 export const FAULT = -E.EPERM;

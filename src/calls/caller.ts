@@ -1,9 +1,9 @@
 /**
- * Who makes a trapped call. A thread id is a number, and can be another task's in a moment.
- * So whatever is found by it counts only if the notification proves still valid afterwards:
- * then the caller has waited all the while, and the number was its own. What was opened
- * stays the caller's, whatever becomes of the number. This is the only file that looks
- * anything up by thread id.
+ * The caller of a trapped call. A thread id is only a number, and can belong to another task a
+ * moment later. What is found by it counts only if the notification proves valid afterwards: the
+ * caller then waited all the time, and the number was its own. What was opened belongs to the
+ * caller, whatever happens to the number. This is the only file that looks anything up by thread
+ * id.
  */
 import type { TaskHandle, TaskStates } from '../recorder/task-states.js';
 import type { Fd } from '../sys/fd.js';
@@ -22,14 +22,14 @@ import {
 
 const SIGKILL = 9;
 
-/** Thrown when the caller is found to be gone: there is nobody to answer. */
+/** Thrown if the caller is gone: there is nobody to answer. */
 export class CallerGone extends Error {}
 
-/** What a handler needs of the caller before it runs; the rest is not paid for. */
+/** What a command needs of the caller before it runs. Nothing else is looked up. */
 export interface Needs {
-  /** It writes to the caller's memory. */
+  /** The command writes to the caller's memory. */
   readonly memory?: true;
-  /** It asks for the caller's capabilities. */
+  /** The command checks the caller's capabilities. */
   readonly rights?: true;
 }
 
@@ -51,8 +51,9 @@ export class Caller implements Disposable {
   }
 
   /**
-   * Looks at all that is needed, then whether the caller still waits: what was read from its
-   * memory before counts from here on, too. @throws CallerGone
+   * Looks up everything that is needed, then checks that the caller still waits. What was read from
+   * its memory before is valid from here on, too.
+   * @throws CallerGone
    */
   identify(needs: Needs, needsTask: boolean): void {
     this.#look((tid) => {
@@ -63,65 +64,71 @@ export class Caller implements Disposable {
     });
   }
 
-  /** Effective, in its own user namespace. */
+  /** The effective capabilities, in the caller's own user namespace. */
   get capabilities(): Capabilities {
     return this.#capabilities;
   }
 
-  /** Its user namespace: an inode. */
+  /** The inode of its user namespace. */
   get userNs(): number {
     return this.#userNs;
   }
 
-  /** Its state in the recorder: open as long as the call. @throws CallerGone */
+  /** Its state in the recorder. Open until the call ends. @throws CallerGone */
   get task(): TaskHandle {
     this.#task ??= this.#look((tid) => this.#tasks.open(tid));
     return this.#task;
   }
 
-  /** Its directory in /proc: open as long as the call. @throws CallerGone */
+  /** Its directory in /proc. Open until the call ends. @throws CallerGone */
   get directory(): ProcDir {
     this.#directory ??= this.#look((tid) => new ProcDir(tid));
     return this.#directory;
   }
 
-  /** A pidfd that its fds can be copied through: open as long as the call. @throws CallerGone */
+  /** A pidfd through which its fds can be copied. Open until the call ends. @throws CallerGone */
   get thread(): Fd {
     this.#thread ??= this.#look((tid) => openThread(tid, () => leaderOf(this.directory)));
     return this.#thread;
   }
 
-  /** A copy of one of its fds. -EBADF and others as of pidfd_getfd(2). @throws CallerGone */
+  /** A copy of one of its fds. -EBADF and other errors as from pidfd_getfd(2). @throws CallerGone */
   takeFd(fd: number): Fd {
     return getFd(this.thread, fd);
   }
 
-  /** Copies its memory before it is known to wait still: see {@link identify}. Returns how much could be read. */
+  /**
+   * Copies its memory before the caller is known to wait, see {@link identify}. @returns the number
+   * of bytes read
+   */
   peek(address: number, into: Buffer, length: number): number {
     return readMemory(this.#notification.tid, address, into, length);
   }
 
-  /** Copies its memory up to where it cannot be read; returns how much that was. @throws CallerGone */
+  /**
+   * Copies its memory up to the first byte that cannot be read. @returns the number of bytes
+   * @throws CallerGone
+   */
   read(address: number, into: Buffer, length: number): number {
     return this.#look((tid) => readMemory(tid, address, into, length));
   }
 
-  /** Writes its memory; false for EFAULT. */
+  /** Writes its memory. @returns false for EFAULT */
   write(address: number, from: Buffer, length: number): boolean {
     return this.#memory !== undefined && writeMemory(this.#memory, address, from, length);
   }
 
-  /** The notification has moved in the journal. */
+  /** Called when the notification has moved in the journal. */
   follow(notification: Notification): void {
     this.#notification = notification;
   }
 
-  /** For people. */
+  /** For messages to people. */
   get shown(): { readonly tid: number } {
     return { tid: this.#notification.tid };
   }
 
-  /** For a table of callers that is only a hint: after its end it may stand for another task. */
+  /** A key for tables that are only a hint: after the caller's end it may stand for another task. */
   get hint(): number {
     return this.#notification.tid;
   }
@@ -147,7 +154,7 @@ export class Caller implements Disposable {
   }
 }
 
-/** Kills the caller of a notification with its whole process, and nobody else. False if it does not wait any more. */
+/** Kills the process of a notification's caller, and no other. @returns false if the caller no longer waits */
 export function killCaller(notification: Notification, listener: number): boolean {
   using directory = new ProcDir(notification.tid);
   using leader = openProcess(leaderOf(directory));

@@ -1,4 +1,4 @@
-/** The seccomp listeners: each is served until nobody uses its filter. */
+/** The seccomp listeners. Each is served as long as a process uses its filter. */
 import { INIT, namespaceId } from '../model/ids.js';
 import type { Namespace } from '../model/namespaces.js';
 import type { Slot } from '../supervisor/journal.js';
@@ -12,13 +12,13 @@ import { serve, serveOne } from './loop.js';
 import type { Services } from './services.js';
 import type { Source } from './source.js';
 
-/** How often a call that an agent died over is tried again: its death may have had to do with it. */
+/** How many agents may die during one call before it is refused. The call may be the cause. */
 const MAX_ATTEMPTS = 3;
-/** The same for a call that only waited for a look-up when the agent died: that is hardly its fault. */
+/** The same for a call that waited for a path lookup when the agent died, and is hardly the cause. */
 const MAX_ATTEMPTS_LATER = 100;
 
 interface Watched extends Source {
-  /** undefined while paused. */
+  /** Undefined while paused. */
   readonly watching: Watch | undefined;
 }
 
@@ -29,7 +29,7 @@ export class Listeners {
   readonly #ready = new ReadySet(() => !this.#services.paths.isBusy);
   readonly #sources = new Map<number, Watched>();
 
-  /** @param onContainerLeft told when the last process of a container has ended */
+  /** @param onContainerLeft called when the last process of a container has ended */
   constructor(
     services: Services,
     supervisor: SupervisorLink,
@@ -41,22 +41,23 @@ export class Listeners {
   }
 
   /**
-   * Serves a listener from now on, for a namespace and those below it. The fd goes over to this object.
+   * Serves a listener from now on, for a namespace and those below it. Takes over the fd.
    * @param container the id of the container whose runtime sent it
    */
   async add(listener: number, namespace: Namespace, container = ''): Promise<void> {
     this.#bind(listener, namespace);
-    // Held first: a call taken from it must be answered even if we die over it.
+    // The supervisor gets its copy first, so that a call is answered even if this agent dies during
+    // it.
     const token = await this.#supervisor.save(listener, namespace.id, container);
     this.#watch({ listener, namespace, token, container });
   }
 
-  /** Whether a process of that container is left. */
+  /** Whether a process of that container still exists. */
   hasContainer(id: string): boolean {
     return [...this.#sources.values()].some(({ container }) => container === id);
   }
 
-  /** Takes over what an earlier agent served, its unanswered calls first. */
+  /** Takes over the listeners of an earlier agent, and answers its unanswered calls first. */
   resume(saved: readonly SavedListener[]): void {
     const sources = saved.flatMap(({ fd, namespace: id, token, container }): Source[] => {
       const namespace = this.#services.mirror.model.get(namespaceId(id));
@@ -67,13 +68,13 @@ export class Listeners {
     for (const source of sources) this.#watch(source);
   }
 
-  /** Takes no further call and answers none: another process is about to. */
+  /** Stops taking and answering calls: another process is about to. */
   pause(): void {
     this.#services.journal.isPaused = true;
     for (const { watching } of this.#sources.values()) watching?.close();
   }
 
-  /** It did not: goes on where {@link pause} was called. */
+  /** Continues after {@link pause}, if the other process did not take over. */
   goOn(): void {
     this.#services.journal.isPaused = false;
     const sources = [...this.#sources.values()];
@@ -101,7 +102,7 @@ export class Listeners {
   }
 
   #bind(listener: number, namespace: Namespace): void {
-    setSyncWakeUp(listener); // 6.6; without it calls only take longer
+    setSyncWakeUp(listener); // since 6.6; without it calls only take longer
     this.#services.mirror.bindFilter(listener, namespace.id);
     this.#services.lifecycle.addFilter(namespace);
   }

@@ -1,4 +1,4 @@
-/** Receives calls one by one, and serves each: the steps from the notification to the reply. */
+/** Receives and serves calls one by one. The steps from the notification to the reply are in this file. */
 
 import type { Slot } from '../supervisor/journal.js';
 import { E, errnoName } from '../sys/errno.js';
@@ -11,17 +11,17 @@ import type { Source } from './source.js';
 
 type Outcome = Reply | Promise<Reply>;
 
-/** Serves one notification of a listener that is readable; false if there was none after all. */
+/** Serves one notification of a readable listener. @returns false if there was none */
 export function serveOne(source: Source, services: Services): boolean {
   const { journal } = services;
   journal.begin(source.token);
-  // ENOENT: the caller was killed before we got to it.
+  // ENOENT: the caller was killed in the meantime.
   if (receive(source.listener, journal.current.notification) < 0) return false;
   serve(source, journal.current, services);
   return true;
 }
 
-/** Serves a call that stands in the journal: the current one, or one that an earlier agent left. */
+/** Serves a call in the journal: the current one, or one that an earlier agent left. */
 export function serve(source: Source, slot: Slot, services: Services): void {
   const call = new Call(source, slot, services);
   const command = commandOf(call.notification);
@@ -42,21 +42,21 @@ export function serve(source: Source, slot: Slot, services: Services): void {
   );
 }
 
-/** undefined if there is nobody to answer. */
+/** @returns undefined if there is nobody to answer */
 function decide(call: Call, command: Command, services: Services): Outcome | undefined {
-  // An earlier agent got as far as the descriptor: a second one would be a leak.
+  // An earlier agent already gave the descriptor: a second one would be a leak.
   if (call.givenFd >= 0) return call.givenFd;
   try {
     return answer(call, command, services);
   } catch (error) {
     if (error instanceof CallerGone) return undefined;
-    // A fault of ours must neither hang the caller nor let an id command through.
+    // A fault of the agent must neither hang the caller nor let an id command through.
     services.onFault(command.name, error);
     return FAULT;
   }
 }
 
-/** Reads, identifies, catches up with the recorder, and has the command decide and act. */
+/** Reads the input, identifies the caller, catches up with the recorder, and runs the command. */
 function answer(call: Call, command: Command, services: Services): Outcome {
   const settled = command.read(call, services);
   if (settled !== undefined) return settled;
@@ -75,7 +75,7 @@ function finish(call: Call, command: Command, outcome: Reply | undefined, servic
   services.events.emit({ event: 'call-refused', command: command.name, ...call.caller.shown, namespace: id });
 }
 
-/** How a call ended, for metrics. */
+/** The result of a call, for metrics. */
 function resultOf(outcome: Reply): string {
   if (outcome === 'continue') return 'continue';
   const value = typeof outcome === 'number' ? outcome : outcome.number;

@@ -1,7 +1,7 @@
 /**
- * The agent's own capabilities. It works without CAP_SYSLOG, since the kernel asks for
- * that in the credentials of whoever opened a BPF fd (kallsyms_show_value() in
- * kernel/ksyms_common.c): an fd opened here and handed out must not show addresses.
+ * The agent's own capabilities. The agent runs without CAP_SYSLOG: the kernel checks that
+ * capability in the credentials of whoever opened a BPF fd (kallsyms_show_value() in
+ * kernel/ksyms_common.c), and an fd that the agent opens for a guest must not show addresses.
  */
 import {
   CAP_BPF,
@@ -14,7 +14,7 @@ import {
 } from '../sys/task.js';
 
 export class OwnRights {
-  /** The user namespace of the agent: init's, or there is no CAP_SYS_ADMIN that counts. */
+  /** The agent's user namespace. It is init's, as CAP_SYS_ADMIN would not count otherwise. */
   readonly userNs = namespaceInode('self', 'user');
   readonly #permitted = permittedCapabilities();
   readonly #usual = this.#permitted & ~CAP_SYSLOG;
@@ -25,7 +25,8 @@ export class OwnRights {
 
   /** Runs `action` with the intersection of the agent's capabilities and `capabilities`. */
   lower<T>(capabilities: Capabilities, action: () => T): T {
-    // The usual caller has CAP_BPF and not CAP_SYSLOG: what differs then is not asked for.
+    // A typical caller has CAP_BPF and not CAP_SYSLOG. The remaining difference is not checked by
+    // the kernel.
     const isCapable = (capabilities & (CAP_BPF | CAP_SYS_ADMIN)) !== 0n;
     if (isCapable && (capabilities & CAP_SYSLOG) === 0n) return action();
     return this.#with(capabilities & this.#permitted, action);

@@ -1,4 +1,4 @@
-/** What the commands work with besides the call itself. */
+/** The services that commands use besides the call itself. */
 import type { KernelFacts } from '../kernel/facts.js';
 import type { Inspector } from '../recorder/inspector.js';
 import type { Lifecycle } from '../recorder/lifecycle.js';
@@ -10,7 +10,7 @@ import type { PathResolver } from './commands/pins/path-resolver.js';
 import type { OwnRights } from './own-rights.js';
 import type { Watchdog } from './watchdog.js';
 
-/** Called with what went wrong inside a handler: the caller got an error, the agent goes on. */
+/** Called with the error of a handler. The caller gets an error, and the agent continues. */
 export type OnFault = (command: string, error: unknown) => void;
 
 export interface Services {

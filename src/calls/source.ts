@@ -1,20 +1,20 @@
-/** Where calls come from: a filter's listener. */
+/** The source of calls: the listener of a filter. */
 import { INIT } from '../model/ids.js';
 import { isSameOrAncestor, type Namespace } from '../model/namespaces.js';
 import type { Caller } from './caller.js';
 import type { Services } from './services.js';
 
-/** A filter's listener, and the namespace that it was installed for: its tasks are there or below. */
+/** A filter's listener, and the namespace for which it was installed. Its tasks are in that namespace or below. */
 export interface Source {
   readonly listener: number;
   readonly namespace: Namespace;
-  /** Names the listener in the journal. */
+  /** Identifies the listener in the journal. */
   readonly token: number;
-  /** The id of the container whose runtime sent it; '' if it came another way. */
+  /** The id of the container whose runtime sent the listener; '' if no runtime sent it. */
   readonly container: string;
 }
 
-/** The namespace of a caller: the filter's, or one below that its thread was put into. */
+/** The namespace of a caller: that of the filter, or one below into which the thread was put. */
 export function namespaceOf(caller: Caller, source: Source, { mirror }: Services): Namespace {
   const id = mirror.namespaceOf(caller.task);
   const namespace = id === INIT ? undefined : mirror.model.get(id);

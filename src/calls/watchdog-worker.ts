@@ -1,4 +1,7 @@
-/** The thread of watchdog.ts. It counts its own ticks, so that a machine that was paused is not taken for a loop that hangs. */
+/**
+ * The thread of watchdog.ts. It counts its own ticks, so that a paused machine does not look like a
+ * loop that hangs.
+ */
 import { readFileSync } from 'node:fs';
 import { workerData } from 'node:worker_threads';
 import { Notification } from '../sys/seccomp.js';
@@ -6,7 +9,7 @@ import { killCaller } from './caller.js';
 import { PULSE } from './watchdog.js';
 
 const TICK_MS = 250;
-/** Ticks of one and the same call, asleep, before its caller is killed; and then the agent. */
+/** How many ticks the loop may sleep in one call before the caller is killed, and then the agent. */
 const KILL_CALLER = 8;
 const KILL_AGENT = 16;
 
@@ -29,14 +32,14 @@ setInterval(() => {
   if (ticks === KILL_AGENT) process.kill(agent, 'SIGKILL');
 }, TICK_MS);
 
-/** Unless the loop has gone on to another call while this one was looked at. */
+/** Does nothing if the loop has started another call in the meantime. */
 function killCallerOf(count: number): void {
   const call = new Notification(Buffer.from(shared));
   const listener = pulse[PULSE.listener] ?? -1;
   if (Atomics.load(pulse, PULSE.count) === count) killCaller(call, listener);
 }
 
-/** Whether the loop's thread, the process's first, waits for something: a busy one is only slow. */
+/** Whether the loop's thread, the first of the process, sleeps. A busy thread is only slow. */
 function isAsleep(pid: number): boolean {
   try {
     const stat = readFileSync(`/proc/self/task/${pid}/stat`, 'latin1');

@@ -1,8 +1,7 @@
 /**
- * Watches over the loop from a thread of its own. A guest's memory can be such that
- * reading it waits for the guest (a FUSE mapping, userfaultfd), and the loop with it,
- * for ever. Then the guest is killed; if that does not help, so is the agent: another
- * takes its place, and gives the call up after a few attempts.
+ * Watches the loop from a separate thread. A read of a guest's memory can wait for the guest (a
+ * FUSE mapping, userfaultfd), and the loop waits with it. The watchdog then kills the guest. If
+ * that does not help, it kills the agent; the next agent gives the call up after a few attempts.
  */
 import { Worker } from 'node:worker_threads';
 import { seccomp_notif } from '../sys/kernel.gen.js';
@@ -23,7 +22,7 @@ export class Watchdog {
     this.#worker.unref();
   }
 
-  /** A call is being answered: the count is odd until {@link end}. */
+  /** A call is in progress. The count is odd until {@link end}. */
   begin(notification: Notification, listener: number): void {
     notification.buffer.copy(this.#notification);
     this.#pulse[PULSE.listener] = listener;

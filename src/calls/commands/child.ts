@@ -1,4 +1,4 @@
-/** A child of the caller's namespace: what clone3(), unshare() and bpfns' own command make. */
+/** Creates a child of the caller's namespace, for clone3(), unshare() and bpfns' own command. */
 import { INIT, namespaceId } from '../../model/ids.js';
 import type { Namespace } from '../../model/namespaces.js';
 import { E, Refusal } from '../../sys/errno.js';
@@ -6,21 +6,22 @@ import type { Call, Reply } from '../call.js';
 import type { Services } from '../services.js';
 
 export interface ChildOptions {
-  /** '' for none. */
+  /** '' for no name. */
   readonly name: string;
   readonly pinsAny: boolean;
 }
 
 /**
- * The child of this call: made once, however often agents die over it.
- * @throws Refusal EPERM, EINVAL, or as {@link Lifecycle.create}; the caller's to be told
+ * Creates the child of this call, once, however many agents die during it.
+ * @throws Refusal EPERM, EINVAL, or as {@link Lifecycle.create}: an answer for the caller
  * @throws CallerGone
  */
 export function createChild(call: Call, { lifecycle, mirror }: Services, options: ChildOptions): Namespace {
   const earlier = call.child === 0 ? undefined : mirror.model.get(namespaceId(call.child));
   if (earlier) return earlier;
   if (!call.mayMakeNamespace) throw new Refusal(E.EPERM, 'create', 'the caller lacks CAP_BPF');
-  // As create_pid_namespace(): from elsewhere in the tree of user namespaces it makes no sense.
+  // Like create_pid_namespace(), which refuses callers from elsewhere in the tree of user
+  // namespaces.
   if (!call.isWithinOwner) throw new Refusal(E.EINVAL, 'create', 'the caller is in another user namespace');
   const ownerUid = call.caller.directory.userId();
   const { userNs } = call.caller;
@@ -28,7 +29,7 @@ export function createChild(call: Call, { lifecycle, mirror }: Services, options
   return lifecycle.create(call.namespace, { ...options, userNs, ownerUid, keep: false, maxNamespaces: 0 });
 }
 
-/** Makes the child, and moves the caller there at once. */
+/** Creates the child, and moves the caller into it at once. */
 export function enterChild(call: Call, services: Services, options: ChildOptions): Reply {
   return orErrno(() => {
     const child = createChild(call, services, options);
@@ -37,7 +38,7 @@ export function enterChild(call: Call, services: Services, options: ChildOptions
   });
 }
 
-/** What `action` returns, or the errno of the Refusal that it throws: an answer for the caller. */
+/** The result of `action`, or the errno of the Refusal that it throws: an answer for the caller. */
 export function orErrno(action: () => Reply): Reply {
   try {
     return action();

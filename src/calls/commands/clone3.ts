@@ -9,29 +9,29 @@ import type { Call, Reply } from '../call.js';
 import type { Services } from '../services.js';
 import { createChild, orErrno } from './child.js';
 
-/** Less than that the kernel refuses (EINVAL). */
+/** The kernel refuses smaller structures (EINVAL). */
 const CLONE_ARGS_SIZE_VER0 = 64;
 const FLAGS_LOW = 0;
 const FLAGS_HIGH = 4;
 const flags = Buffer.alloc(8);
-/** Threads that were given a namespace for their next child and have not been seen since: only a hint. */
+/** Threads that have a mark for their next child and have not been seen since. Only a hint. */
 const marked = new Set<number>();
 
-/** After a crash: whom an earlier agent had marked. */
+/** Restores the marked threads of an earlier agent after a crash. */
 export function restoreMarks(members: readonly Member[]): void {
   for (const { tid, next } of members) if (next !== INIT) marked.add(tid);
 }
 
 /**
- * Most clone3() calls are none of ours: decided from the flags alone. CONTINUE is right
- * for them: a flag set after this look is one the kernel does not know (EINVAL), or means
- * something else (7.1), where this trap is not in place.
+ * Most clone3() calls do not have our flag, which the flags alone tell. It is safe to let the
+ * kernel continue them: a flag that is set after this check is unknown to the kernel (EINVAL), or
+ * means something else (7.1), and then clone3() is not trapped.
  */
 export function readCloneArgs(call: Call): Reply | undefined {
   const address = call.notification.pointer(0);
   const size = call.notification.argument(1);
   if (call.child === 0 && isPlain(call, address)) return 'continue';
-  // What struct clone_args is too short or too long for is the kernel's to refuse.
+  // The kernel itself refuses a size that is too small or too large.
   const isHigh = call.notification.argumentHigh(1) !== 0;
   if (size < CLONE_ARGS_SIZE_VER0 || size > MAX_STRUCT || isHigh) return 'continue';
   if (call.readAttr(address, size) < size) return 'continue';
@@ -40,17 +40,17 @@ export function readCloneArgs(call: Call): Reply | undefined {
 }
 
 function isPlain({ caller }: Call, address: number): boolean {
-  if (caller.peek(address, flags, flags.length) < flags.length) return true; // the kernel says EFAULT itself
+  if (caller.peek(address, flags, flags.length) < flags.length) return true; // the kernel itself fails with EFAULT
   return (flags.readUInt32LE(FLAGS_HIGH) & CLONE_NEWBPF_HIGH) === 0 && !marked.has(caller.hint);
 }
 
-/** `call.attr` is struct clone_args. The flag is taken out and the kernel does the rest. */
+/** `call.attr` is struct clone_args. Clears the flag, and lets the kernel do the rest. */
 export function clone3(call: Call, services: Services): Reply {
   const { caller, namespace } = call;
   const high = call.attr.readUInt32LE(FLAGS_HIGH);
-  // After a crash the flag may be out already, while the mark counts.
+  // After a crash the flag may be cleared already, while the mark is valid.
   if ((high & CLONE_NEWBPF_HIGH) === 0 && call.child === 0) {
-    // An earlier clone3() of this thread failed in the kernel: its mark must not fall to this child.
+    // An earlier clone3() of this thread failed in the kernel. Its mark must not go to this child.
     marked.delete(caller.hint);
     caller.task.write({ ns: namespace.id, next: INIT });
     return 'continue';

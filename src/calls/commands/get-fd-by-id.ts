@@ -1,4 +1,4 @@
-/** BPF_{PROG,MAP,LINK,BTF}_GET_FD_BY_ID: opens the host's object and puts the fd into the caller. */
+/** BPF_{PROG,MAP,LINK,BTF}_GET_FD_BY_ID: opens the object by its host id and puts the fd into the caller. */
 import { type Kind, nsId } from '../../model/ids.js';
 import { getFdById as openById } from '../../sys/bpf.js';
 import { E } from '../../sys/errno.js';
@@ -21,7 +21,7 @@ export function getFdById(call: Call, { mirror, facts }: Services, kind: Kind): 
   if (call.hasUnknownBits(end)) return -E.EINVAL;
   if (end > bpf_attr.open_flags && (flags & ~knownFlags) !== 0) return -E.EINVAL;
   if (takesToken && (flags & BPF_F_TOKEN_FD) !== 0) {
-    // A token could only add rights, and the namespace asks for none but CAP_BPF.
+    // A token could only add rights, and the namespace requires none but CAP_BPF.
     using token = call.caller.takeFd(call.attr.readInt32LE(bpf_attr.fd_by_id_token_fd));
     if (!token.isOpen) return -E.EBADF;
   }
@@ -31,10 +31,11 @@ export function getFdById(call: Call, { mirror, facts }: Services, kind: Kind): 
   const host = call.namespace.numbers[kind].hostOf(nsId(id));
   if (host === undefined) return -E.ENOENT;
   const open = (): number => openById(kind, host, kind === 'map' ? flags : 0);
-  // The opener's CAP_SYSLOG shows only in what is asked of a program's fd, and perhaps a link's.
+  // The opener's CAP_SYSLOG matters only for what a program's fd shows, and perhaps a link's.
   const fd = new Fd(kind === 'prog' || kind === 'link' ? call.asAgent(open) : open());
   if (fd.isOpen) return fd;
   if (fd.number === -E.ENOENT) mirror.forget(kind, host);
-  // bpftool ends its listing on any other error; a link not yet settled is EAGAIN, as in the kernel.
+  // bpftool stops its listing at any other error. A link that is not settled gives EAGAIN, as in
+  // the kernel.
   return fd.number === -E.EAGAIN ? -E.EAGAIN : -E.ENOENT;
 }

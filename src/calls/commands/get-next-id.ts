@@ -1,4 +1,4 @@
-/** BPF_{PROG,MAP,LINK,BTF}_GET_NEXT_ID: the next id of the caller's namespace whose object still lives. */
+/** BPF_{PROG,MAP,LINK,BTF}_GET_NEXT_ID: the next id of the caller's namespace whose object is alive. */
 import type { HostId, Kind } from '../../model/ids.js';
 import type { Numbers } from '../../model/numbers.js';
 import { E } from '../../sys/errno.js';
@@ -7,7 +7,7 @@ import type { Call, Reply } from '../call.js';
 import type { Services } from '../services.js';
 
 const INT_MAX = 0x7fffffff;
-/** Bounds what a guest that makes and drops objects all the time can cost the others. */
+/** Bounds what a guest that creates and drops objects all the time costs the others. */
 const MAX_LOOKS = 4;
 
 /** Order of checks as in bpf_obj_get_next_id() (kernel/bpf/syscall.c). */
@@ -17,7 +17,7 @@ export function getNextId(call: Call, { mirror }: Services, kind: Kind): Reply {
   if (!call.mayUseIds) return -E.EPERM;
   if (kind === 'btf') mirror.updateKernelBtf();
   const numbers = call.namespace.numbers[kind];
-  // While the dead are passed over new ones come, and these would be the next.
+  // New objects can appear while dead ones are skipped, and one of them is then the next.
   for (let look = 0; look < MAX_LOOKS; look++) {
     const id = nextLiving(numbers, start, (host) => mirror.nextAlive(kind, host));
     if (id > 0) return call.writeAttr(bpf_attr.next_id, id) ? 0 : -E.EFAULT;
@@ -26,10 +26,10 @@ export function getNextId(call: Call, { mirror }: Services, kind: Kind): Reply {
   return -E.ENOENT;
 }
 
-/** One look at the kernel passes over all of the dead up to the next living host id. 0 at the end. */
+/** The kernel's next living host id, which skips all dead ones in one call. 0 at the end. */
 function nextLiving(numbers: Numbers, start: number, nextAlive: (host: HostId) => number): number {
   let from = 0;
-  let to = 0; // what lies between is known to be dead
+  let to = 0; // everything in between is known to be dead
   for (let next = numbers.next(start); next; next = numbers.next(next.id)) {
     if (next.host >= from && next.host < to) continue;
     const alive = nextAlive(next.host);

@@ -1,4 +1,7 @@
-/** The table of commands: what is trapped, what it needs to be known, and the file that answers it. */
+/**
+ * The table of commands: what is trapped, what it needs to know about the caller, and the function
+ * that answers it.
+ */
 import { OWN_NAMESPACE } from '../../filter/own-command.js';
 import type { TrappedCommand } from '../../filter/trapped.js';
 import { E } from '../../sys/errno.js';
@@ -25,7 +28,7 @@ export interface Command {
   /** For messages and metrics. */
   readonly name: string;
   readonly needs: Needs;
-  /** Reads what the caller passes in memory. The reply, if that settles the call. */
+  /** Reads what the caller passes in memory. @returns a reply if that already decides the call */
   readonly read: (call: Call, services: Services) => Reply | undefined;
   /** @throws CallerGone */
   readonly handle: (call: Call, services: Services) => Reply | Promise<Reply>;
@@ -67,17 +70,17 @@ export const commands: Readonly<Record<TrappedCommand, Command>> = {
 };
 
 const nothing = (): undefined => undefined;
-/** System calls besides bpf(2), which are trapped where nesting is on. */
+/** System calls other than bpf(2), trapped where nesting is enabled. */
 const systemCalls: Readonly<Record<number, Command>> = {
   [SYS.clone3]: { name: 'clone3', needs: writes, read: readCloneArgs, handle: clone3 },
   [SYS.unshare]: { name: 'unshare', needs: reads, read: nothing, handle: unshare },
 };
 
 const unknownCommand = bpfCommand('other', {}, () => -E.EINVAL);
-/** Not in our filters; a container's profile may hand over more. */
+/** Our filters do not trap it, but the profile of a container may. */
 const unknownCall: Command = { name: 'other', needs: {}, read: () => -E.ENOSYS, handle: () => -E.ENOSYS };
 
-/** What a notification asks for. */
+/** The command of a notification. */
 export function commandOf(notification: Notification): Command {
   if (notification.number !== SYS.bpf) return systemCalls[notification.number] ?? unknownCall;
   const command = notification.argument(0) & COMMAND_MASK;

@@ -1,7 +1,7 @@
 /**
- * BPF_ITER_CREATE: iterators run natively, except bpftool's "which process holds this
- * object" (its `pids`). It would yield host ids, so the caller gets the same records with
- * its own ids instead, as a file.
+ * BPF_ITER_CREATE: iterators run natively, except the one with which bpftool finds the processes
+ * that use an object (its `pids`). That one would yield host ids, so the caller gets a file with
+ * the same records and its own ids instead.
  */
 import { hostId, type Kind } from '../../model/ids.js';
 import { getInfoByFd, kindOfFd, mapLookup, withObject } from '../../sys/bpf.js';
@@ -20,13 +20,13 @@ const MFD_CLOEXEC = 1;
 const END = bpf_attr.iter_create_flags + 4;
 /** bpftool's enum bpf_obj_type (src/main.h), in its order. */
 const kindByObjType: readonly (Kind | undefined)[] = [undefined, 'prog', 'map', 'link', 'btf'];
-/** The most that one answer may hold. */
+/** The largest answer. */
 const MAX_RECORDS = 65536;
 const MAX_BTF = 1024 * 1024;
-/** bpftool's program is far below. */
+/** The largest program that is examined. bpftool's is much smaller. */
 const MAX_CODE = 32768;
 
-/** CONTINUE is right for every other iterator: the kernel runs it with the caller's own rights. */
+/** It is safe to continue every other iterator: the kernel runs it with the caller's own rights. */
 export function iterCreate(call: Call, services: Services): Reply {
   if (call.hasUnknownBits(END) || call.attr.readUInt32LE(bpf_attr.iter_create_flags) !== 0) return 'continue';
   using link = call.caller.takeFd(call.attr.readInt32LE(bpf_attr.iter_create_link_fd));
@@ -42,7 +42,7 @@ interface PidIterator {
   readonly fields: ReadonlyMap<string, number>;
 }
 
-/** What bpftool's iterator program was built to yield; undefined if it is another program. */
+/** What bpftool's iterator program yields; undefined for another program. */
 function pidIterator(link: number): PidIterator | undefined {
   if (kindOfFd(link) !== 'link') return undefined;
   const info = Buffer.alloc(bpf_link_info.sizeof);
@@ -55,7 +55,7 @@ function pidIterator(link: number): PidIterator | undefined {
     try {
       return describe(new Btf(blob), progInfo);
     } catch {
-      return undefined; // odd BTF: not bpftool's
+      return undefined; // unusual BTF: not bpftool's program
     }
   });
 }
@@ -85,8 +85,8 @@ function programInfo(prog: number): ProgramInfo | undefined {
 }
 
 /**
- * bpftool's program is known by its constant `obj_type`, of an enum bpf_obj_type. The record
- * itself is a local variable, which clang leaves out of the BTF: its layout follows from its size.
+ * bpftool's program is recognised by its constant `obj_type`, of type enum bpf_obj_type. The record
+ * itself is a local variable, which clang leaves out of the BTF. Its size gives its layout.
  */
 function describe(btf: Btf, { maps, code }: ProgramInfo): PidIterator | undefined {
   const objType = btf.variables('.rodata').find(({ name }) => name === 'obj_type');
@@ -97,7 +97,7 @@ function describe(btf: Btf, { maps, code }: ProgramInfo): PidIterator | undefine
   return kind && layout ? { kind, ...layout } : undefined;
 }
 
-/** bpftool's struct pid_iter_entry: with the cookie since 5.19. */
+/** bpftool's struct pid_iter_entry, which has the cookie since 5.19. */
 const layouts: ReadonlyArray<Omit<PidIterator, 'kind'>> = [
   { size: 24, fields: new Map(Object.entries({ id: 0, pid: 4, comm: 8 })) },
   { size: 40, fields: new Map(Object.entries({ id: 0, pid: 4, bpf_cookie: 8, has_bpf_cookie: 16, comm: 17 })) },
@@ -118,7 +118,7 @@ function rodata(map: number): Buffer | undefined {
   const info = Buffer.alloc(bpf_map_info.sizeof);
   if (getInfoByFd(map, info, info.length) < 0) return undefined;
   const name = cString(info, bpf_map_info.name, 16);
-  // "pid_iter.rodata"; strings are in a map of their own, ".rodata.str1.1".
+  // Named "pid_iter.rodata". Strings are in another map, ".rodata.str1.1".
   if (!name.endsWith('.rodata')) return undefined;
   const size = info.readUInt32LE(bpf_map_info.value_size);
   if (size > MAX_BTF) return undefined;
@@ -131,7 +131,7 @@ function objectUsers(call: Call, services: Services, { kind, size, fields }: Pid
   for (const user of services.inspector.objectUsers()) {
     const id = user.kind === kind ? services.mirror.model.idIn(call.namespace, kind, hostId(user.host)) : 0;
     if (id === 0) continue;
-    // This very call holds a copy of the caller's link.
+    // This call itself has a copy of the caller's link open.
     const pid = user.pid === process.pid ? 0 : guestPid(call.caller.directory, user.pid);
     if (pid === 0) continue;
     const record = Buffer.alloc(size);

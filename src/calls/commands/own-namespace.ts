@@ -1,4 +1,7 @@
-/** bpfns' own command of bpf(2), which a nested `bpfns run` uses: a new child, or what is known of one's own. */
+/**
+ * bpfns' own command of bpf(2), which `bpfns run` uses in a namespace: it enters a new child, or
+ * describes the caller's namespace.
+ */
 import { OWN_NAMESPACE, type OwnNamespace } from '../../filter/own-command.js';
 import { nameProblem } from '../../model/names.js';
 import { BPFNS_NAME_LEN } from '../../sys/contract.gen.js';
@@ -8,14 +11,17 @@ import type { Call, Reply } from '../call.js';
 import type { Services } from '../services.js';
 import { enterChild } from './child.js';
 
-/** struct { u32 flags; u32 name_length; u64 name }: enters a new child, perhaps with a name, or tells of one's own. */
+/**
+ * struct { u32 flags; u32 name_length; u64 name }. Enters a new child, optionally with a name, or
+ * describes the caller's namespace.
+ */
 export function ownNamespace(call: Call, services: Services): Reply {
   const requested = call.attr.readUInt32LE(OWN_NAMESPACE.flags);
   const length = call.attr.readUInt32LE(OWN_NAMESPACE.nameLength);
   if (call.hasUnknownBits(OWN_NAMESPACE.sizeof)) return -E.EINVAL;
   if (requested === OWN_NAMESPACE.tell) return tell(call, length);
   if ((requested & ~OWN_NAMESPACE.pinsAny) !== 0 || length >= BPFNS_NAME_LEN) return -E.EINVAL;
-  // What a namespace may not open, its child may not either.
+  // A namespace cannot give a child more than it has.
   if (requested !== 0 && !call.namespace.spec.pinsAny) return -E.EPERM;
   const bytes = Buffer.alloc(length);
   if (length > 0 && !call.read(readPointer(call.attr, OWN_NAMESPACE.name), bytes, length)) return -E.EFAULT;
@@ -24,7 +30,7 @@ export function ownNamespace(call: Call, services: Services): Reply {
   return enterChild(call, services, { name, pinsAny: requested !== 0 });
 }
 
-/** The length of the answer; names of ancestors are not the caller's business. */
+/** @returns the length of the answer, which does not have the names of ancestors */
 function tell(call: Call, room: number): Reply {
   const { id, level, spec } = call.namespace;
   const text = Buffer.from(JSON.stringify({ id, name: spec.name, level } satisfies OwnNamespace));

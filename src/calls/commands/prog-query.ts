@@ -1,4 +1,4 @@
-/** BPF_PROG_QUERY: what is attached; programs and links that are not visible are left out. */
+/** BPF_PROG_QUERY: lists what is attached, without programs and links that are not visible. */
 import { type HostId, hostId, type Kind } from '../../model/ids.js';
 import { bpf } from '../../sys/bpf.js';
 import { E } from '../../sys/errno.js';
@@ -9,7 +9,7 @@ import { CAP_NET_ADMIN, CAP_SYS_ADMIN } from '../../sys/task.js';
 import type { Call, Reply } from '../call.js';
 import type { Services } from '../services.js';
 
-/** The most entries one answer can have: 64 programs on each of up to 64 nested cgroups. */
+/** The most entries that an answer can have: 64 programs on each of up to 64 nested cgroups. */
 const MAX_ENTRIES = 4096;
 
 const a = bpf_attr;
@@ -36,13 +36,13 @@ export function progQuery(guest: Call, services: Services): Reply {
   const target = guest.attr.readInt32LE(a.query_target_fd);
   if (isByIfindex) return query(guest, services, target, true);
   using fd = guest.caller.takeFd(target);
-  // A bad fd goes through as one: the kernel names the right error for the attach type.
+  // A bad fd is passed on: the kernel gives the right error for the attach type.
   return query(guest, services, fd.isOpen ? fd.number : -1, false);
 }
 
 function query(guest: Call, services: Services, target: number, isByIfindex: boolean): Reply {
   const run = (): number => bpf(bpf_cmd.BPF_PROG_QUERY, call, END);
-  // The kernel refuses bits in fields that it does not have: unused ones stay 0.
+  // The kernel refuses set bits in fields that it does not have, so unused fields stay 0.
   guest.attr.copy(call, 0, 0, END);
   call.writeInt32LE(target, a.query_target_fd);
   call.writeUInt32LE(MAX_ENTRIES, a.query_prog_cnt);
@@ -51,7 +51,7 @@ function query(guest: Call, services: Services, target: number, isByIfindex: boo
       guest.attr.readBigUInt64LE(pointer) !== 0n || (i === 0 && guest.attr.readUInt32LE(a.query_prog_cnt) > 0);
     call.writeBigUInt64LE(isAsked ? addressOf(entries[i] as Buffer) : 0n, pointer);
   });
-  // Programs are needed to tell which entries to leave out, asked for or not.
+  // The programs decide which entries to leave out, so they are always requested.
   call.writeBigUInt64LE(addressOf(entries[0] as Buffer), a.query_prog_ids);
   for (const buffer of entries) buffer.fill(0);
   const result = guest.asCaller(() => (isByIfindex ? guest.caller.directory.inNetworkNamespace(run) : run()));

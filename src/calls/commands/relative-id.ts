@@ -1,6 +1,6 @@
 /**
- * BPF_LINK_CREATE, BPF_PROG_ATTACH, BPF_PROG_DETACH: run natively. Only an id given as the
- * place to attach to (BPF_F_ID) is translated first, in the caller's attr.
+ * BPF_LINK_CREATE, BPF_PROG_ATTACH, BPF_PROG_DETACH run natively. Only an id that gives the place
+ * to attach to (BPF_F_ID) is translated first, in the caller's attr.
  */
 import { nsId } from '../../model/ids.js';
 import { E } from '../../sys/errno.js';
@@ -13,7 +13,7 @@ const BPF_F_LINK = 1 << 13;
 /** The kernel's ids end below INT_MAX. */
 const NO_OBJECT = 0x7fffffff;
 
-/** Where a command keeps its flags and the id. */
+/** The offsets of a command's flags and of the id. */
 export interface RelativeIdPlace {
   readonly flags: number;
   readonly id: number;
@@ -29,9 +29,9 @@ export const progAttachPlace: RelativeIdPlace = {
 };
 
 /**
- * CONTINUE is right here: the kernel runs the command with the caller's own rights, and
- * an id slipped in after this check can only name a neighbour on a hook that the caller
- * may change anyway; it yields no access to the object.
+ * It is safe to continue: the kernel runs the command with the caller's own rights. An id that is
+ * changed after this check can only name a neighbour on a hook that the caller may change anyway.
+ * It gives no access to the object.
  */
 export function translateRelativeId(call: Call, { mirror }: Services, place: RelativeIdPlace): Reply {
   const flags = call.attr.readUInt32LE(place.flags);
@@ -40,7 +40,7 @@ export function translateRelativeId(call: Call, { mirror }: Services, place: Rel
   if (id === 0) return 'continue';
   const kind = (flags & BPF_F_LINK) !== 0 ? 'link' : 'prog';
   const host = call.namespace.numbers[kind].hostOf(nsId(id));
-  // The kernel itself says that there is none, after what it checks first.
+  // The kernel itself fails with ENOENT, after its other checks.
   const target = host !== undefined && mirror.isAlive(kind, host) ? host : NO_OBJECT;
   return call.writeAttr(place.id, target) ? 'continue' : -E.EFAULT;
 }

@@ -1,4 +1,4 @@
-/** BPF_TASK_FD_QUERY: what a perf or raw-tracepoint fd of another task stands for. */
+/** BPF_TASK_FD_QUERY: describes a perf or raw tracepoint fd of another task. */
 import { hostId } from '../../model/ids.js';
 import { isSameOrAncestor } from '../../model/namespaces.js';
 import { bpf } from '../../sys/bpf.js';
@@ -23,7 +23,7 @@ export function taskFdQuery(guest: Call, { mirror }: Services): Reply {
   if (!guest.mayUseIds) return -E.EPERM;
   if (guest.attr.readUInt32LE(a.task_fd_query_flags) !== 0) return -E.EINVAL;
   const pid = hostPid(guest.caller.directory, guest.attr.readUInt32LE(a.task_fd_query_pid));
-  // A task outside is as good as none: the answer must not tell them apart.
+  // A task outside looks like no task: the answer must not tell them apart.
   if (pid === 0) return -E.ENOENT;
   using target = openProcess(pid);
   using task = mirror.tasks.open(pid);
@@ -38,7 +38,8 @@ export function taskFdQuery(guest: Call, { mirror }: Services): Reply {
   call.writeUInt32LE(room, a.task_fd_query_buf_len);
   if (bufferAddress !== 0) call.writeBigUInt64LE(addressOf(name), a.task_fd_query_buf);
   const result = guest.asAgent(() => bpf(bpf_cmd.BPF_TASK_FD_QUERY, call, END));
-  // As long as the process is not waited for, the pid was its own all the while.
+  // A pid is not reused before its process is waited for. If it still exists, the pid was its own
+  // all the time.
   if (sendSignal(target, 0) === -E.ESRCH) return -E.ENOENT;
   if (result < 0 && result !== -E.ENOSPC) return result;
 

@@ -6,8 +6,8 @@ import type { Services } from '../services.js';
 import { enterChild } from './child.js';
 
 /**
- * The caller itself moves at once, as in the RFC. Other flags beside ours cannot be
- * honoured: they are in a register, out of an agent's reach.
+ * The caller itself moves at once, as in the RFC. Other flags together with ours are refused: they
+ * are in a register, which the agent cannot change.
  */
 export function unshare(call: Call, services: Services): Reply {
   const { notification } = call;

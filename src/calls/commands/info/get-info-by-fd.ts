@@ -1,6 +1,6 @@
 /**
- * BPF_OBJ_GET_INFO_BY_FD: runs it on a copy of the caller's fd into memory of our own,
- * rewrites every id and copies the answer, with its arrays, back.
+ * BPF_OBJ_GET_INFO_BY_FD: calls it on a copy of the caller's fd, into the agent's memory, rewrites
+ * every id, and copies the answer and its arrays back.
  */
 import { kindOfFd, MAX_STRUCT, getInfoByFd as queryInfo } from '../../../sys/bpf.js';
 import { E } from '../../../sys/errno.js';
@@ -11,7 +11,7 @@ import { type Call, hasSetByte, type Reply } from '../../call.js';
 import type { Services } from '../../services.js';
 import { type InfoArray, type InfoShape, infoShapes, type Request } from './shapes.js';
 
-/** The most that one call may make the agent allocate, in bytes: the largest program the kernel takes fits. */
+/** The most memory that one call may make the agent allocate, in bytes. The largest program fits. */
 export const MAX_ARRAYS = 64 * 1024 * 1024;
 
 /** Order of checks as in bpf_obj_get_info_by_fd() and bpf_*_get_info_by_fd() (kernel/bpf/syscall.c, btf.c). */
@@ -24,12 +24,12 @@ export function getInfoByFd(call: Call, services: Services): Reply {
   return shape ? answer(call, services, fd.number, shape) : notAnObject(fd.number);
 }
 
-/** What the kernel says of another kind of file: EINVAL, or EBADFD if it is open as a path only. */
+/** The kernel's error for another kind of file: EINVAL, or EBADFD if it was opened with O_PATH. */
 function notAnObject(fd: number): number {
   return Math.min(queryInfo(fd, nothing, 0), 0) || -E.EINVAL;
 }
 
-/** The real info structure; reused by every call. */
+/** The info structure that the kernel fills. Every call reuses it. */
 const given = Buffer.alloc(MAX_STRUCT);
 const nothing = Buffer.alloc(MAX_STRUCT);
 
@@ -39,7 +39,8 @@ function answer(call: Call, services: Services, fd: number, shape: InfoShape): R
   if (length > MAX_STRUCT) return -E.E2BIG;
   const { buffer: asked, length: readable } = call.readSecond(address, length);
 
-  // First without arrays: what kind it is, how long the arrays are, what the kernel knows.
+  // The first call has no arrays. It shows the kind, the length of the arrays, and what the kernel
+  // knows.
   given.fill(0);
   const kernelLength = call.asCaller(() => queryInfo(fd, given, MAX_STRUCT));
   if (kernelLength < 0) return kernelLength;
@@ -57,31 +58,32 @@ function answer(call: Call, services: Services, fd: number, shape: InfoShape): R
       given.writeUInt32LE(count, array.count);
     }
     const result = call.asCaller(() => queryInfo(fd, given, MAX_STRUCT));
-    // A string that was cut is ENOSPC, yet delivered.
+    // A truncated string gives ENOSPC, but is delivered.
     if (result < 0 && result !== -E.ENOSPC) return result;
     status = Math.min(result, 0);
   }
   shape.translate(given, (kind, host) => services.mirror.model.idIn(call.namespace, kind, host), requests);
   for (const request of requests) {
-    // The kernel clears a pointer it will not serve; else the caller's own goes back.
+    // The kernel clears a pointer that it does not serve. Otherwise the caller gets its own pointer
+    // back.
     const { pointer } = request.array;
     if (isNull(given, pointer)) continue;
     asked.copy(given, pointer, pointer, pointer + 8);
     if (!call.write(request.address, request.buffer, bytesToCopy(request))) return -E.EFAULT;
   }
   if (status < 0 && !shape.answersWhenCut) return status;
-  // Fields that a later kernel adds are not passed on: they might be ids.
+  // Fields that a later kernel adds are not passed on, as they might be ids.
   const known = Math.min(length, kernelLength, shape.sizeof);
   if (!call.write(address, given, known)) return -E.EFAULT;
   return call.writeAttr(bpf_attr.info_info_len, known) ? status : -E.EFAULT;
 }
 
-/** Of a string the kernel writes what there is, not the whole room. */
+/** Of a string the kernel writes only the characters, not the whole room. */
 function bytesToCopy({ array, buffer, room }: Request): number {
   return array.isString ? Math.min(room, buffer.indexOf(0) + 1) : room;
 }
 
-/** The arrays asked for, or undefined if they exceed {@link MAX_ARRAYS}. */
+/** The requested arrays; undefined if they exceed {@link MAX_ARRAYS}. */
 function requestedArrays(arrays: readonly InfoArray[], from: Buffer, actual: Buffer): Request[] | undefined {
   const requests: Request[] = [];
   let total = 0;
@@ -89,7 +91,8 @@ function requestedArrays(arrays: readonly InfoArray[], from: Buffer, actual: Buf
     const wanted = from.readUInt32LE(array.count);
     const hasPointer = !isNull(from, array.pointer);
     if (wanted === 0 && !hasPointer) continue;
-    // Strings keep the caller's room, within reason, for the kernel's own check of it; the rest never exceeds what exists.
+    // Strings keep the caller's room, up to a limit, as the kernel checks it. Other arrays never
+    // exceed what exists.
     const limit = array.isString ? MAX_STRUCT : actual.readUInt32LE(array.count);
     const count = Math.min(wanted, limit);
     const size = count * (typeof array.size === 'number' ? array.size : actual.readUInt32LE(array.size.field));

@@ -1,13 +1,13 @@
-/** What the target_obj_id of a tracing link stands for. */
+/** Finds out what the target_obj_id of a tracing link means. */
 import type { Kind } from '../../../model/ids.js';
 import { getInfoByFd, withObject } from '../../../sys/bpf.js';
 import { btfInfo } from '../../../sys/btf-info.js';
 import { bpf_prog_info } from '../../../sys/kernel.gen.js';
 
 /**
- * The kernel's field holds a program's id if the link attaches to a program, else the
- * BTF's that declares the function (bpf_trampoline_compute_key() in kernel/bpf/trampoline.c),
- * and does not say which. Functions of the kernel are declared in the kernel's own BTF.
+ * The field has the id of a program if the link attaches to a program; otherwise it has the id of
+ * the BTF that declares the function (bpf_trampoline_compute_key() in kernel/bpf/trampoline.c). The
+ * kernel does not say which. Functions of the kernel are declared in the kernel's own BTF.
  */
 export function attachTarget(progId: number, target: number): Kind {
   const info = Buffer.alloc(bpf_prog_info.sizeof);

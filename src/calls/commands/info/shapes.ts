@@ -1,26 +1,29 @@
-/** The info structures of each kind: where their arrays and ids are. One table, read by get-info-by-fd. */
+/** The info structures of each kind: the places of their arrays and ids. */
 import { hostId, type Kind } from '../../../model/ids.js';
 import { bpf_btf_info, bpf_link_info, bpf_link_type, bpf_map_info, bpf_prog_info } from '../../../sys/kernel.gen.js';
 import { type Translate, translateInstructions } from './instructions.js';
 import { attachTarget } from './link-target.js';
 
-/** A pointer in an info structure, with its count (in elements) beside it. */
+/** A pointer in an info structure, and its count (in elements). */
 export interface InfoArray {
   readonly pointer: number;
   readonly count: number;
-  /** Bytes of an element, or the field that says. */
+  /** The size of an element in bytes, or the field that has it. */
   readonly size: number | { readonly field: number };
   readonly isString?: true;
 }
 
-/** An array the caller asks for: how much of it, and our buffer for it. */
+/** An array that the caller requests, and our buffer for it. */
 export interface Request {
   readonly array: InfoArray;
-  /** In the caller's memory. */
+  /** Its address in the caller's memory. */
   readonly address: number;
-  /** Elements to ask the kernel for: at least one if any are, as it looks at other fields then. */
+  /**
+   * The number of elements to request. It is at least one if the caller requests any, as the kernel
+   * then reads other fields.
+   */
   readonly count: number;
-  /** Bytes asked for. */
+  /** The number of bytes to request. */
   readonly room: number;
   readonly hasPointer: boolean;
   readonly buffer: Buffer;
@@ -28,11 +31,11 @@ export interface Request {
 
 export interface InfoShape {
   readonly sizeof: number;
-  /** Whether an answer with a string cut short (ENOSPC) still fills the structure. */
+  /** Whether an answer with a truncated string (ENOSPC) still fills the structure. */
   readonly answersWhenCut: boolean;
-  /** Fields that the kernel reads and that are neither pointers nor counts. */
+  /** Fields that the kernel reads, other than pointers and counts. */
   readonly inputs: readonly number[];
-  /** The arrays of an answer without arrays (a link's depend on its type). */
+  /** The arrays, given an answer without arrays. Those of a link depend on its type. */
   readonly arrays: (info: Buffer) => readonly InfoArray[];
   /** Rewrites every id in the structure and its arrays. */
   readonly translate: (info: Buffer, translate: Translate, requests: readonly Request[]) => void;
@@ -81,7 +84,7 @@ const map: InfoShape = {
   sizeof: m.sizeof,
   answersWhenCut: false,
   inputs: [],
-  // Since 6.18; before it the fields do not exist and read as 0.
+  // Since 6.18. Before that the fields do not exist and read as 0.
   arrays: () => mapArrays,
   translate(info, translate) {
     rewrite(info, m.id, 'map', translate);
@@ -111,11 +114,11 @@ const text = (pointer: number, count: number): InfoArray => ({ pointer, count, s
 
 interface LinkExtra {
   readonly arrays?: readonly InfoArray[];
-  /** Map ids among the type's own fields. */
+  /** Map ids in the fields of the type. */
   readonly maps?: readonly number[];
 }
 
-/** Every link type of a 6.18 kernel. One that is not here shows its common fields only. */
+/** Every link type of Linux 6.18. Of other types only the common fields are shown. */
 const linkExtras: ReadonlyMap<number, LinkExtra> = new Map<number, LinkExtra>([
   [
     bpf_link_type.BPF_LINK_TYPE_RAW_TRACEPOINT,
@@ -129,7 +132,7 @@ const linkExtras: ReadonlyMap<number, LinkExtra> = new Map<number, LinkExtra>([
   ],
   [bpf_link_type.BPF_LINK_TYPE_NETNS, {}],
   [bpf_link_type.BPF_LINK_TYPE_XDP, {}],
-  // uprobe.file_name, kprobe.func_name and tracepoint.tp_name lie at the same place.
+  // uprobe.file_name, kprobe.func_name and tracepoint.tp_name have the same offset.
   [
     bpf_link_type.BPF_LINK_TYPE_PERF_EVENT,
     { arrays: [text(l.perf_event_uprobe_file_name, l.perf_event_uprobe_name_len)] },

@@ -1,4 +1,4 @@
-/** BPF_OBJ_GET: opens a pin as the caller would, unless the object belongs elsewhere. */
+/** BPF_OBJ_GET: opens a pin with the caller's view and rights, unless the object is not visible to the caller. */
 import { hostId } from '../../../model/ids.js';
 import { bpf, idOfFd, kindOfFd } from '../../../sys/bpf.js';
 import { E } from '../../../sys/errno.js';
@@ -45,8 +45,8 @@ export function objGet(call: Call, { paths, mirror }: Services): Reply | Promise
 }
 
 /**
- * What the kernel says of fields and flags, which it checks before the path: asked
- * without one, it gets as far as EFAULT only if there is nothing else to refuse.
+ * The kernel's error for fields and flags, which it checks before the path. Without a path it gets
+ * to EFAULT only if it refuses nothing else.
  */
 function refusedForm(call: Call): number {
   const form = Buffer.from(call.attr);
@@ -55,7 +55,7 @@ function refusedForm(call: Call): number {
   return result === -E.EFAULT ? 0 : result;
 }
 
-/** A string of the caller's memory: read page by page, as it may end just before an unmapped one. */
+/** Reads a string from the caller's memory, page by page, as it may end just before an unmapped page. */
 function readPath(call: Call, address: number): Buffer | number {
   if (address <= 0) return -E.EFAULT;
   const path = Buffer.alloc(PATH_MAX);

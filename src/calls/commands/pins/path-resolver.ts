@@ -1,31 +1,34 @@
 /**
- * Opens pins in the caller's place. A path may lead onto a file system that a guest
- * serves itself (FUSE), where a look-up can hang for ever: so it happens on worker
- * threads, at most a few per namespace, and never on the agent's own.
+ * Opens pins in the caller's place. A path may lead to a file system that a guest serves itself
+ * (FUSE), where a lookup can hang for ever. Lookups therefore run on worker threads, at most a few
+ * per namespace, and never on the agent's own thread.
  */
 import { Worker } from 'node:worker_threads';
 import type { NamespaceId } from '../../../model/ids.js';
 import type { Capabilities } from '../../../sys/task.js';
 
 export interface OpenPinRequest {
-  /** The caller's directory in /proc, and a pidfd for its fds: open until the answer. */
+  /** The caller's directory in /proc, and a pidfd for its fds. Both are open until the answer. */
   readonly directory: number;
   readonly thread: number;
-  /** As the caller passed it, without the NUL. */
+  /** The path as the caller passed it, without the NUL. */
   readonly path: Uint8Array;
   /** BPF_OBJ_GET's file_flags. */
   readonly flags: number;
-  /** The caller's fd that a relative path starts from; undefined for its working directory. */
+  /** The caller's fd from which a relative path starts; undefined for its working directory. */
   readonly pathFd: number | undefined;
   /** The caller's effective capabilities in the init user namespace. */
   readonly capabilities: Capabilities;
 }
 
-/** Calls of one namespace that may be under way at once; more wait for their turn. */
+/** The most calls of one namespace that are in progress at once. More wait for their turn. */
 const PER_NAMESPACE = 4;
-/** Threads kept for the next call; those that a hanging look-up made necessary end. */
+/** Threads that are kept for later calls. Threads that were started because of a hanging lookup end. */
 const KEPT = 2;
-/** How long calls wait while no thread gets done before another is started, in ms: one costs more than most look-ups. */
+/**
+ * How long calls wait for a thread to finish before another is started, in ms. Starting one costs
+ * more than most lookups.
+ */
 const PATIENCE = 20;
 
 interface Job {
@@ -43,8 +46,8 @@ export class PathResolver {
   #timer: NodeJS.Timeout | undefined;
 
   /**
-   * The fd (the caller's to close) or -errno of BPF_OBJ_GET, resolved as the caller
-   * would. Rejects if the thread that looks it up fails.
+   * Resolves to the fd, which the caller closes, or to the -errno of BPF_OBJ_GET, with the path
+   * resolved as for the guest. Rejects if the thread that looks it up fails.
    */
   openPin(namespace: NamespaceId, request: OpenPinRequest): Promise<number> {
     return new Promise((done, failed) => {
@@ -53,7 +56,7 @@ export class PathResolver {
     });
   }
 
-  /** Whether an answer may come any moment. */
+  /** Whether an answer may arrive at any moment. */
   get isBusy(): boolean {
     return this.#busy.size > 0;
   }
@@ -63,7 +66,7 @@ export class PathResolver {
     for (const worker of this.#idle.splice(0)) void worker.terminate();
   }
 
-  /** Gives the calls whose turn it is to threads that are free; if none is for a while, there will be one more. */
+  /** Gives waiting calls to free threads. Starts another thread if none is free for a while. */
   #start(): void {
     for (let index = this.#nextIndex(); index >= 0; index = this.#nextIndex()) {
       const worker = this.#idle.pop() ?? (this.#threads < KEPT ? this.#newThread() : undefined);
@@ -93,12 +96,12 @@ export class PathResolver {
   #give(job: Job, worker: Worker): void {
     this.#busy.set(job.namespace, (this.#busy.get(job.namespace) ?? 0) + 1);
     const finish = (answer: () => void, isReusable: boolean): void => {
-      // Not all events: Node keeps listeners of its own there.
+      // Not all events, as Node has listeners of its own.
       for (const event of ['message', 'error']) worker.removeAllListeners(event);
       const busy = (this.#busy.get(job.namespace) ?? 1) - 1;
       if (busy > 0) this.#busy.set(job.namespace, busy);
       else this.#busy.delete(job.namespace);
-      // A thread that hangs makes no progress: only as long as none does is another needed.
+      // A thread that hangs makes no progress. Another one is needed only while no thread does.
       clearTimeout(this.#timer);
       this.#timer = undefined;
       if (isReusable && this.#idle.length < KEPT) {
@@ -111,7 +114,7 @@ export class PathResolver {
       this.#start();
     };
     worker.once('message', (fd: number) => finish(() => job.done(fd), true));
-    // A fault over there costs one answer, not the agent.
+    // A fault of the worker costs one answer, not the agent.
     worker.once('error', (error) => finish(() => job.failed(error), false));
     worker.postMessage(job.request);
   }

@@ -1,4 +1,4 @@
-/** A worker thread of path-resolver.ts: becomes the caller for one look-up, then itself again. */
+/** A worker thread of path-resolver.ts. It takes the caller's view for one lookup, and then its own again. */
 import { statfsSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 import { objGet } from '../../../sys/bpf.js';
@@ -12,9 +12,9 @@ import type { OpenPinRequest } from './path-resolver.js';
 const fs = privateFs();
 const AT_FDCWD = -100;
 const PROC_SUPER_MAGIC = 0x9fa0;
-/** Links of procfs to what is the caller's own. */
+/** Links of procfs to the caller's own root, directory and fds. */
 const ownLink = /^\/+proc\/+(?:self|thread-self)\/+(?:(cwd|root)|fd\/+(\d+))(\/.*)?$/s;
-/** Names every fd of the agent: where the one that was found is opened from. */
+/** Names every fd of the agent, and so the one that the lookup found. */
 const ownFds = check(open('/proc/self/fd', O_PATH | O_DIRECTORY | O_CLOEXEC), 'open', "cannot open '/proc/self/fd'");
 
 function openPin(request: OpenPinRequest): number {
@@ -40,7 +40,7 @@ function openPin(request: OpenPinRequest): number {
       if (start < 0) return -E.ENOENT;
       path = Buffer.from(rest === undefined && fd !== undefined ? '' : `.${rest ?? ''}`, 'latin1');
     } else if (start !== AT_FDCWD) {
-      // An absolute path does not look at it; the kernel does not either.
+      // An absolute path ignores it, as in the kernel.
       start = takeFd(start);
       if (start < 0 && path[0] !== SLASH) return -E.EBADF;
     }
@@ -56,7 +56,7 @@ function openPin(request: OpenPinRequest): number {
 
 const SLASH = 0x2f;
 
-/** By way of its fd: the path is not looked up again, so nobody can exchange a part of it meanwhile. */
+/** Opens it through its fd. The path is not resolved again, so nobody can replace a part of it in between. */
 function openFound(fd: number, flags: number): number {
   const moved = fchdir(ownFds);
   return moved < 0 ? moved : objGet(String(fd), flags);
