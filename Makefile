@@ -48,7 +48,7 @@ build/lib/bpfns.js: node_modules/.package-lock.json $(SOURCES) $(BPF_OBJECTS)
 		--outdir=build/lib --chunk-names=chunk-[hash] --metafile=build/bundle.json
 	cp $(BPF_OBJECTS) build/lib
 
-# Offsets from the running kernel's BTF and from bpf/bpfns.h.
+# Offsets from the running kernel's BTF, or that in the file VMLINUX_BTF, and from bpf/bpfns.h.
 .PHONY: layouts
 layouts: build/js/.done $(BPF_OBJECTS)
 	node build/js/tools/gen-layouts.js

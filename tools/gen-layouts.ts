@@ -1,5 +1,5 @@
 /**
- * Writes src/sys/kernel.gen.ts (from the running kernel's BTF) and
+ * Writes src/sys/kernel.gen.ts (from the running kernel's BTF, or the newer one in the file VMLINUX_BTF) and
  * src/sys/contract.gen.ts (from bpf/bpfns.h, through the BTF of the compiled
  * programs). `--check` writes nothing and fails if the second one is stale.
  */
@@ -76,7 +76,7 @@ if (process.argv.includes('--check')) {
     process.exit(1);
   }
 } else {
-  const vmlinux = new Btf(readFileSync('/sys/kernel/btf/vmlinux'));
+  const vmlinux = new Btf(readFileSync(process.env.VMLINUX_BTF ?? '/sys/kernel/btf/vmlinux'));
   writeFileSync('src/sys/contract.gen.ts', contract);
   writeFileSync(
     'src/sys/kernel.gen.ts',

@@ -24,7 +24,7 @@ export const trappedCommands = [
 
 export type TrappedCommand = (typeof trappedCommands)[number];
 
-/** All others that the kernel of this build knows. */
+/** All others that src/sys/kernel.gen.ts knows. BPF_COMMON_ATTRS is a flag, and so above them all. */
 export const nativeCommands: readonly number[] = [...new Set<number>(Object.values(bpf_cmd))].filter(
-  (command) => !(trappedCommands as readonly number[]).includes(command),
+  (command) => command < bpf_cmd.BPF_COMMON_ATTRS && !(trappedCommands as readonly number[]).includes(command),
 );

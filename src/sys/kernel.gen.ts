@@ -180,6 +180,7 @@ export const bpf_attr = {
   link_create_uprobe_multi_cnt: 48,
   link_create_uprobe_multi_flags: 52,
   link_create_uprobe_multi_pid: 56,
+  link_create_uprobe_multi_path_fd: 60,
   link_create_netkit: 16,
   link_create_netkit_relative_fd: 16,
   link_create_netkit_relative_id: 16,
@@ -188,6 +189,10 @@ export const bpf_attr = {
   link_create_cgroup_relative_fd: 16,
   link_create_cgroup_relative_id: 16,
   link_create_cgroup_expected_revision: 24,
+  link_create_tracing_multi: 16,
+  link_create_tracing_multi_ids: 16,
+  link_create_tracing_multi_cookies: 24,
+  link_create_tracing_multi_cnt: 32,
   link_update: 0,
   link_update_link_fd: 0,
   link_update_new_prog_fd: 4,
@@ -214,6 +219,10 @@ export const bpf_attr = {
   prog_stream_read_stream_buf_len: 8,
   prog_stream_read_stream_id: 12,
   prog_stream_read_prog_fd: 16,
+  prog_assoc_struct_ops: 0,
+  prog_assoc_struct_ops_map_fd: 0,
+  prog_assoc_struct_ops_prog_fd: 4,
+  prog_assoc_struct_ops_flags: 8,
 } as const;
 
 export const bpf_btf_info = {
@@ -281,6 +290,13 @@ export const bpf_link_info = {
   uprobe_multi_count: 52,
   uprobe_multi_flags: 56,
   uprobe_multi_pid: 60,
+  tracing_multi: 16,
+  tracing_multi_attach_type: 16,
+  tracing_multi_count: 20,
+  tracing_multi_btf_obj_id: 24,
+  tracing_multi_ids: 32,
+  tracing_multi_addrs: 40,
+  tracing_multi_cookies: 48,
   perf_event: 16,
   perf_event_type: 16,
   perf_event_uprobe: 24,
@@ -379,7 +395,7 @@ export const bpf_prog_info = {
 } as const;
 
 export const perf_event_attr = {
-  sizeof: 136,
+  sizeof: 144,
   type: 0,
   size: 4,
   config: 8,
@@ -410,6 +426,7 @@ export const perf_event_attr = {
   aux_action: 116,
   sig_data: 120,
   config3: 128,
+  config4: 136,
 } as const;
 
 export const seccomp_notif = {
@@ -481,6 +498,8 @@ export const bpf_cmd = {
   BPF_PROG_BIND_MAP: 35,
   BPF_TOKEN_CREATE: 36,
   BPF_PROG_STREAM_READ_BY_FD: 37,
+  BPF_PROG_ASSOC_STRUCT_OPS: 38,
+  BPF_COMMON_ATTRS: 65536,
 } as const;
 
 export const bpf_map_type = {
@@ -520,6 +539,8 @@ export const bpf_map_type = {
   BPF_MAP_TYPE_USER_RINGBUF: 31,
   BPF_MAP_TYPE_CGRP_STORAGE: 32,
   BPF_MAP_TYPE_ARENA: 33,
+  BPF_MAP_TYPE_INSN_ARRAY: 34,
+  BPF_MAP_TYPE_RHASH: 35,
 } as const;
 
 export const bpf_prog_type = {
@@ -574,6 +595,7 @@ export const bpf_link_type = {
   BPF_LINK_TYPE_UPROBE_MULTI: 12,
   BPF_LINK_TYPE_NETKIT: 13,
   BPF_LINK_TYPE_SOCKMAP: 14,
+  BPF_LINK_TYPE_TRACING_MULTI: 15,
 } as const;
 
 export const bpf_attach_type = {
@@ -635,4 +657,8 @@ export const bpf_attach_type = {
   BPF_NETKIT_PEER: 55,
   BPF_TRACE_KPROBE_SESSION: 56,
   BPF_TRACE_UPROBE_SESSION: 57,
+  BPF_TRACE_FSESSION: 58,
+  BPF_TRACE_FENTRY_MULTI: 59,
+  BPF_TRACE_FEXIT_MULTI: 60,
+  BPF_TRACE_FSESSION_MULTI: 61,
 } as const;

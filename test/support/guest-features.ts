@@ -19,6 +19,8 @@ const BPF_F_PATH_FD = 1 << 14;
 const BPF_PROG_TYPE_NETFILTER = 32;
 const [BPF_NETFILTER, BPF_TCX_INGRESS] = [45, 46];
 const NO_INTERFACE = 0x7fffffff;
+/** For MAP_GET_NEXT_ID: behind the last map that there can be. */
+const noMap = Buffer.from('ffffff7f0000000000000000', 'hex');
 /** r0 = 1; exit */
 const program = Buffer.from('b7000000010000009500000000000000', 'hex');
 const license = Buffer.from('GPL\0');
@@ -36,6 +38,11 @@ export const guestFeatures: readonly GuestFeature[] = [
     since: '5.3',
     until: '7.1',
     probe: () => (kernelUsesBit34() ? no() : yes),
+  },
+  {
+    name: 'common attributes of bpf(2)',
+    since: '7.2',
+    probe: () => answer(bpf(bpf_cmd.BPF_MAP_GET_NEXT_ID | bpf_cmd.BPF_COMMON_ATTRS, noMap, noMap.length), E.ENOENT),
   },
   { name: 'BPF_F_PATH_FD', since: '6.5', probe: () => answer(objGet('/no/such', BPF_F_PATH_FD), E.ENOENT) },
   {

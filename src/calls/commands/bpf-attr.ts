@@ -4,7 +4,11 @@ import { E } from '../../sys/errno.js';
 import { type Call, hasSetByte, type Reply } from '../call.js';
 import type { Services } from '../services.js';
 
-const COMMAND_MASK = 0xffff;
+/** In the upper half of the command. */
+const COMMON_ATTRS = 1;
+/** struct bpf_common_attr as of 7.2, up to the end of its last field. */
+const COMMON_END = 20;
+const common = Buffer.alloc(MAX_STRUCT);
 
 /**
  * Like __sys_bpf() (kernel/bpf/syscall.c): extends attr with zeros, and fails with E2BIG for a set
@@ -17,8 +21,24 @@ export function readBpfAttr(call: Call, { facts }: Services): Reply | undefined 
   const done = call.readAttr(call.notification.pointer(1), size);
   if (hasSetByte(call.attr, facts.attrSize, done)) return -E.E2BIG;
   if (done < size) return -E.EFAULT;
-  // The upper half of the command is a flag (7.x), or unknown to the kernel.
-  if (command > COMMAND_MASK && !facts.hasCommonAttrs) return -E.EINVAL;
+  const flags = command >>> 16;
+  if ((flags & COMMON_ATTRS) !== 0 && facts.hasCommonAttrs) {
+    const status = checkCommonAttributes(call);
+    if (status < 0) return status;
+  }
+  if (flags !== 0 && !(flags === COMMON_ATTRS && facts.hasCommonAttrs)) return -E.EINVAL;
   call.size = Math.min(size, facts.attrSize);
   return undefined;
+}
+
+/**
+ * The second structure, in arguments 4 and 5. It asks for a log, which no command that is trapped
+ * writes, but it must be readable, and nothing may be set in it that the kernel does not know.
+ */
+function checkCommonAttributes({ caller, notification }: Call): number {
+  const size = notification.argument(4);
+  if (size > MAX_STRUCT) return -E.E2BIG;
+  const done = caller.peek(notification.pointer(3), common, size);
+  if (hasSetByte(common, COMMON_END, done)) return -E.E2BIG;
+  return done < size ? -E.EFAULT : 0;
 }

@@ -114,11 +114,12 @@ const text = (pointer: number, count: number): InfoArray => ({ pointer, count, s
 
 interface LinkExtra {
   readonly arrays?: readonly InfoArray[];
-  /** Map ids in the fields of the type. */
+  /** Map and BTF ids in the fields of the type. */
   readonly maps?: readonly number[];
+  readonly btfs?: readonly number[];
 }
 
-/** Every link type of Linux 6.18. Of other types only the common fields are shown. */
+/** Every link type of Linux 7.3. Of other types only the common fields are shown. */
 const linkExtras: ReadonlyMap<number, LinkExtra> = new Map<number, LinkExtra>([
   [
     bpf_link_type.BPF_LINK_TYPE_RAW_TRACEPOINT,
@@ -162,6 +163,18 @@ const linkExtras: ReadonlyMap<number, LinkExtra> = new Map<number, LinkExtra>([
   ],
   [bpf_link_type.BPF_LINK_TYPE_NETKIT, {}],
   [bpf_link_type.BPF_LINK_TYPE_SOCKMAP, { maps: [l.sockmap_map_id] }],
+  [
+    bpf_link_type.BPF_LINK_TYPE_TRACING_MULTI,
+    {
+      arrays: [
+        // Of types in that BTF.
+        { pointer: l.tracing_multi_ids, count: l.tracing_multi_count, size: 4 },
+        { pointer: l.tracing_multi_addrs, count: l.tracing_multi_count, size: 8 },
+        { pointer: l.tracing_multi_cookies, count: l.tracing_multi_count, size: 8 },
+      ],
+      btfs: [l.tracing_multi_btf_obj_id],
+    },
+  ],
 ]);
 const PERF_EVENT_EVENT = 6;
 
@@ -183,6 +196,7 @@ const link: InfoShape = {
       rewrite(info, l.tracing_target_obj_id, kind, translate);
     }
     for (const offset of extra?.maps ?? []) rewrite(info, offset, 'map', translate);
+    for (const offset of extra?.btfs ?? []) rewrite(info, offset, 'btf', translate);
     if (!extra) info.fill(0, l.prog_id + 4, l.sizeof);
     rewrite(info, l.id, 'link', translate);
     rewrite(info, l.prog_id, 'prog', translate);
