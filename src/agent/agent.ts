@@ -1,6 +1,6 @@
 /**
- * The agent: one process for the machine. It starts on demand, serves every namespace,
- * and leaves, taking the recorder with it, when the last namespace is gone.
+ * The agent: one process for the machine. It starts on demand, serves every namespace, and exits
+ * when the last namespace ends, after it removed the recorder.
  */
 import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
@@ -39,28 +39,28 @@ import { ControlServer } from './control.js';
 import type { Peer } from './peer.js';
 import { handleRequest, refusal } from './requests.js';
 
-/** How often dead objects and unused namespaces are looked for, in ms. */
+/** How often to look for dead objects and unused namespaces, in ms. */
 const TICK = 500;
-/** Records checked per tick: bounds how long guests may wait behind it. */
+/** How many records to check at a time. It bounds how long guests may wait for that. */
 const SWEEP = 2048;
 
 type ControlReply = NamespaceReply | StatusReply | EventsReply | HandoverReply | ReleaseReply;
 
 export interface AgentOptions {
-  /** How long to stay with nothing to do, in ms; Infinity for a daemon. */
+  /** How long an idle agent stays, in ms; Infinity for a daemon. */
   readonly lingerMs: number;
-  /** The most namespaces one user may own. */
+  /** The most namespaces that one user may own. */
   readonly maxNamespacesPerUser: number;
   readonly onFault: OnFault;
   readonly onContainer: OnContainer;
   readonly onRefused: OnRefused;
-  /** Called once another process has all that this one held. */
+  /** Called once another process has taken everything over. */
   readonly onReplaced: () => void;
-  /** Called once the agent has ended its work; `isDone` if there is nothing for a next one to go on with. */
+  /** Called once the agent has finished. `isDone` is true if a next agent would have nothing to do. */
   readonly onExit: (isDone: boolean) => void;
 }
 
-/** What the kernel allows of its own namespaces: half the threads (user_namespaces(7), /proc/sys/user). */
+/** The kernel's limit for its own namespaces: half of the threads (user_namespaces(7), /proc/sys/user). */
 export function defaultMaxNamespaces(): number {
   return Math.floor(Number(readFileSync('/proc/sys/kernel/threads-max', 'latin1')) / 2);
 }
@@ -90,7 +90,7 @@ export class Agent {
   readonly #ring: Watch;
   #idleSince = Date.now();
   #isStopped = false;
-  /** The connection of a daemon that is taking our place. */
+  /** The connection of a daemon that is replacing this agent. */
   #heir: Socket | undefined;
 
   /** @throws SyscallError if the recorder or a socket cannot be put in place */
@@ -120,7 +120,7 @@ export class Agent {
     this.#listeners = new Listeners(this.#services, supervisor, (container, namespace) =>
       this.#containers.left(container, namespace),
     );
-    // A mark of an earlier agent must not fall to a child that it was not made for.
+    // A mark of an earlier agent must not go to another child.
     if (this.#hasNamespaces) restoreMarks(inspector.members());
     this.#listeners.resume(beginning.listeners);
     this.#containers = new Containers(this.#services, this.#listeners, options.onContainer, options.onRefused);
@@ -140,11 +140,12 @@ export class Agent {
   }
 
   /**
-   * Ends. With no namespace left everything is taken down; else the recorder goes on in
-   * the kernel for the next agent, and trapped calls of the tasks there give ENOSYS.
+   * Stops the agent. If no namespace is left, it removes everything. Otherwise the recorder keeps
+   * working in the kernel for the next agent, and trapped calls of the tasks in namespaces fail
+   * with ENOSYS.
    */
   stop(): void {
-    if (this.#isStopped) return; // told by a signal twice: by systemd and by the supervisor
+    if (this.#isStopped) return; // systemd and the supervisor both send a signal
     this.#isStopped = true;
     clearInterval(this.#timer);
     this.#services.lifecycle.collect(false);
@@ -161,7 +162,10 @@ export class Agent {
     this.#options.onExit(isDone);
   }
 
-  /** Until the connection says that it is done: then we end, and leave everything as it is. */
+  /**
+   * Stops serving until the connection says that everything was taken over. Then exits, and leaves
+   * everything as it is.
+   */
   #handOver(heir: Socket): HandoverReply {
     if (this.#heir) throw new SyscallError(E.EBUSY, 'handover', 'another daemon is taking over already');
     this.#heir = heir;
@@ -204,7 +208,7 @@ export class Agent {
 
   async #handle(request: Request, peer: Peer, socket: Socket): Promise<ControlReply> {
     if (request.op === 'events') {
-      // After the reply, which is written in this turn of the loop.
+      // After the reply, which this turn of the loop writes.
       setImmediate(() => this.#services.events.subscribe(socket));
       return { subscribed: true };
     }
@@ -221,7 +225,8 @@ export class Agent {
     this.#mirror.checkOverflow();
     this.#mirror.sweep(SWEEP);
     this.#services.lifecycle.collect();
-    // Whoever connected while the loop was held up is met before that, in this turn of the event loop.
+    // Connections that arrived while the loop was busy are accepted before that, in this turn of
+    // the event loop.
     setImmediate(() => this.#leaveIfIdle());
   }
 

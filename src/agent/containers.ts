@@ -1,4 +1,4 @@
-/** The OCI side of the agent: takes the listeners that container runtimes send, one message a connection. */
+/** The OCI side of the agent: receives the listeners that container runtimes send, one message per connection. */
 
 import type { Listeners } from '../calls/listeners.js';
 import type { Services } from '../calls/services.js';
@@ -15,7 +15,7 @@ import { ProcDir } from '../sys/proc-dir.js';
 import { openProcess } from '../sys/task.js';
 import { type FdConnection, FdListener, type Received } from '../sys/unix-listener.js';
 
-/** A runtime that says nothing for that long is cut off, in ms. */
+/** A runtime that sends nothing for this long is disconnected, in ms. */
 const PATIENCE = 10_000;
 
 /** What happened, for the log and the events. */
@@ -35,7 +35,7 @@ export class Containers {
   readonly #onJoined: OnContainer;
   readonly #onRefused: OnRefused;
 
-  /** Listens at once. @throws SyscallError */
+  /** Starts to listen. @throws SyscallError */
   constructor(services: Services, listeners: Listeners, onJoined: OnContainer, onRefused: OnRefused) {
     this.#services = services;
     this.#listeners = listeners;
@@ -48,12 +48,12 @@ export class Containers {
     this.#listener.close();
   }
 
-  /** The last process of a container has ended. */
+  /** Called when the last process of a container has ended. */
   left(id: string, namespace: Namespace): void {
     const all = readContainers(namespace.id);
     const labels = all.find((each) => each.id === id);
     if (!labels) return;
-    // What the last one leaves behind is still known by its name.
+    // What the last process leaves behind is still known by the container's name.
     if (all.length > 1)
       writeContainers(
         namespace.id,
@@ -74,7 +74,7 @@ export class Containers {
     const finish = (problem?: string): void => {
       clearTimeout(timer);
       connection.close();
-      // What nobody took over: all of it if there was a problem.
+      // The fds that nobody took over: all of them if there was a problem.
       for (const fd of fds) fd.close();
       if (problem) this.#onRefused(problem);
     };
@@ -90,7 +90,7 @@ export class Containers {
     });
   }
 
-  /** Whether the message is complete, and its container known. @throws OciError, Refusal */
+  /** @returns whether the message is complete, and its container known @throws OciError, Refusal */
   #take(text: string, fds: readonly Fd[], { bytes, isTruncated }: Received): boolean {
     if (isTruncated) throw new OciError('a message with too many fds');
     const state = parseContainerState(text);
@@ -105,12 +105,13 @@ export class Containers {
     return false;
   }
 
-  /** @throws OciError, Refusal: the listener is closed then, and the container's calls fail with ENOSYS */
+  /** @throws OciError, Refusal: then the listener is closed, and the container's calls fail with ENOSYS */
   #register(state: ContainerState, listener: Fd): void {
     using pidfd = openProcess(state.pid);
     using directory = new ProcDir(state.pid);
     const namespace = this.#place(state, directory);
-    // One that has ended already leaves processes under its filter, which counts as well.
+    // A process that has already ended leaves other processes under its filter, which count as
+    // well.
     if (pidfd.isOpen) this.#services.mirror.enter(pidfd, namespace);
     const labels = labelsOf(state);
     const known = readContainers(namespace.id).filter((each) => this.#isThere(each));
@@ -134,7 +135,7 @@ export class Containers {
     const parent = this.#services.mirror.model.find(placement.parent);
     if (!parent) throw new OciError(`there is no namespace '${placement.parent}' to be its parent`);
     const find = (): Namespace | undefined => [...parent.children].find(({ spec }) => spec.name === placement.name);
-    // One whose end was not noticed yet is not gone on with: its numbers would be.
+    // A namespace that has ended unnoticed is not continued: its numbers would continue too.
     if (find()) this.#services.lifecycle.collect(false);
     const existing = find();
     if (existing) return existing;

@@ -5,7 +5,7 @@ import { paths } from '../config/paths.js';
 import { type ErrorReply, MAX_LINE, parseRequest, type Request } from '../control/protocol.js';
 import { Peer } from './peer.js';
 
-/** Handles one request of a peer; what it throws becomes an error reply. */
+/** Handles one request of a peer. An error that it throws becomes the reply. */
 export type OnRequest = (request: Request, peer: Peer, socket: Socket) => Promise<object>;
 /** Why a peer that has just connected is not served; undefined if it is. */
 export type Admit = (peer: Peer) => string | undefined;
@@ -55,7 +55,7 @@ function serve(socket: Socket, admit: Admit, onRequest: OnRequest): void {
   const refused = peer.uid === 0 ? refusalOf(peer, admit) : errorReply('EACCES', 'only root may use the agent');
   if (refused) {
     socket.end(`${JSON.stringify(refused)}\n`);
-    socket.resume(); // what is not read would keep it from closing
+    socket.resume(); // unread data would keep it from closing
     return;
   }
   let pending = '';
@@ -67,7 +67,7 @@ function serve(socket: Socket, admit: Admit, onRequest: OnRequest): void {
     for (let end = pending.indexOf('\n'); end >= 0; end = pending.indexOf('\n')) {
       const line = pending.slice(0, end);
       pending = pending.slice(end + 1);
-      // In the order asked.
+      // In the order of the requests.
       answered = answered
         .then(() => answer(line, peer, socket, onRequest))
         .then((reply) => void socket.write(`${JSON.stringify(reply)}\n`));

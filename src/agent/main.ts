@@ -11,13 +11,13 @@ import { Agent, defaultMaxNamespaces } from './agent.js';
 const DEFAULT_LINGER_MS = 1000;
 
 export interface AgentMainOptions {
-  /** An fd that gets one line, "ready" or why the agent could not start, and is then closed. */
+  /** An fd that gets one line, "ready" or the reason why the agent could not start, and is then closed. */
   readonly ready: number | undefined;
-  /** Of a daemon, which stays when nothing needs it and logs to stderr: its configuration as JSON. */
+  /** The configuration of a daemon, as JSON. A daemon stays when it is idle, and logs to stderr. */
   readonly daemon: string | undefined;
 }
 
-/** Serves until nothing needs it, then exits with 0: the supervisor ends too. */
+/** Serves until nothing needs the agent, then exits with 0. The supervisor then exits too. */
 export async function agentMain({ ready, daemon }: AgentMainOptions): Promise<void> {
   const tell = (line: string): void => {
     if (ready === undefined) return;
@@ -59,7 +59,8 @@ export async function agentMain({ ready, daemon }: AgentMainOptions): Promise<vo
     if (isDaemon) reportReady(log);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    // Whoever waits for a first agent is told; of one that is started again, only the log tells.
+    // A process waits for the first agent. If an agent that is restarted fails, only the log has
+    // the reason.
     if (isDaemon || ready === undefined) log('error', `cannot start: ${message}`);
     tell(message);
     process.exit(1);
@@ -70,7 +71,7 @@ function reportReady(log: Log): void {
   log('info', 'ready');
   notifyManager('READY=1', 'STATUS=Serving');
   const interval = watchdogInterval();
-  // On the loop that serves: if that hangs, so does this.
+  // Sent from the loop that serves: if the loop hangs, this stops too.
   if (interval !== undefined) setInterval(() => notifyManager('WATCHDOG=1'), interval);
 }
 

@@ -1,4 +1,7 @@
-/** The process at the other end of a control connection: as it was when it connected, whoever has its pid later. */
+/**
+ * The process at the other end of a control connection, as it was when it connected. Its pid may
+ * belong to another process later.
+ */
 import type { Socket } from 'node:net';
 import type { Fd } from '../sys/fd.js';
 import { ProcDir } from '../sys/proc-dir.js';
@@ -6,7 +9,7 @@ import { peerCredentials, peerPidfd } from '../sys/socket.js';
 import { sendSignal } from '../sys/task.js';
 
 export class Peer {
-  /** -1 if it cannot be told. */
+  /** -1 if it is unknown. */
   readonly uid: number;
   readonly pidfd: Fd;
   readonly directory: ProcDir;
@@ -17,11 +20,11 @@ export class Peer {
     this.uid = credentials?.uid ?? -1;
     this.pidfd = peerPidfd(socket);
     this.directory = new ProcDir(credentials?.pid ?? 0);
-    // As long as the process has not been waited for, its pid is its own.
+    // The pid is not reused before the process is waited for.
     if (!this.pidfd.isOpen || sendSignal(this.pidfd, 0) < 0) this.close();
   }
 
-  /** Whether it was there when it connected. */
+  /** Whether the process existed when it connected. */
   get isKnown(): boolean {
     return this.pidfd.isOpen && this.directory.isOpen;
   }

@@ -1,4 +1,4 @@
-/** What the commands ask of the agent, one function a request. All throw SyscallError. */
+/** The requests of the commands, one function each. All throw SyscallError. */
 
 import type { Listeners } from '../calls/listeners.js';
 import type { Services } from '../calls/services.js';
@@ -21,7 +21,7 @@ import { isListener } from '../sys/seccomp.js';
 import { getFd } from '../sys/task.js';
 import type { Peer } from './peer.js';
 
-/** The requests that are about one namespace. */
+/** The requests about one namespace. */
 export type NamespaceRequest = Extract<Request, { op: 'run' | 'join' | 'create' | 'remove' }>;
 
 /** Answers every request about namespaces. @throws SyscallError */
@@ -48,8 +48,8 @@ export async function handleRequest(
 }
 
 /**
- * Requests are the host's: through them a process inside, root or not, could leave its
- * namespace. Asked when a process connects, as the socket may be handed on later.
+ * Only the host may send requests: a process inside, root or not, could use them to leave its
+ * namespace. This is checked when a process connects, as the socket can be passed on later.
  */
 export function refusal(peer: Peer, { mirror }: Services): string | undefined {
   if (!peer.isKnown) return 'the process that connected is gone';
@@ -110,7 +110,7 @@ function create(
   return lifecycle.create(parent, { name, pinsAny: pins === 'any', userNs, ...rest });
 }
 
-/** Takes the listener first: a process without one is in no namespace. */
+/** Takes the listener first: a process without a listener is in no namespace. */
 async function enterWithFilter(
   request: RunRequest | JoinRequest,
   peer: Peer,

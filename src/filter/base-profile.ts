@@ -1,7 +1,7 @@
-/** Where a profile to start from is found, and a small one for machines that have none. */
+/** Finds a profile to start from, and has a small one for machines without any. */
 import type { BaseProfile, ConditionalRule } from './profile-format.js';
 
-/** The administrator's before the distribution's. Docker and containerd have theirs compiled in. */
+/** The administrator's profile comes before the distribution's. Docker and containerd have theirs compiled in. */
 export const baseProfilePaths = ['/etc/containers/seccomp.json', '/usr/share/containers/seccomp.json'] as const;
 
 const EPERM = 1;
@@ -39,7 +39,7 @@ const refused: ConditionalRule = {
   excludes: none,
 };
 
-/** Allows all but what concerns the whole machine: for want of an engine's own list. */
+/** Allows everything except what concerns the whole machine. Used where no engine has a list of its own. */
 export const builtInBase: BaseProfile = {
   defaultAction: 'SCMP_ACT_ALLOW',
   architectures: [],

@@ -1,4 +1,4 @@
-/** The seccomp filter of a namespace: which system calls are trapped. Pure: it only writes the program. */
+/** The seccomp filter of a namespace: which system calls are trapped. Pure: it only generates the program. */
 import { type Architecture, architecture } from '../sys/architecture.js';
 import { E } from '../sys/errno.js';
 import { BPF_RET_K, SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO, SECCOMP_RET_USER_NOTIF } from '../sys/seccomp.js';
@@ -14,7 +14,7 @@ const DATA_ARCH = 4;
 const DATA_ARG0_LOW = 16;
 const DATA_ARG0_HIGH = 20;
 
-/** An instruction; jumps name the label they go to, or fall through to the next one. */
+/** An instruction. A jump names the label of its target; without a label it falls through to the next one. */
 interface Instruction {
   readonly code: number;
   readonly k: number;
@@ -23,11 +23,11 @@ interface Instruction {
 }
 type Label = 'narrow' | 'bpf' | 'unshare' | 'allow' | 'notify' | 'enosys';
 
-/** Which system calls make namespaces, besides bpfns' own command. */
+/** Which system calls create namespaces, besides bpfns' own command. */
 export interface Nesting {
-  /** Every call: the flags are in memory. Not where bit 34 means something else to the kernel. */
+  /** Traps every call, since the flags are in memory. False where bit 34 means something else to the kernel. */
   readonly clone3: boolean;
-  /** Calls with bit 34 alone. */
+  /** Traps only calls with bit 34. */
   readonly unshare: boolean;
 }
 
@@ -37,9 +37,9 @@ const ifEqual = (k: number, ifTrue: Label, ifFalse?: Label): Instruction =>
 const give = (k: number): Instruction => ({ code: BPF_RET_K, k });
 
 /**
- * The filter: bpf() with one of the commands is handed to the agent, every other
- * native call runs untouched. Only the low 16 bits of the command count, since newer
- * kernels OR a flag into the upper half. A foreign ABI gets ENOSYS for bpf(2).
+ * Builds the filter. bpf(2) with one of the commands goes to the agent, and every other native call
+ * runs natively. Only the low 16 bits of the command count, since newer kernels OR a flag into the
+ * upper half. bpf(2) of a foreign ABI fails with ENOSYS.
  */
 export function buildFilter(
   commands: readonly number[],
@@ -74,7 +74,7 @@ export function buildFilter(
   ]);
 }
 
-/** Lays the blocks out in order; classic BPF jumps are forward and relative to the next instruction. */
+/** Lays the blocks out in order. Jumps of classic BPF go forward, and are relative to the next instruction. */
 function assemble(blocks: ReadonlyArray<readonly [label: string, block: readonly Instruction[]]>): Buffer {
   const program = blocks.flatMap(([, block]) => block);
   const starts = new Map<string, number>();

@@ -1,15 +1,18 @@
-/** bpfns' own command of bpf(2), which only the agent answers: what it takes, and how a process inside gives it. */
+/**
+ * bpfns' own command of bpf(2), which only the agent answers: its input, and how a process in a
+ * namespace calls it.
+ */
 import { bpf } from '../sys/bpf.js';
 import { E } from '../sys/errno.js';
 import { addressOf, SYS, syscallClone3 } from '../sys/libc.js';
 
-/** The RFC's CLONE_NEWBPF is bit 34; this is it in the upper half of the flags. */
+/** The RFC's CLONE_NEWBPF is bit 34. This is the bit in the upper half of the flags. */
 export const CLONE_NEWBPF_HIGH = 1 << 2;
 
 /**
- * A bpf(2) command that no kernel has: inside a namespace it is trapped, outside it is
- * EINVAL. Offsets of its attr, and the flags: without `tell` it moves the caller into a new
- * child of that name, with it the name's room is filled with JSON (OwnNamespace).
+ * A bpf(2) command that no kernel has. In a namespace it is trapped; outside it fails with EINVAL.
+ * The offsets of its attr, and its flags: without `tell` it moves the caller into a new child with
+ * the given name; with `tell` it fills the room of the name with JSON (OwnNamespace).
  */
 export const OWN_NAMESPACE = {
   command: 0xb9f5,
@@ -21,7 +24,7 @@ export const OWN_NAMESPACE = {
   tell: 2,
 } as const;
 
-/** What a process inside may know of the namespace it is in. */
+/** What a process may know about the namespace that it is in. */
 export interface OwnNamespace {
   readonly id: number;
   readonly name: string;
@@ -29,15 +32,15 @@ export interface OwnNamespace {
 }
 
 /**
- * Moves the calling process into a new child of its namespace. 0, or -errno: EINVAL where
- * there is no agent behind the call (outside any namespace; no kernel knows the command),
- * EPERM without CAP_BPF, ENOSPC at a limit, EEXIST if a sibling has the name.
+ * Moves the calling process into a new child of its namespace.
+ * @returns 0, or -errno: EINVAL outside any namespace, where no agent answers and no kernel knows
+ *   the command; EPERM without CAP_BPF; ENOSPC at a limit; EEXIST if a sibling has the name
  */
 export function enterChild(name: string, pins: 'own' | 'any'): number {
   return askOwn(pins === 'any' ? OWN_NAMESPACE.pinsAny : 0, Buffer.from(name));
 }
 
-/** The namespace this process is in; undefined on the host. */
+/** The namespace of this process; undefined on the host. */
 export function ownNamespace(): OwnNamespace | undefined {
   const text = Buffer.alloc(256);
   const length = askOwn(OWN_NAMESPACE.tell, text);
@@ -53,9 +56,9 @@ function askOwn(flags: number, name: Buffer): number {
 }
 
 /**
- * Whether the kernel gives bit 34 of clone3()'s flags a meaning of its own (7.1:
- * CLONE_AUTOREAP). Told apart without making a child: the bit goes together with
- * CLONE_INTO_CGROUP and a bad fd, which is looked at only if all bits are known.
+ * Whether the kernel uses bit 34 of clone3()'s flags itself (7.1: CLONE_AUTOREAP). The probe
+ * creates no child: it passes the bit together with CLONE_INTO_CGROUP and a bad fd, which the
+ * kernel checks only if it knows all bits.
  */
 export function kernelUsesBit34(): boolean {
   const CLONE_INTO_CGROUP_HIGH = 1 << 1;

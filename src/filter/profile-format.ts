@@ -1,14 +1,14 @@
-/** Seccomp profiles as engines keep them (with conditions) and as runtimes take them (without). */
+/** Seccomp profiles in the format of engines (with conditions) and of runtimes (without). */
 
 export interface Argument {
   readonly index: number;
   readonly value: number;
-  /** For SCMP_CMP_MASKED_EQ `value` is the mask and this is what must be left. */
+  /** For SCMP_CMP_MASKED_EQ `value` is the mask, and this is the value to compare with. */
   readonly valueTwo: number;
   readonly op: string;
 }
 
-/** Some system calls and what becomes of them. */
+/** System calls and the action for them. */
 export interface Rule {
   readonly names: readonly string[];
   readonly action: string;
@@ -16,7 +16,7 @@ export interface Rule {
   readonly args?: readonly Argument[];
 }
 
-/** A rule of an engine's profile holds only if all that it includes and nothing that it excludes is given. */
+/** A rule of an engine's profile applies only if all its `includes` and none of its `excludes` are met. */
 export interface ConditionalRule extends Rule {
   readonly includes: Conditions;
   readonly excludes: Conditions;
@@ -24,7 +24,7 @@ export interface ConditionalRule extends Rule {
 
 export interface Conditions {
   readonly caps: readonly string[];
-  /** As Go names them: amd64, arm64, s390x. */
+  /** Go's names: amd64, arm64, s390x. */
   readonly arches: readonly string[];
   readonly minKernel?: string;
 }
@@ -45,13 +45,13 @@ export interface Profile {
   readonly syscalls: readonly Rule[];
 }
 
-/** What an engine makes the runtime's profile from. */
+/** The engine's profile, from which it makes the runtime's. */
 export interface BaseProfile extends Omit<Profile, 'syscalls'> {
   readonly archMap: readonly ArchitectureGroup[];
   readonly syscalls: readonly ConditionalRule[];
 }
 
-/** A profile that is not one; the message says where and why. */
+/** The profile is not valid; the message says where and why. */
 export class ProfileError extends Error {
   override readonly name = 'ProfileError';
 }
@@ -61,7 +61,7 @@ type Json = Readonly<Record<string, unknown>>;
 /** Error numbers by name. */
 export type Errnos = Readonly<Record<string, number>>;
 
-/** @throws ProfileError that names the key and what was expected there */
+/** Parses a profile. @throws ProfileError that names the key and what was expected */
 export function parseProfile(text: string, errnos: Errnos): BaseProfile {
   const top = object(parseJson(text), 'the profile');
   const errno = errnoOf(top, 'defaultErrnoRet', 'defaultErrno', 'the profile', errnos);
@@ -99,7 +99,7 @@ function rule(entry: unknown, where: string, errnos: Errnos): ConditionalRule {
   const errno = errnoOf(from, 'errnoRet', 'errno', where, errnos);
   const args = list(from, 'args', where).map((each, i) => argument(each, `${where}.args[${i}]`));
   return {
-    // Profiles of Docker's first format have one name a rule.
+    // In Docker's first format each rule has one name.
     names: typeof from.name === 'string' && from.name !== '' ? [from.name] : strings(from, 'names', where),
     action: string(from, 'action', where),
     ...(errno === undefined ? {} : { errnoRet: errno }),
@@ -161,14 +161,14 @@ function optionalString<K extends string>(from: Json, key: K): { readonly [key i
 
 function number(from: Json, key: string, where: string, otherwise?: number): number {
   const value = from[key] ?? otherwise;
-  // What JavaScript cannot hold exactly would come out as another number.
+  // A number that JavaScript cannot represent exactly would change.
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) {
     throw new ProfileError(`${where}: expected a whole number up to 2^53 in "${key}"`);
   }
   return value;
 }
 
-/** The number under `key`, or that of the name under `nameKey`, which podman's profiles have as well. */
+/** The number under `key`, or the number of the error name under `nameKey`, which podman's profiles also have. */
 function errnoOf(from: Json, key: string, nameKey: string, where: string, errnos: Errnos): number | undefined {
   if (from[key] !== undefined && from[key] !== null) return number(from, key, where);
   const name = from[nameKey];

@@ -1,6 +1,6 @@
 /**
- * Makes a seccomp profile for OCI runtimes that hands bpf(2)'s id commands to the agent,
- * out of the profile that the engine would use without bpfns. Pure.
+ * Makes a seccomp profile for OCI runtimes that passes bpf(2)'s id commands to the agent. It is
+ * based on the profile that the engine uses without bpfns. Pure.
  */
 import {
   type BaseProfile,
@@ -14,26 +14,26 @@ import {
 export interface ProfileOptions {
   /** The agent's socket on the host. */
   readonly listenerPath: string;
-  /** Handed to the agent with every listener; '' for none. */
+  /** The agent gets this with every listener; '' for nothing. */
   readonly metadata: string;
-  /** What the container may do, in full: CAP_BPF. Decides which of the base's conditions hold. */
+  /** The container's capabilities, by full name: CAP_BPF. They decide which conditions of the base are met. */
   readonly capabilities: readonly string[];
-  /** As Go names it. */
+  /** Go's name. */
   readonly architecture: string;
   /** The kernel's version, for conditions on it. */
   readonly kernel: readonly [major: number, minor: number];
-  /** Commands of bpf(2) that go to the agent, and all others that the kernel may run. */
+  /** The commands of bpf(2) that go to the agent, and all others that the kernel may run. */
   readonly trapped: readonly number[];
   readonly native: readonly number[];
-  /** Also clone3(), so that programs in the container can make namespaces. */
+  /** Whether to trap clone3() too, so that programs in the container can create namespaces. */
   readonly nesting: boolean;
-  /** A call that the agent has fetched is interrupted only by a fatal signal. */
+  /** Whether only fatal signals interrupt a call that the agent has received. */
   readonly waitKillable: boolean;
 }
 
 export interface MadeProfile {
   readonly profile: Profile;
-  /** What is different from the base, a line each. */
+  /** The differences from the base, one line each. */
   readonly changes: readonly string[];
 }
 
@@ -47,10 +47,10 @@ const WAIT_KILLABLE = 'SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV';
 const COMMAND_MASK = 0xffff;
 
 /**
- * A test that holds for every 32-bit system call and for no other: libseccomp leaves out the
- * upper half of mask and value where arguments have 32 bits, and "x & 0 == 0" is left. Where
- * they have 64, no caller has this in the upper half of bpf(2)'s command, and the kernel does
- * not look there. Below 2^53, so that every JSON parser reads the same number.
+ * A test that is true for every 32-bit system call, and for no other. Where arguments have 32 bits,
+ * libseccomp drops the upper half of mask and value, which leaves "x & 0 == 0". Where they have 64
+ * bits, no caller has this value in the upper half of bpf(2)'s command, and the kernel ignores it.
+ * It is below 2^53, so that every JSON parser reads the same number.
  */
 const UPPER_HALF = 0x1fffff_0000_0000;
 const NEVER_THERE = 0x10b9f5_0000_0000;
@@ -67,7 +67,7 @@ const ABIS_32_BIT = new Set([
   'SCMP_ARCH_S390',
 ]);
 
-/** Go's names for machines, and the kernel's as profiles spell them. */
+/** Go's names of architectures, and the names in profiles. */
 const NATIVE: Readonly<Record<string, string>> = {
   amd64: 'SCMP_ARCH_X86_64',
   arm64: 'SCMP_ARCH_AARCH64',
@@ -76,7 +76,7 @@ const NATIVE: Readonly<Record<string, string>> = {
   riscv64: 'SCMP_ARCH_RISCV64',
 };
 
-/** @throws ProfileError if the base has another agent already */
+/** Makes the profile. @throws ProfileError if the base already names another agent */
 export function makeProfile(base: BaseProfile, options: ProfileOptions): MadeProfile {
   const ours = new Set(['bpf', ...(options.nesting ? ['clone3'] : []), ...(addsPerf(base, options) ? [PERF] : [])]);
   refuseOtherAgent(base, ours, options.listenerPath);
@@ -97,8 +97,8 @@ export function makeProfile(base: BaseProfile, options: ProfileOptions): MadePro
 }
 
 /**
- * Programs are attached to tracepoints and probes through perf_event_open(2). Profiles older
- * than CAP_PERFMON keep it for CAP_SYS_ADMIN; those that know it say so themselves.
+ * perf_event_open(2) attaches programs to tracepoints and probes. Profiles older than CAP_PERFMON
+ * allow it only with CAP_SYS_ADMIN; newer ones have a rule of their own.
  */
 function addsPerf(base: BaseProfile, { capabilities }: ProfileOptions): boolean {
   const knows = base.syscalls.some(({ includes }) => includes.caps.includes(PERFMON));
@@ -108,8 +108,8 @@ function addsPerf(base: BaseProfile, { capabilities }: ProfileOptions): boolean 
 
 function ourRules(base: BaseProfile, architectures: readonly string[], options: ProfileOptions): Rule[] {
   const rules = options.trapped.map((command) => onCommand(NOTIFY, command));
-  // The agent refuses them with ENOSYS. An ERRNO rule would do, but a runtime drops a rule that says
-  // what the default says, and in podman's profile that is ENOSYS.
+  // The agent refuses them with ENOSYS. A rule with SCMP_ACT_ERRNO does not work: runtimes drop a
+  // rule that equals the default, and the default of podman's profile is ENOSYS.
   if (architectures.some((abi) => ABIS_32_BIT.has(abi))) rules.push(onArgument(NOTIFY, UPPER_HALF, NEVER_THERE));
   if (base.defaultAction !== ALLOW) {
     rules.push(...options.native.map((command) => onCommand(ALLOW, command)));
@@ -127,7 +127,7 @@ function onArgument(action: string, mask: number, value: number): Rule {
   return { names: ['bpf'], action, args: [{ index: 0, value: mask, valueTwo: value, op: MASKED_EQ }] };
 }
 
-/** One filter can have one listener, and so one agent. */
+/** A filter can have only one listener, and so only one agent. */
 function refuseOtherAgent(base: BaseProfile, ours: ReadonlySet<string>, listenerPath: string): void {
   if (base.listenerPath !== undefined && base.listenerPath !== listenerPath) {
     throw new ProfileError(`the base already has an agent at ${base.listenerPath}, and a filter can have only one`);
@@ -159,7 +159,7 @@ function isSince(version: Conditions['minKernel'], [major, minor]: ProfileOption
   return major > wantedMajor || (major === wantedMajor && minor >= wantedMinor);
 }
 
-/** The rule for all its other calls, its conditions met and gone. */
+/** The rule without its conditions, which are met, for its other system calls. */
 function without({ names, action, errnoRet, args }: Rule, ours: ReadonlySet<string>): Rule {
   return {
     names: names.filter((name) => !ours.has(name)),

@@ -1,4 +1,4 @@
-/** The bpf(2) commands that the filter hands to the agent. Everything else runs natively. */
+/** The bpf(2) commands that the filter passes to the agent. All others run natively. */
 import { bpf_cmd } from '../sys/kernel.gen.js';
 import { OWN_NAMESPACE } from './own-command.js';
 

@@ -1,8 +1,11 @@
-/** Takes over what another process holds for trapped calls: its listeners and its journal. */
+/** Takes over another process's estate: its listeners and its journal. */
 import { getFd, openProcess } from '../sys/task.js';
 import type { Estate } from './protocol.js';
 
-/** The same estate in fds of our own, ours to close. @throws SyscallError if the journal cannot be had */
+/**
+ * Copies the fds of an estate into this process. The caller closes them. @throws SyscallError if
+ * the journal is not available
+ */
 export function takeOver({ pid, journal, listeners }: Estate): Estate {
   using owner = openProcess(pid).checked('pidfd_open', `cannot find process ${pid}`);
   const own = getFd(owner, journal).checked('pidfd_getfd', `cannot take the journal of process ${pid}`).release();

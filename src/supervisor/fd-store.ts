@@ -1,6 +1,6 @@
 /**
- * What the supervisor has is kept by the service manager too, if one started it: systemd's fd
- * store. A service that is restarted, or whose processes are all killed, gets it back.
+ * Keeps the supervisor's fds in systemd's fd store, if systemd started it. A service that restarts,
+ * or whose processes are all killed, gets them back.
  */
 import { close } from '../sys/libc.js';
 import { isFdName, removeStoredFd, storeFd, takeStoredFds } from '../sys/notify.js';
@@ -21,7 +21,10 @@ export function unstoreListener(listener: SavedListener): void {
   removeStoredFd(nameOf(listener));
 }
 
-/** What an earlier start of the service left, ours to close. The journal is -1 if there is none. */
+/**
+ * The fds that an earlier start of the service left. The caller closes them. The journal is -1 if
+ * there is none.
+ */
 export function takeStored(): Estate {
   let journal = -1;
   const listeners: SavedListener[] = [];
@@ -34,18 +37,21 @@ export function takeStored(): Estate {
   return { pid: process.pid, journal, listeners };
 }
 
-/** For who has it all from the process that ran meanwhile. */
+/** Closes the copies from the store, in a process that got everything from another process instead. */
 export function closeStored(): void {
   for (const { fd } of takeStoredFds()) close(fd);
 }
 
-/** All there is to know of a listener. A container's id that no name can hold is left out: nothing then tells when it goes. */
+/**
+ * Encodes everything about a listener in a name. A container id that does not fit is left out; then
+ * nothing reports that the container has left.
+ */
 export function nameOf({ token, namespace, container }: SavedListener): string {
   const name = `listener_${token}_${namespace}_`;
   return isFdName(name + container) ? name + container : name;
 }
 
-/** The other way round; undefined if it is none of ours. */
+/** Decodes such a name; undefined for a name that is not ours. */
 export function listenerOf(name: string, fd: number): SavedListener | undefined {
   const [, token, namespace, container = ''] = LISTENER.exec(name) ?? [];
   if (token === undefined) return undefined;

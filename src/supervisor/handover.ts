@@ -1,6 +1,6 @@
 /**
- * `bpfns daemon --replace`: a new supervisor takes the listeners and the journal from the
- * agent that runs, which ends; calls wait meanwhile as in a restart, and none fails.
+ * `bpfns daemon --replace`: a new supervisor takes the listeners and the journal from the running
+ * agent, which then ends. Calls wait as during a restart, and none fails.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { AgentClient, AgentError } from '../control/client.js';
@@ -10,18 +10,18 @@ import { closeStored } from './fd-store.js';
 import { takeLock } from './lock.js';
 import { Supervisor, supervisorMain } from './supervisor.js';
 
-/** How long the earlier supervisor may take to end, in ms, before it is killed: its agent is gone by then. */
+/** How long the earlier supervisor may take to exit before it is killed, in ms. Its agent is gone by then. */
 const PATIENCE = 5000;
 const PAUSE = 10;
-/** How long the agent may take to say what it has, in ms. */
+/** How long the agent may take to hand everything over, in ms. */
 const ANSWER = 10_000;
 
-/** As {@link supervisorMain}, in the place of an agent that may be running. @throws AgentError, SyscallError */
+/** Like {@link supervisorMain}, but replaces an agent that may be running. @throws AgentError, SyscallError */
 export async function replaceMain(agentArguments: readonly string[]): Promise<void> {
   const client = await AgentClient.connect();
   if (!client) return supervisorMain(undefined, agentArguments);
   const reply = await Promise.race([client.ask<HandoverReply>({ op: 'handover' }), tooLong()]);
-  // From here on the calls of all guests wait for us.
+  // From here on the calls of all guests wait for this process.
   const estate = takeOver(reply);
   closeStored();
   await client.ask({ op: 'release' });
@@ -47,6 +47,6 @@ function endForGood(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
   } catch {
-    // It has ended.
+    // It has exited.
   }
 }

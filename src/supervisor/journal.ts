@@ -1,7 +1,7 @@
 /**
- * The calls under way, in memory that outlives the agent: the kernel hands a notification
- * out only once, so whoever comes after a crash must find it here to answer it. Beside a
- * call stands what was done for it already, so that the next agent does not do it twice.
+ * The calls in progress, in memory that outlives the agent. The kernel delivers a notification only
+ * once, so the next agent must find it here after a crash. The journal also has what was already
+ * done for each call, so that the next agent does not do it twice.
  */
 
 import { MAX_STRUCT } from '../sys/bpf.js';
@@ -9,24 +9,30 @@ import { seccomp_notif } from '../sys/kernel.gen.js';
 import { ftruncate, mapShared, memfdCreate } from '../sys/libc.js';
 import { Notification } from '../sys/seccomp.js';
 
-/** u32 token, u32 attempts, struct seccomp_notif, u32 fd given plus one, u32 child. In use if the notification's id is not 0. */
+/**
+ * u32 token, u32 attempts, struct seccomp_notif, u32 given fd plus one, u32 child. A slot is in use
+ * if the id of its notification is not 0.
+ */
 const SLOT_SIZE = 96;
 const TOKEN = 0;
 const ATTEMPTS = 4;
 const NOTIFICATION = 8;
 const GIVEN = NOTIFICATION + seccomp_notif.sizeof;
 const CHILD = GIVEN + 4;
-/** One for the call being answered, the rest for those that wait for a path look-up. */
+/** One slot for the current call, the rest for calls that wait for a path lookup. */
 const SLOTS = 4096;
 
-/** u32 length plus one, or 0 if nothing was copied; then what was. */
+/** u32 length plus one, or 0 if nothing was copied; then the copy. */
 const INPUT = 8;
 const ATTR = SLOT_SIZE * SLOTS;
 const SECOND = ATTR + INPUT + MAX_STRUCT;
 const SIZE = SECOND + INPUT + MAX_STRUCT;
 const MFD_CLOEXEC = 1;
 
-/** Memory for a journal: an fd, the caller's to keep as long as it matters. -errno on failure. */
+/**
+ * Creates memory for a journal. @returns an fd, which the caller keeps as long as the journal
+ * matters, or -errno
+ */
 export function createJournalFile(): number {
   const fd = memfdCreate('bpfns-journal', MFD_CLOEXEC);
   if (fd < 0) return fd;
@@ -34,7 +40,7 @@ export function createJournalFile(): number {
   return result < 0 ? result : fd;
 }
 
-/** A call that was taken and is not answered yet. */
+/** A call that was received and is not answered yet. */
 export class Slot {
   readonly #slot: Buffer;
   readonly notification: Notification;
@@ -48,12 +54,12 @@ export class Slot {
     return this.notification.buffer.readBigUInt64LE(seccomp_notif.id) !== 0n;
   }
 
-  /** Of its listener. */
+  /** The token of its listener. */
   get token(): number {
     return this.#slot.readUInt32LE(TOKEN);
   }
 
-  /** Before a notification is received here: whose it will be. */
+  /** Called before a notification is received here: sets its listener. */
   begin(token: number): void {
     this.#slot.writeUInt32LE(token, TOKEN);
     this.#slot.writeUInt32LE(0, ATTEMPTS);
@@ -61,19 +67,19 @@ export class Slot {
     this.#slot.writeUInt32LE(0, CHILD);
   }
 
-  /** It has been answered. */
+  /** Called when the call has been answered. */
   end(): void {
     this.notification.buffer.fill(0, seccomp_notif.id, seccomp_notif.id + 8);
   }
 
-  /** How many agents have begun to answer it, this one included, after the first died over it. */
+  /** How many agents have started to answer it, including this one, after the first died. */
   countAttempt(): number {
     const attempts = this.#slot.readUInt32LE(ATTEMPTS) + 1;
     this.#slot.writeUInt32LE(attempts, ATTEMPTS);
     return attempts;
   }
 
-  /** The number of an fd that the caller has got for this call already, or -1. */
+  /** The number of the fd that the caller already got for this call, or -1. */
   get givenFd(): number {
     return this.#slot.readUInt32LE(GIVEN) - 1;
   }
@@ -82,7 +88,7 @@ export class Slot {
     this.#slot.writeUInt32LE(fd + 1, GIVEN);
   }
 
-  /** The id of the namespace that this call makes, noted before it is made; 0 if it makes none. */
+  /** The id of the namespace that this call creates, noted before it is created; 0 for none. */
   get child(): number {
     return this.#slot.readUInt32LE(CHILD);
   }
@@ -91,7 +97,10 @@ export class Slot {
     this.#slot.writeUInt32LE(id, CHILD);
   }
 
-  /** All of it but what makes it count; that last, so that half a copy is none. */
+  /**
+   * Copies the slot. The notification's id, which makes it valid, is copied last, so that half a
+   * copy is not valid.
+   */
   copyFrom(other: Slot): void {
     const id = NOTIFICATION + seccomp_notif.id;
     other.#slot.copy(this.#slot, 0, 0, id);
@@ -105,8 +114,8 @@ export class Slot {
 }
 
 /**
- * What the current call came with. Many answers are written over what was asked (lengths,
- * counts, ids): an agent that answers it once more must not read that.
+ * The input of the current call. Many answers overwrite it in the caller's memory (lengths, counts,
+ * ids), so an agent that answers the call again must not read it from there.
  */
 export class Input {
   readonly #length: Buffer;
@@ -117,7 +126,7 @@ export class Input {
     this.buffer = memory.subarray(INPUT);
   }
 
-  /** The length of what is in the buffer: what `read` copied there now, or for an earlier agent. */
+  /** The length of the buffer's contents: what `read` copies now, or copied for an earlier agent. */
   once(read: (into: Buffer) => number): number {
     const earlier = this.#length.readUInt32LE(0);
     if (earlier > 0) return earlier - 1;
@@ -133,18 +142,18 @@ export class Input {
 
 export class Journal {
   readonly #slots: readonly Slot[];
-  /** The memory, for another process to take; open as long as the journal. */
+  /** The memory, for another process to copy. Open as long as the journal. */
   readonly fd: number;
-  /** Where the kernel writes the call being answered: there is no moment when it is only in our own memory. */
+  /** The slot into which the kernel writes the current call. The call is never in the agent's own memory alone. */
   readonly current: Slot;
   /** The current call's attr. */
   readonly attr: Input;
   /** A second structure that the current call's attr points to. */
   readonly second: Input;
-  /** Another process is about to answer what stands here: no call may be answered or taken out any more. */
+  /** True while another process is about to answer these calls: none may be answered or removed. */
   isPaused = false;
 
-  /** The fd goes over to the journal. */
+  /** Takes over the fd. */
   constructor(fd: number) {
     const memory = mapShared(fd, SIZE);
     this.fd = fd;
@@ -158,15 +167,16 @@ export class Journal {
     this.#slots = [this.current, ...later];
   }
 
-  /** Before a notification is received into the current slot: whose it will be. */
+  /** Called before a notification is received into the current slot: sets its listener. */
   begin(token: number): void {
     this.#forgetInput();
     this.current.begin(token);
   }
 
-  /** It is about to be answered. */
+  /** Called when the answer to a call begins. */
   serve(slot: Slot): void {
-    // Only the current one's are here; what others came with is still with their callers.
+    // The journal has only the input of the current call. That of other calls is still in their
+    // callers' memory.
     if (slot !== this.current) this.#forgetInput();
   }
 
@@ -175,21 +185,25 @@ export class Journal {
     this.second.forget();
   }
 
-  /** A copy of a call whose answer takes longer: the place of the current one is needed for the next. */
+  /** Copies a call whose answer takes longer, as the next call needs the current slot. */
   setAside(slot: Slot): Slot {
     if (slot !== this.current) return slot;
-    // Full: such a call is lost if the agent dies before it is answered.
+    // Full: the call is lost if the agent dies before it is answered.
     const later = this.#slots.find((each) => !each.isInUse) ?? new Slot(Buffer.alloc(SLOT_SIZE));
     later.copyFrom(slot);
     return later;
   }
 
-  /** What an earlier agent left. Each stays noted until it is ended: this agent may die over it too. */
+  /**
+   * The calls that an earlier agent left. Each stays in the journal until it ends, as this agent
+   * may die during it too.
+   */
   unanswered(): Slot[] {
     const found = this.#slots.filter((slot) => slot.isInUse);
     const [first, ...later] = found;
     if (first !== this.current) return found;
-    // The agent died while it moved the current call: the copy stays, as its answer may be under way.
+    // The agent died while it moved the current call. The copy stays, as its answer may be in
+    // progress.
     const copy = later.find((slot) => slot.isSameCallAs(first));
     if (!copy) return found;
     first.end();

@@ -7,31 +7,31 @@ import { takeOver } from './estate.js';
 import { Journal } from './journal.js';
 import type { Estate, FromSupervisor, SavedListener, ToSupervisor } from './protocol.js';
 
-/** What the supervisor gave an agent to begin with. */
+/** What the supervisor gives an agent at the start. */
 export interface Beginning {
   readonly journal: Journal;
-  /** Copies of our own of the listeners that earlier agents served. */
+  /** Our own copies of the listeners of earlier agents. */
   readonly listeners: readonly SavedListener[];
 }
 
-/** A new supervisor that ends as often as this, in a row, is not tried again. */
+/** A new supervisor that exits this many times in a row is not started again. */
 const MAX_SUPERVISORS = 5;
 
 export class SupervisorLink {
-  /** What a supervisor has, or is about to have, by token. */
+  /** What a supervisor has, or will have soon, by token. */
   readonly #saved = new Map<number, SavedListener>();
   readonly #waiting = new Map<number, () => void>();
   readonly #arguments: readonly string[];
   readonly #onLost: (message: string) => void;
-  /** The supervisor: our parent, or once that has died a child of ours. */
+  /** The supervisor: our parent or, after that has died, our child. */
   #channel: NodeJS.Process | ChildProcess = process;
   #journal: Journal | undefined;
   #nextToken = 1;
   #lost = 0;
 
   /**
-   * @param supervisorArguments for a supervisor that takes the place of one that died
-   * @param onLost told when the supervisor died
+   * @param supervisorArguments arguments for a supervisor that replaces one that died
+   * @param onLost called when the supervisor dies
    */
   constructor(supervisorArguments: readonly string[], onLost: (message: string) => void) {
     this.#arguments = supervisorArguments;
@@ -40,7 +40,7 @@ export class SupervisorLink {
     process.once('disconnect', () => this.#replace());
   }
 
-  /** Resolves once the supervisor has said what there is. */
+  /** Resolves once the supervisor has sent what there is. */
   begin(): Promise<Beginning> {
     return new Promise((resolve, reject) => {
       const onMessage = (message: FromSupervisor): void => {
@@ -57,7 +57,10 @@ export class SupervisorLink {
     });
   }
 
-  /** Resolves with the listener's token once the supervisor has a copy: from then on it survives us. */
+  /**
+   * Resolves with the listener's token once the supervisor has a copy. From then on the listener
+   * outlives this process.
+   */
   async save(fd: number, namespace: number, container: string): Promise<number> {
     const token = this.#nextToken++;
     const listener = { token, fd, namespace, container };
@@ -69,24 +72,24 @@ export class SupervisorLink {
     return token;
   }
 
-  /** Nobody uses that listener any more. */
+  /** Called when nobody uses the listener any more. */
   drop(token: number): void {
     this.#saved.delete(token);
     this.#tell({ op: 'drop', token });
   }
 
-  /** What a new supervisor would go on with. The fds stay ours. */
+  /** What a new supervisor needs to continue. The fds stay ours. */
   estate(): HandoverReply {
     const supervisor = this.#channel === process ? process.ppid : (this.#channel.pid ?? 0);
     return { pid: process.pid, supervisor, journal: this.#journal?.fd ?? -1, listeners: [...this.#saved.values()] };
   }
 
-  /** We are up. */
+  /** Reports that the agent is up. */
   serving(): void {
     this.#tell({ op: 'serving' });
   }
 
-  /** Resolves once the supervisor knows that we end, and that it is to end too. */
+  /** Resolves once the supervisor knows that the agent is about to exit, and that it has to exit too. */
   leaving(): Promise<void> {
     return new Promise((resolve) => {
       if (!this.#tell({ op: 'leaving' }, resolve)) resolve();
@@ -107,9 +110,10 @@ export class SupervisorLink {
     this.#waiting.delete(message.token);
   }
 
-  /** We go on serving meanwhile, with our own copies; only a crash in this moment would lose them. */
+  /** The agent keeps serving with its own copies. Only a crash at this moment would lose them. */
   #replace(): void {
-    // Without a journal we have not begun: there is nothing to hold, and a next start finds all that is.
+    // Without a journal the agent has not started: there is nothing to keep, and the next start
+    // finds everything.
     if (!this.#journal || this.#lost++ >= MAX_SUPERVISORS) {
       this.#onLost('the supervisor died: a crash of this agent would now make trapped calls fail');
       for (const done of this.#waiting.values()) done();
@@ -130,7 +134,7 @@ export class SupervisorLink {
     this.#tell({ op: 'adopt', estate: { pid: process.pid, journal: this.#journal.fd, listeners } });
   }
 
-  /** False if the supervisor has just died: then the next one is told all that counts. */
+  /** @returns false if the supervisor has just died: the next one gets everything that matters */
   #tell(message: ToSupervisor, then?: () => void): boolean {
     const channel = this.#channel;
     if (!channel.connected || !channel.send) return false;

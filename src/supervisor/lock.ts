@@ -6,7 +6,10 @@ import { flock } from '../sys/libc.js';
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 
-/** An fd that holds the lock until it or the process ends; undefined if somebody else has it. */
+/**
+ * Takes the lock. @returns an fd that holds it until the fd or the process ends; undefined if
+ * another process has it
+ */
 export function takeLock(): number | undefined {
   for (;;) {
     mkdirSync(runDir, { recursive: true, mode: 0o700 });
@@ -14,11 +17,11 @@ export function takeLock(): number | undefined {
     try {
       fd = openSync(paths.lock, 'w', 0o600);
     } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') continue; // it just left
+      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') continue; // it has just exited
       throw error;
     }
     const isLocked = flock(fd, LOCK_EX | LOCK_NB) === 0;
-    // The earlier one removes the file as it leaves: a lock on a removed file is no lock.
+    // The previous holder removes the file when it exits. A lock on a removed file is no lock.
     const isThere = fstatSync(fd).ino === statSync(paths.lock, { throwIfNoEntry: false })?.ino;
     if (isLocked && isThere) return fd;
     closeSync(fd);
@@ -26,13 +29,13 @@ export function takeLock(): number | undefined {
   }
 }
 
-/** Gives it back, and the run directory too if nothing is left in it. */
+/** Releases the lock, and removes the run directory if it is empty. */
 export function releaseLock(fd: number): void {
   rmSync(paths.lock, { force: true });
   try {
     rmdirSync(runDir);
   } catch {
-    // State for the next agent, or somebody else's: not ours to remove.
+    // State for the next agent, or something that is not ours to remove.
   }
   closeSync(fd);
 }

@@ -1,37 +1,37 @@
 /**
- * What the agent and its supervisor say to each other over Node's own channel between parent
- * and child. Fds are named by their numbers; the other side fetches them (pidfd_getfd).
+ * The protocol between the agent and its supervisor, over Node's channel between parent and child.
+ * Messages name fds by their numbers; the other side copies them (pidfd_getfd).
  */
 
-/** A listener, and the namespace (its id) that it was installed for. */
+/** A listener, and the id of the namespace for which it was installed. */
 export interface SavedListener {
-  /** Names it for good, in the journal too. */
+  /** Identifies the listener for its whole life, also in the journal. */
   readonly token: number;
-  /** Its number in the process that says so. */
+  /** Its number in the process that sends the message. */
   readonly fd: number;
   readonly namespace: number;
-  /** The id of the container whose runtime sent it; '' if it came another way. */
+  /** The id of the container whose runtime sent it; '' if no runtime sent it. */
   readonly container: string;
 }
 
-/** What a process has that another is to go on with. */
+/** What one process has and another continues with. */
 export interface Estate {
-  /** Whose the fds are. */
+  /** The process that has the fds. */
   readonly pid: number;
   readonly journal: number;
   readonly listeners: readonly SavedListener[];
 }
 
 export type ToSupervisor =
-  /** First thing to a new supervisor, from the agent that has lost its own. */
+  /** The first message to a new supervisor, from an agent that lost its own. */
   | { readonly op: 'adopt'; readonly estate: Estate }
   | { readonly op: 'save'; readonly listener: SavedListener }
   | { readonly op: 'drop'; readonly token: number }
-  /** The agent is up: a crash from now on is none of the start. */
+  /** The agent is up: later crashes are not failures of the start. */
   | { readonly op: 'serving' }
-  /** The agent ends because nothing needs it: the supervisor is to end too. */
+  /** The agent exits because nothing needs it, and the supervisor has to exit too. */
   | { readonly op: 'leaving' };
 
 export type FromSupervisor =
-  /** First thing after the start: what earlier agents left. */
+  /** The first message after the start: what earlier agents left. */
   { readonly op: 'begin'; readonly estate: Estate } | { readonly op: 'saved'; readonly token: number };

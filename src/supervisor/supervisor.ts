@@ -1,7 +1,7 @@
 /**
- * The supervisor: a process that does nothing but keep what must not die with the agent - a
- * copy of every listener and the journal - and starts another agent when one crashes.
- * As long as it lives, no trapped call fails for want of an agent; it only waits.
+ * The supervisor keeps what must outlive the agent, a copy of every listener and the journal, and
+ * starts another agent when one crashes. As long as it lives, no trapped call fails because there
+ * is no agent: it only waits.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, existsSync, writeFileSync, writeSync } from 'node:fs';
@@ -18,23 +18,26 @@ import { createJournalFile } from './journal.js';
 import { releaseLock, takeLock } from './lock.js';
 import type { Estate, FromSupervisor, SavedListener, ToSupervisor } from './protocol.js';
 
-/** Starts that may fail in a row before there are pauses: guests wait meanwhile. */
+/** How many starts may fail in a row before there are pauses. Guests wait meanwhile. */
 const QUICK_STARTS = 5;
-/** Before the next start after that, in ms: doubled with each failure, up to about what a start takes on a busy machine. */
+/**
+ * The pause before the next start after that, in ms. It doubles with each failure, up to about the
+ * time of a start on a busy machine.
+ */
 const FIRST_PAUSE = 100;
 const LONGEST_PAUSE = 1000;
 
 /**
- * Takes the lock and runs agents until one ends by itself.
+ * Takes the lock and runs agents until one exits by itself.
  * @param ready an fd for one line, see {@link agentMain}; closed here
- * @param agentArguments for every agent it starts
- * @throws AgentError if that is for the service manager to do, which has the listeners
+ * @param agentArguments for every agent that it starts
+ * @throws AgentError if only the service manager, which has the listeners, may start an agent
  */
 export function supervisorMain(ready: number | undefined, agentArguments: readonly string[]): void {
   if (!isService() && existsSync(paths.service)) throw new AgentError('EBUSY', serviceIsDown);
   const lock = takeLock();
   if (lock === undefined) {
-    // Another is there, starting or ending: the caller finds out by trying again.
+    // Another supervisor is starting or exiting. The caller finds out when it tries again.
     if (ready !== undefined) writeSync(ready, 'ready\n');
     process.exit(0);
   }
@@ -44,7 +47,7 @@ export function supervisorMain(ready: number | undefined, agentArguments: readon
   new Supervisor(lock, agentArguments, { ...stored, journal }).start(ready);
 }
 
-/** Takes the place of a supervisor that died: its agent started us, lives on and tells what there is. */
+/** Replaces a supervisor that died. Its agent started this process, lives on, and reports what there is. */
 export function adoptAgent(agentArguments: readonly string[]): void {
   const lock = takeLock();
   if (lock === undefined) process.exit(1);
@@ -55,7 +58,7 @@ export function adoptAgent(agentArguments: readonly string[]): void {
   });
 }
 
-/** An agent's process: our child, or the one that started us in place of another supervisor. */
+/** The agent's process: our child, or the process that started us to replace another supervisor. */
 interface AgentProcess {
   readonly channel: NodeJS.Process | ChildProcess;
   readonly pid: number;
@@ -70,7 +73,7 @@ export class Supervisor {
   #failedStarts = 0;
   #isEnding = false;
 
-  /** @param estate in fds of our own */
+  /** @param estate in fds of this process */
   constructor(lock: number, agentArguments: readonly string[], estate: Estate) {
     this.#lock = lock;
     this.#agentArguments = agentArguments;
@@ -89,14 +92,14 @@ export class Supervisor {
     if (ready !== undefined) closeSync(ready);
     this.#failedStarts++;
     this.#listen({ channel: agent, pid: agent.pid ?? 0 });
-    // 'exit' does not follow where there is no process (EAGAIN, ENOMEM).
+    // There is no 'exit' event if the process could not be started (EAGAIN, ENOMEM).
     agent.on('error', () => agent.pid === undefined && this.#onExit(null, false));
     agent.once('exit', (code) => this.#onExit(code, ready !== undefined));
     const estate = { pid: process.pid, journal: this.#journal, listeners: [...this.#listeners.values()] };
     this.#tell({ op: 'begin', estate });
   }
 
-  /** Looks after an agent that runs already. */
+  /** Supervises an agent that runs already. */
   attach(agent: AgentProcess, listeners: readonly SavedListener[]): void {
     this.#listen(agent);
     agent.channel.once('disconnect', () => this.#onExit(null, false));
@@ -112,12 +115,12 @@ export class Supervisor {
     try {
       if (this.#agent) process.kill(this.#agent.pid, signal);
     } catch {
-      // It has ended.
+      // It has exited.
     }
   }
 
   #tell(message: FromSupervisor): void {
-    // An agent that just died needs no answer.
+    // An agent that has just died needs no answer.
     this.#agent?.channel.send?.(message, undefined, undefined, () => undefined);
   }
 
@@ -160,7 +163,7 @@ export class Supervisor {
   #onExit(code: number | null, wasFirst: boolean): void {
     this.#agent = undefined;
     if (code === 0 || this.#isEnding) this.#leave(0);
-    // One that never came up, with nobody depending on it: its reason has been told.
+    // The agent never came up, and nobody depends on it. It has reported its reason.
     if (wasFirst && code !== null && this.#listeners.size === 0) this.#leave(code);
     const slow = this.#failedStarts - QUICK_STARTS;
     const pause = slow <= 0 ? 0 : Math.min(FIRST_PAUSE * 2 ** (slow - 1), LONGEST_PAUSE);

@@ -1,8 +1,8 @@
-/** Tells those who asked what happens. A slow one loses events, and is told how many; nobody waits for it. */
+/** Sends events to subscribers. Nobody waits for a slow subscriber: it loses events, and is told how many. */
 import type { Socket } from 'node:net';
 import type { Event } from '../control/events.js';
 
-/** What may wait for one subscriber, in bytes. */
+/** How many bytes are kept for one subscriber. */
 const MAX_BACKLOG = 256 * 1024;
 
 interface Subscriber {
@@ -12,7 +12,7 @@ interface Subscriber {
 export class Events {
   readonly #subscribers = new Map<Socket, Subscriber>();
 
-  /** Costs next to nothing if nobody listens. */
+  /** Costs almost nothing if nobody listens. */
   emit(event: Event): void {
     if (this.#subscribers.size === 0) return;
     const line = format(event);
@@ -22,7 +22,7 @@ export class Events {
     }
   }
 
-  /** Everything from now on, until the socket closes. */
+  /** Sends all events from now on, until the socket closes. */
   subscribe(socket: Socket): void {
     const subscriber: Subscriber = { dropped: 0 };
     this.#subscribers.set(socket, subscriber);

@@ -5,16 +5,16 @@ import { type logFormats, logLevels } from '../config/config.js';
 export type Level = (typeof logLevels)[number];
 export type Format = (typeof logFormats)[number];
 export type Fields = Readonly<Record<string, string | number>>;
-/** `fields` are what of the message a program may want to sort by. */
+/** `fields` are the parts of the message that a program may want to use. */
 export type Log = (level: Level, message: string, fields?: Fields) => void;
 
-/** syslog(3) priorities, which sd-daemon(3) reads as <N> in front of a line. */
+/** syslog(3) priorities, which sd-daemon(3) reads as <N> at the start of a line. */
 const priorities: Readonly<Record<Level, number>> = { error: 3, warning: 4, info: 6, debug: 7 };
 
 export interface LogOptions {
   readonly level: Level;
   readonly format: Format;
-  /** Whether stderr leads to systemd's journal: it has times of its own, and takes priorities. */
+  /** Whether stderr is connected to systemd's journal, which has times of its own and reads priorities. */
   readonly isJournal: boolean;
 }
 
@@ -24,7 +24,7 @@ export function formatLine(level: Level, message: string, fields: Fields, option
     return `${prefix}${JSON.stringify({ time: now.toISOString(), level, message, ...fields })}`;
   }
   const details = Object.entries(fields).map(([key, value]) => ` ${key}=${value}`);
-  // A priority counts for one line only.
+  // A priority applies to one line only.
   const text = `${message}${details.join('')}`.replaceAll('\n', options.isJournal ? `\n${prefix}` : '\n');
   return options.isJournal ? `${prefix}${text}` : `${now.toISOString()} ${level} ${text}`;
 }
@@ -40,7 +40,7 @@ export function toStderr(line: string): void {
   try {
     writeSync(2, line);
   } catch {
-    // Nobody reads it any more: no reason to end.
+    // Nobody reads it any more, which is no reason to exit.
   }
 }
 

@@ -1,4 +1,4 @@
-/** Metrics for Prometheus, over HTTP at a TCP address or a unix socket. Loaded only if they are asked for. */
+/** Metrics for Prometheus, over HTTP at a TCP address or a unix socket. Loaded only if they are configured. */
 import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { type Counter, Gauge, type Histogram, Registry } from 'prom-client';
@@ -7,19 +7,19 @@ import type { Kind } from '../model/ids.js';
 import type { RecorderStatus } from '../recorder/records.js';
 import { latencyBounds, type Statistics } from './statistics.js';
 
-/** What there is to tell, at one moment. */
+/** What the metrics are computed from, at one moment. */
 export interface Measured {
   readonly statistics: Statistics;
   readonly namespaces: number;
-  /** Reads a file a namespace: called once a scrape. */
+  /** Reads one file per namespace. Called once per scrape. */
   readonly objects: () => readonly ObjectCount[];
   readonly recorder: RecorderStatus;
 }
 
-/** How many objects of a kind a namespace owns. */
+/** The number of objects of a kind that a namespace owns. */
 export interface ObjectCount {
   readonly kind: Kind;
-  /** Its path. */
+  /** The path of the namespace. */
   readonly namespace: string;
   readonly containers: readonly ContainerLabels[];
   readonly count: number;
@@ -31,7 +31,7 @@ interface Value {
   readonly metricName?: string;
 }
 
-/** Serves GET /metrics. Resolves once it listens; a unix socket is root's alone. */
+/** Serves GET /metrics. Resolves once it listens. Only root may connect to a unix socket. */
 export async function serveMetrics(listen: string, measure: () => Measured): Promise<Server> {
   const registry = registryOf(measure);
   const server = createServer((request, response) => {
@@ -106,7 +106,7 @@ export function registryOf(measure: () => Measured): Registry {
   return registry;
 }
 
-/** Of several containers, what they have in common; '' where nothing is known, which to Prometheus is no label. */
+/** What several containers have in common. '' where nothing is known, which Prometheus treats as no label. */
 function labelsOf(containers: readonly ContainerLabels[]): Record<'pod' | 'pod_namespace' | 'container', string> {
   const common = (key: 'pod' | 'podNamespace' | 'container'): string => {
     const [first, ...others] = new Set(containers.map((each) => each[key]));
@@ -144,7 +144,10 @@ function latencies({ commands }: Statistics): Value[] {
   });
 }
 
-/** The library's own counters would have to be added to in the loop; the registry asks no more of one than this. */
+/**
+ * The library's own counters would have to be updated in the loop. The registry needs no more of a
+ * metric than this.
+ */
 function counted(
   name: string,
   help: string,

@@ -1,13 +1,16 @@
-/** What the agent counts of trapped calls: cheap to add to, read only when somebody asks for metrics. */
+/** Counters of trapped calls: cheap to update, and read only for metrics. */
 /** Upper bounds of the latency histogram, in seconds. */
 export const latencyBounds = [5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 0.1, 0.5, 1, 5] as const;
 
 export class CommandStatistics {
   /** By result: 'ok', 'continue' or the name of the errno. */
   readonly results = new Map<string, number>();
-  /** Calls no longer than the bound of that index and longer than the one before; the last: longer than all. */
+  /**
+   * Calls that took at most the bound of this index, and longer than the one before. The last:
+   * longer than all bounds.
+   */
   readonly buckets: number[] = Array.from({ length: latencyBounds.length + 1 }, () => 0);
-  /** In seconds. */
+  /** The sum of all times, in seconds. */
   total = 0;
 }
 
