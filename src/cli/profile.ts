@@ -1,5 +1,6 @@
 /** `bpfns profile`: a seccomp profile for container engines. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import { lstatSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { constants, release } from 'node:os';
 import { isAbsolute } from 'node:path';
 import { baseProfilePaths, builtInBase } from '../filter/base-profile.js';
@@ -96,10 +97,20 @@ function readFile(path: string): string {
   return text;
 }
 
+/**
+ * Whole or not at all, as a new file that takes the name: what stood there may be a link that
+ * somebody else put into a directory that is not root's alone.
+ */
 function write(path: string, text: string): void {
+  const temporary = `${path}.${randomUUID()}`;
   try {
-    writeFileSync(path, text);
+    if (lstatSync(path, { throwIfNoEntry: false })?.isFile() === false) {
+      throw new Error(`--output ${path}: there is something that is no regular file ('-' writes to stdout)`);
+    }
+    writeFileSync(temporary, text, { flag: 'wx' });
+    renameSync(temporary, path);
   } catch (error) {
+    rmSync(temporary, { force: true });
     throw new CliError(error instanceof Error ? error.message : String(error));
   }
 }

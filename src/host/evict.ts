@@ -1,22 +1,34 @@
 /** Takes away what keeps a namespace's objects alive: pins, links, cgroup attachments. */
-import { unlinkSync } from 'node:fs';
 import { bpf, withObject } from '../sys/bpf.js';
 import { errnoName } from '../sys/errno.js';
 import { bpf_attr, bpf_cmd } from '../sys/kernel.gen.js';
 import { cgroupAttachments } from './alive.js';
 import type { HostObject } from './inventory.js';
+import { forEachPin } from './pins.js';
 
 /** What was done, or why it could not be, a line each. */
 export function evict(objects: readonly HostObject[]): string[] {
-  return objects.flatMap((object) => [
-    ...object.pins.map((path) => attempt(`unpinned ${path}`, () => unlinkSync(path))),
-    ...(object.kind === 'link' ? [attempt(`detached link ${object.hostId}`, () => detachLink(object.hostId))] : []),
-    ...(object.kind === 'prog'
-      ? cgroupAttachments(object.hostId).map((place) =>
-          attempt(`detached program ${object.hostId} from cgroup ${place.path}`, () => place.detach()),
-        )
-      : []),
-  ]);
+  return [
+    ...unpin(objects),
+    ...objects.flatMap((object) => [
+      ...(object.kind === 'link' ? [attempt(`detached link ${object.hostId}`, () => detachLink(object.hostId))] : []),
+      ...(object.kind === 'prog'
+        ? cgroupAttachments(object.hostId).map((place) =>
+            attempt(`detached program ${object.hostId} from cgroup ${place.path}`, () => place.detach()),
+          )
+        : []),
+    ]),
+  ];
+}
+
+/** Their pins are looked for once more: a path seen earlier may lead to a file of somebody else's by now. */
+function unpin(objects: readonly HostObject[]): string[] {
+  const wanted = new Set(objects.map(({ kind, hostId }) => `${kind} ${hostId}`));
+  const done: string[] = [];
+  forEachPin(({ kind, host, path }, remove) => {
+    if (wanted.has(`${kind} ${host}`)) done.push(attempt(`unpinned ${path}`, remove));
+  });
+  return done;
 }
 
 function attempt(done: string, action: () => void): string {

@@ -1,64 +1,65 @@
-/** Where objects are pinned: walks the bpffs mounts of this mount namespace. */
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+/** Where objects are pinned: walks every bpffs, by directories that are held. */
 import type { Kind } from '../model/ids.js';
 import { idOfFd, kindOfFd, objGet } from '../sys/bpf.js';
+import { entriesOf, openDirectoryIn, openFileIn, pathText, removeFrom } from '../sys/directory.js';
+import { check } from '../sys/errno.js';
 import { close } from '../sys/libc.js';
+import { forEachBpffs } from './bpffs.js';
 
 export interface Pin {
   readonly kind: Kind;
   readonly host: number;
+  /** For people: it may lead elsewhere by now, and bytes that are no UTF-8 stand as \xHH. */
   readonly path: string;
 }
 
-/** Every pin that can be reached from here. */
+/** Each level keeps a fd. Nobody has so many, but a guest who wants to be one too deep. */
+const MAX_DEPTH = 256;
+
+/** Every pin of the machine that can be reached from here. */
 export function findPins(): Pin[] {
-  const seen = new Set<string>();
   const pins: Pin[] = [];
-  for (const { mountPoint, device } of bpffsMounts()) {
-    // The same file system bound twice shows the same pins: once is enough.
-    if (seen.has(device)) continue;
-    seen.add(device);
-    walk(mountPoint, pins);
-  }
+  forEachPin((pin) => pins.push(pin));
   return pins;
 }
 
-function bpffsMounts(): Array<{ mountPoint: string; device: string }> {
-  const lines = readFileSync('/proc/self/mountinfo', 'utf8').trimEnd().split('\n');
-  return lines.flatMap((line) => {
-    const [fields = '', type = ''] = line.split(' - ');
-    const [, , device = '', , mountPoint = ''] = fields.split(' ');
-    return type.startsWith('bpf ') ? [{ device, mountPoint: unescapeMount(mountPoint) }] : [];
-  });
+/**
+ * Calls `visit` with every pin, and a function that removes it: from the directory in which it
+ * was found, wherever that is by now. Who exchanges the name meanwhile may write to that
+ * directory, and could have removed it themselves.
+ */
+export function forEachPin(visit: (pin: Pin, remove: () => void) => void): void {
+  forEachBpffs((directory, path) => walk(directory, path, 0, visit));
 }
 
-/** mountinfo writes space, tab, newline and backslash as \ooo. */
-function unescapeMount(path: string): string {
-  return path.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
-}
-
-function walk(directory: string, pins: Pin[]): void {
-  let entries: import('node:fs').Dirent[];
-  try {
-    entries = readdirSync(directory, { withFileTypes: true });
-  } catch {
-    return; // removed meanwhile
+function walk(directory: number, path: string, depth: number, visit: Parameters<typeof forEachPin>[0]): void {
+  for (const { name, isDirectory, isFile } of entriesOf(directory)) {
+    const itsPath = `${path}/${pathText(name)}`;
+    if (isFile) {
+      const pin = pinIn(directory, name, itsPath);
+      if (pin) visit(pin, () => check(removeFrom(directory, name), 'unlinkat', `cannot remove '${itsPath}'`));
+    } else if (isDirectory && depth < MAX_DEPTH) {
+      const inner = openDirectoryIn(directory, name);
+      if (inner < 0) continue; // removed or exchanged meanwhile
+      try {
+        walk(inner, itsPath, depth + 1, visit);
+      } finally {
+        close(inner);
+      }
+    }
   }
-  for (const entry of entries) {
-    const path = join(directory, entry.name);
-    if (entry.isDirectory()) walk(path, pins);
-    else if (entry.isFile()) pins.push(...pinAt(path));
-  }
 }
 
-function pinAt(path: string): Pin[] {
-  const fd = objGet(path);
-  if (fd < 0) return [];
+function pinIn(directory: number, name: Buffer, path: string): Pin | undefined {
+  const file = openFileIn(directory, name);
+  if (file < 0) return undefined;
+  const fd = objGet(`/proc/self/fd/${file}`);
+  close(file);
+  if (fd < 0) return undefined;
   try {
     const kind = kindOfFd(fd);
     const host = kind && kind !== 'token' ? idOfFd(fd, kind) : 0;
-    return kind && kind !== 'token' && host > 0 ? [{ kind, host, path }] : [];
+    return kind && kind !== 'token' && host > 0 ? { kind, host, path } : undefined;
   } finally {
     close(fd);
   }

@@ -19,18 +19,26 @@ import {
 } from './libc.js';
 import { type Capabilities, permittedCapabilities, setEffectiveCapabilities } from './task.js';
 
+export const RESOLVE_NO_XDEV = 0x01;
 const RESOLVE_NO_MAGICLINKS = 0x02;
-const RESOLVE_IN_ROOT = 0x10;
+export const RESOLVE_NO_SYMLINKS = 0x04;
+export const RESOLVE_BENEATH = 0x08;
+export const RESOLVE_IN_ROOT = 0x10;
+
+/** openat2(2); `flags` and `resolve` as it takes them. The fd is the caller's to close. */
+export function openHow(start: number, path: Buffer, flags: number, resolve: number): number {
+  const how = Buffer.alloc(24);
+  how.writeBigUInt64LE(BigInt(flags), 0);
+  how.writeBigUInt64LE(BigInt(resolve), 16);
+  return syscallOpenat2(SYS.openat2, start, Buffer.concat([path, Buffer.alloc(1)]), how, how.length);
+}
 
 /**
  * openat2(2) with O_PATH: no link of procfs is followed (ELOOP), as those that lead to a
  * process's own root, directory or fds would lead to the agent's.
  */
 export function openPath(start: number, path: Buffer, resolve = 0): number {
-  const how = Buffer.alloc(24);
-  how.writeBigUInt64LE(BigInt(O_PATH | O_CLOEXEC), 0);
-  how.writeBigUInt64LE(BigInt(RESOLVE_NO_MAGICLINKS | resolve), 16);
-  return syscallOpenat2(SYS.openat2, start, Buffer.concat([path, Buffer.alloc(1)]), how, how.length);
+  return openHow(start, path, O_PATH | O_CLOEXEC, RESOLVE_NO_MAGICLINKS | resolve);
 }
 
 /** As {@link openPath}, with `root` as the root directory. */

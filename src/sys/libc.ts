@@ -102,6 +102,8 @@ export const mount = wrap<[string, string, string, number, string | null]>('moun
 export const umount2 = wrap<[string, number]>('umount2', 'int', ['str', 'int']);
 export const setns = wrap<[number, number]>('setns', 'int', ['int', 'int']);
 export const unshare = wrap<[number]>('unshare', 'int', ['int']);
+/** Paths are Buffers that end with a NUL: they need not be UTF-8. */
+export const unlinkat = wrap<[number, Buffer, number]>('unlinkat', 'int', ['int', 'void *', 'int']);
 export const fchdir = wrap<[number]>('fchdir', 'int', ['int']);
 export const chroot = wrap<[string]>('chroot', 'int', ['str']);
 export const poll = wrap<[Buffer, number, number]>('poll', 'int', ['void *', 'ulong', 'int']);

@@ -1,0 +1,58 @@
+/**
+ * Walks directories by their fds. A path is looked up anew by each call that gets it, and whoever
+ * may write above can put a symbolic link or another directory into it between two of them; a
+ * directory that is held stays the one that it was.
+ */
+import { isUtf8 } from 'node:buffer';
+import { readdirSync, statfsSync } from 'node:fs';
+import { openHow, RESOLVE_BENEATH, RESOLVE_IN_ROOT, RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV } from './fs-identity.js';
+import { O_CLOEXEC, O_DIRECTORY, O_PATH, O_RDONLY, unlinkat } from './libc.js';
+
+export interface Entry {
+  readonly name: Buffer;
+  readonly isDirectory: boolean;
+  readonly isFile: boolean;
+}
+
+/** The entries of a directory that is held. @throws SystemError of Node's */
+export function entriesOf(directory: number): Entry[] {
+  // By way of procfs: Node reads directories by path only.
+  return readdirSync(`/proc/self/fd/${directory}`, { withFileTypes: true, encoding: 'buffer' }).map((entry) => ({
+    name: entry.name as unknown as Buffer,
+    isDirectory: entry.isDirectory(),
+    isFile: entry.isFile(),
+  }));
+}
+
+const BENEATH = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
+
+/** Opens a directory in the one that is held: no link (ELOOP), no other file system (EXDEV). The caller's to close. */
+export function openDirectoryIn(directory: number, name: Buffer): number {
+  return openHow(directory, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC, BENEATH);
+}
+
+/** As {@link openDirectoryIn} for any file, without opening it for use (O_PATH). */
+export function openFileIn(directory: number, name: Buffer): number {
+  return openHow(directory, name, O_PATH | O_CLOEXEC, BENEATH);
+}
+
+/** Where something is mounted below `root`, as an O_PATH fd: the caller's to close. */
+export function openMountPoint(root: number, path: Buffer): number {
+  return openHow(root, path, O_PATH | O_CLOEXEC, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
+}
+
+/** Removes a name from a directory that is held. 0 or -errno. */
+export function removeFrom(directory: number, name: Buffer): number {
+  return unlinkat(directory, Buffer.concat([name, Buffer.alloc(1)]), 0);
+}
+
+/** The type of an open file's file system: a magic number of <linux/magic.h>. */
+export function magicOf(fd: number): number {
+  return statfsSync(`/proc/self/fd/${fd}`).type;
+}
+
+/** A path for people. Bytes that are no UTF-8 stand as \xHH. */
+export function pathText(path: Buffer): string {
+  if (isUtf8(path)) return path.toString('utf8');
+  return path.toString('latin1').replace(/[\x80-\xff]/g, (byte) => `\\x${byte.charCodeAt(0).toString(16)}`);
+}
