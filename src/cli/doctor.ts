@@ -1,5 +1,7 @@
 /** `bpfns doctor`: what this machine supports, what is missing, and what follows from that. */
+import { existsSync } from 'node:fs';
 import { arch, release } from 'node:os';
+import { paths } from '../config/paths.js';
 import { AgentClient } from '../control/client.js';
 import type { StatusReply } from '../control/protocol.js';
 import { type Answer, type Feature, features } from '../kernel/features.js';
@@ -29,10 +31,22 @@ export async function doctor(asJson: boolean): Promise<Diagnosis> {
   const engines = installedEngines();
   if (asJson) {
     const kernel = { release: release(), arch: arch() };
+    const hasThirdCopy = agent !== null && existsSync(paths.service);
     const found = examined.map(({ feature: { name, since, usedFor, without, required }, answer, detail }) => {
       return { name, since, usedFor, without, required, answer, detail };
     });
-    return { isReady, text: json({ ready: isReady, kernel, recorder, agent, features: found, engines }) };
+    return {
+      isReady,
+      text: json({
+        ready: isReady,
+        kernel,
+        recorder,
+        agent,
+        listenersKeptByServiceManager: hasThirdCopy,
+        features: found,
+        engines,
+      }),
+    };
   }
   const lines = [
     `Linux ${release()}, ${arch()}, Node ${process.version}`,
@@ -43,6 +57,7 @@ export async function doctor(asJson: boolean): Promise<Diagnosis> {
     ...(agent && agent.lostObjects + agent.lostTasks > 0
       ? [`agent: ${agent.lostObjects} objects and ${agent.lostTasks} tasks could not be recorded: they belong to init`]
       : []),
+    ...(agent ? [`listeners: ${listenerCopies()}`] : []),
     ...engines.map(({ name, version, advice }) => `${name} ${version}: ${advice.join('; ')}`),
     '',
     ...verdict(isRoot, missing),
@@ -77,6 +92,14 @@ function chooseRecorder(examined: readonly Examined[]): { backend: string; cost:
 }
 
 const FUNCTION_HOOKS = 'function hooks (fentry, fexit)';
+
+/** Who has them, so that calls survive the death of the others. */
+function listenerCopies(): string {
+  const two = 'the agent and its supervisor have them';
+  return existsSync(paths.service)
+    ? `${two}, and the service manager's fd store, so that calls survive the death of both`
+    : `${two}; with packaging/systemd/bpfns.service systemd would too: if both are killed at once, trapped calls give ENOSYS`;
+}
 
 async function agentStatus(): Promise<StatusReply | null> {
   const client = await AgentClient.connect();

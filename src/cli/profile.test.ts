@@ -1,6 +1,6 @@
 /** `bpfns profile`: files, options and what is said. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { after, describe, test } from 'node:test';
 import { trappedCommands } from '../filter/trapped.js';
 import { type ProfileFlags, profile } from './profile.js';
@@ -43,6 +43,18 @@ describe('bpfns profile', () => {
       '',
     );
     assert.equal(readFileSync(output, 'utf8'), `${profile(flags, () => undefined)}\n`);
+  });
+
+  test('refuses to write through a link', () => {
+    const output = `${directory}/link.json`;
+    writeFileSync(`${directory}/precious`, 'precious');
+    symlinkSync('precious', output);
+    assert.throws(() => profile({ ...flags, output }, () => undefined), /link.json: .* no regular file/);
+    assert.equal(readFileSync(`${directory}/precious`, 'utf8'), 'precious');
+    assert.deepEqual(
+      readdirSync(directory).filter((name) => name.startsWith('link.json')),
+      ['link.json'],
+    );
   });
 
   const refused: ReadonlyArray<[what: string, flags: () => Partial<ProfileFlags>, expected: RegExp]> = [

@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { builtInBase } from './base-profile.js';
 import { makeProfile, type ProfileOptions } from './profile.js';
-import { type BaseProfile, type Profile, parseProfile as parse } from './profile-format.js';
+import { type BaseProfile, type Profile, ProfileError, parseProfile as parse } from './profile-format.js';
 
 const parseProfile = (text: string): BaseProfile => parse(text, { EPERM: 1 });
 
@@ -141,6 +141,38 @@ describe('the options', () => {
     assert.deepEqual(namesOf(profile, 'SCMP_ACT_NOTIFY'), ['clone3']);
   });
 
+  const refusing: ReadonlyArray<readonly [what: string, rules: readonly object[], defaultAction: string]> = [
+    ['answers it with ENOSYS', [{ names: ['clone3'], action: 'SCMP_ACT_ERRNO', errnoRet: 38 }], 'SCMP_ACT_ALLOW'],
+    [
+      'allows it to CAP_SYS_ADMIN only',
+      [allow(['clone3'], { includes: { caps: ['CAP_SYS_ADMIN'] } })],
+      'SCMP_ACT_ERRNO',
+    ],
+    [
+      'allows it with some arguments',
+      [allow(['clone3'], { args: [{ index: 1, value: 88, op: 'SCMP_CMP_EQ' }] })],
+      'SCMP_ACT_ERRNO',
+    ],
+    ['does not name it and refuses by default', [], 'SCMP_ACT_ERRNO'],
+    ['kills for it', [{ names: ['clone3'], action: 'SCMP_ACT_KILL_PROCESS' }], 'SCMP_ACT_ALLOW'],
+  ];
+  for (const [what, rules, defaultAction] of refusing) {
+    test(`nesting is refused where the base ${what}`, () => {
+      assert.throws(() => made(rules, { nesting: true }, { defaultAction }), /--nesting would undo.*clone3/);
+      assert.deepEqual(namesOf(made(rules, {}, { defaultAction }), 'SCMP_ACT_NOTIFY'), []);
+    });
+  }
+
+  test('nesting is possible where the base allows all of clone3, by default too', () => {
+    const allowsAll = { names: ['clone3'], action: 'SCMP_ACT_LOG' };
+    for (const profile of [
+      made([], { nesting: true }, { defaultAction: 'SCMP_ACT_ALLOW' }),
+      made([allowsAll], { nesting: true }),
+    ]) {
+      assert.deepEqual(namesOf(profile, 'SCMP_ACT_NOTIFY'), ['clone3']);
+    }
+  });
+
   test('WAIT_KILLABLE is added to the flags of the base, once', () => {
     const flags = ['SECCOMP_FILTER_FLAG_LOG', 'SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV'];
     assert.deepEqual(made([], { waitKillable: true }, { flags: flags.slice(0, 1) }).flags, flags);
@@ -223,7 +255,30 @@ const anyBase: fc.Arbitrary<BaseProfile> = fc
 
 describe('for any base', () => {
   const property = (check: (base: BaseProfile, nesting: boolean) => void): void =>
-    fc.assert(fc.property(anyBase, fc.boolean(), check));
+    fc.assert(
+      fc.property(anyBase, fc.boolean(), (base, nesting) => {
+        fc.pre(!nesting || isPossible(base));
+        check(base, nesting);
+      }),
+    );
+  const isPossible = (base: BaseProfile): boolean => {
+    try {
+      return makeProfile(base, { ...options, nesting: true }).changes.length > 0;
+    } catch (error) {
+      assert.ok(error instanceof ProfileError);
+      return false;
+    }
+  };
+
+  test('with nesting no call of clone3 gets through that the base refuses', () => {
+    property((base, nesting) => {
+      if (!nesting) return;
+      const plain = makeProfile(base, { ...options, nesting: false }).profile;
+      const rules = plain.syscalls.filter(({ names }) => names.includes('clone3'));
+      assert.ok(rules.every(({ action }) => action === 'SCMP_ACT_ALLOW'));
+      assert.ok(rules.length > 0 || plain.defaultAction === 'SCMP_ACT_ALLOW');
+    });
+  });
 
   test('no rule covers all of bpf(2)', () => {
     property((base, nesting) => {

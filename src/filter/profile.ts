@@ -76,11 +76,21 @@ const NATIVE: Readonly<Record<string, string>> = {
   riscv64: 'SCMP_ARCH_RISCV64',
 };
 
-/** Makes the profile. @throws ProfileError if the base already names another agent */
+/**
+ * Actions that let a call through. NOTIFY is here for a base that is a profile made by us: of
+ * another agent it is refused before.
+ */
+const LETS_THROUGH = new Set([ALLOW, 'SCMP_ACT_LOG', NOTIFY]);
+
+/**
+ * Makes the profile.
+ * @throws ProfileError if the base already names another agent, or with nesting, if it refuses some clone3()
+ */
 export function makeProfile(base: BaseProfile, options: ProfileOptions): MadeProfile {
   const ours = new Set(['bpf', ...(options.nesting ? ['clone3'] : []), ...(addsPerf(base, options) ? [PERF] : [])]);
   refuseOtherAgent(base, ours, options.listenerPath);
   const held = base.syscalls.filter((rule) => holds(rule, options));
+  if (options.nesting) refuseHalfOfClone3(base, held);
   const kept = held.map((rule) => without(rule, ours)).filter(({ names }) => names.length > 0);
   const architectures = architecturesOf(base, options.architecture);
   const flags = [...(base.flags ?? []), ...(options.waitKillable ? [WAIT_KILLABLE] : [])];
@@ -139,6 +149,26 @@ function refuseOtherAgent(base: BaseProfile, ours: ReadonlySet<string>, listener
     throw new ProfileError(`the base hands ${theirs.join(', ')} to an agent, and a filter can have only one`);
   }
   if (base.defaultAction === NOTIFY) throw new ProfileError('the base hands every system call to an agent');
+}
+
+/**
+ * The agent lets the kernel go on with a clone3() whose flags lie in memory, where another thread
+ * can exchange them: with any flags, then. moby's and containerd's profiles answer ENOSYS, so that
+ * programs use clone(2), whose flags they do filter.
+ */
+function refuseHalfOfClone3(base: BaseProfile, held: readonly Rule[]): void {
+  const rules = held.filter(({ names }) => names.includes('clone3'));
+  const isFree =
+    rules.length === 0
+      ? LETS_THROUGH.has(base.defaultAction)
+      : rules.every(({ action, args }) => LETS_THROUGH.has(action) && args === undefined);
+  if (isFree) return;
+  const actions = rules.map(({ action, args }) => (args === undefined ? action : `${action} for some arguments`));
+  throw new ProfileError(
+    `--nesting would undo what the base makes of clone3 (${actions.join(', ') || `the default, ${base.defaultAction}`}): ` +
+      'its flags are in memory, so that neither a filter nor the agent can let some through and refuse others. ' +
+      "Leave --nesting out: 'bpfns run' in the container and bpfns.h make namespaces without clone3",
+  );
 }
 
 function holds({ includes, excludes }: ConditionalRule, options: ProfileOptions): boolean {

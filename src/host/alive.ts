@@ -95,11 +95,20 @@ export function cgroupAttachments(prog: number): CgroupAttachment[] {
       const path = directory.slice(root.length) || '/';
       found.push({ path, type: name, detach: () => detachFrom(directory, type, prog) });
     }
-    for (const entry of readdirSync(directory, { withFileTypes: true })) {
-      if (entry.isDirectory()) waiting.push(join(directory, entry.name));
-    }
+    for (const name of subdirectories(directory)) waiting.push(join(directory, name));
   }
   return found;
+}
+
+/** None if it is gone: a container may make and remove cgroups of its own at any time. */
+function subdirectories(directory: string): string[] {
+  try {
+    return readdirSync(directory, { withFileTypes: true }).flatMap((entry) =>
+      entry.isDirectory() ? [entry.name] : [],
+    );
+  } catch {
+    return [];
+  }
 }
 
 type Places = ReadonlyMap<string, number>;

@@ -3,7 +3,7 @@ import type { Kind } from '../model/ids.js';
 import { idOfFd, kindOfFd, objGet } from '../sys/bpf.js';
 import { entriesOf, openDirectoryIn, openFileIn, pathText, removeFrom } from '../sys/directory.js';
 import { check } from '../sys/errno.js';
-import { close } from '../sys/libc.js';
+import { Fd } from '../sys/fd.js';
 import { forEachBpffs } from './bpffs.js';
 
 export interface Pin {
@@ -32,35 +32,25 @@ export function forEachPin(visit: (pin: Pin, remove: () => void) => void): void 
   forEachBpffs((directory, path) => walk(directory, path, 0, visit));
 }
 
-function walk(directory: number, path: string, depth: number, visit: Parameters<typeof forEachPin>[0]): void {
+function walk(directory: Fd, path: string, depth: number, visit: Parameters<typeof forEachPin>[0]): void {
   for (const { name, isDirectory, isFile } of entriesOf(directory)) {
     const itsPath = `${path}/${pathText(name)}`;
     if (isFile) {
       const pin = pinIn(directory, name, itsPath);
       if (pin) visit(pin, () => check(removeFrom(directory, name), 'unlinkat', `cannot remove '${itsPath}'`));
     } else if (isDirectory && depth < MAX_DEPTH) {
-      const inner = openDirectoryIn(directory, name);
-      if (inner < 0) continue; // removed or exchanged meanwhile
-      try {
-        walk(inner, itsPath, depth + 1, visit);
-      } finally {
-        close(inner);
-      }
+      using inner = openDirectoryIn(directory, name);
+      // Not if it was removed or exchanged meanwhile.
+      if (inner.isOpen) walk(inner, itsPath, depth + 1, visit);
     }
   }
 }
 
-function pinIn(directory: number, name: Buffer, path: string): Pin | undefined {
-  const file = openFileIn(directory, name);
-  if (file < 0) return undefined;
-  const fd = objGet(`/proc/self/fd/${file}`);
-  close(file);
-  if (fd < 0) return undefined;
-  try {
-    const kind = kindOfFd(fd);
-    const host = kind && kind !== 'token' ? idOfFd(fd, kind) : 0;
-    return kind && kind !== 'token' && host > 0 ? { kind, host, path } : undefined;
-  } finally {
-    close(fd);
-  }
+function pinIn(directory: Fd, name: Buffer, path: string): Pin | undefined {
+  using file = openFileIn(directory, name);
+  using object = new Fd(file.isOpen ? objGet(`/proc/self/fd/${file.number}`) : file.number);
+  const kind = object.isOpen ? kindOfFd(object.number) : undefined;
+  if (kind === undefined || kind === 'token') return undefined;
+  const host = idOfFd(object.number, kind);
+  return host > 0 ? { kind, host, path } : undefined;
 }

@@ -6,11 +6,12 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { entriesOf, openDirectoryIn, openFileIn, pathText, removeFrom } from './directory.js';
 import { E } from './errno.js';
-import { close, O_DIRECTORY, O_RDONLY, open } from './libc.js';
+import { Fd } from './fd.js';
+import { O_DIRECTORY, O_RDONLY, open } from './libc.js';
 
 describe('a directory that is held', () => {
   let root: string;
-  let held: number;
+  let held: Fd;
   before(() => {
     root = mkdtempSync(join(tmpdir(), 'directory-'));
     mkdirSync(join(root, 'held/inner'), { recursive: true });
@@ -19,30 +20,28 @@ describe('a directory that is held', () => {
     writeFileSync(join(root, 'other/file'), '');
     symlinkSync('../other', join(root, 'held/link'));
     symlinkSync('../other/file', join(root, 'held/link-to-file'));
-    held = open(join(root, 'held'), O_RDONLY | O_DIRECTORY);
+    held = new Fd(open(join(root, 'held'), O_RDONLY | O_DIRECTORY));
   });
   after(() => {
-    close(held);
+    held.close();
     rmSync(root, { recursive: true });
   });
 
   test('opens what is in it, and follows no link', () => {
-    const inner = openDirectoryIn(held, Buffer.from('inner'));
-    assert.ok(inner >= 0);
-    close(inner);
-    assert.equal(openDirectoryIn(held, Buffer.from('link')), -E.ELOOP);
-    assert.equal(openFileIn(held, Buffer.from('link-to-file')), -E.ELOOP);
+    using inner = openDirectoryIn(held, Buffer.from('inner'));
+    assert.ok(inner.isOpen);
+    assert.equal(openDirectoryIn(held, Buffer.from('link')).number, -E.ELOOP);
+    assert.equal(openFileIn(held, Buffer.from('link-to-file')).number, -E.ELOOP);
   });
 
   test('opens nothing above it', () => {
-    assert.equal(openDirectoryIn(held, Buffer.from('..')), -E.EXDEV);
-    assert.equal(openDirectoryIn(held, Buffer.from('/etc')), -E.EXDEV);
+    assert.equal(openDirectoryIn(held, Buffer.from('..')).number, -E.EXDEV);
+    assert.equal(openDirectoryIn(held, Buffer.from('/etc')).number, -E.EXDEV);
   });
 
   test('opens nothing on another file system', () => {
-    const top = open('/', O_RDONLY | O_DIRECTORY);
-    assert.equal(openDirectoryIn(top, Buffer.from('proc')), -E.EXDEV);
-    close(top);
+    using top = new Fd(open('/', O_RDONLY | O_DIRECTORY));
+    assert.equal(openDirectoryIn(top, Buffer.from('proc')).number, -E.EXDEV);
   });
 
   test('is the one it was, wherever its name leads by now', () => {
@@ -52,9 +51,8 @@ describe('a directory that is held', () => {
     assert.deepEqual(names().sort(), ['file', 'inner', 'link', 'link-to-file']);
     assert.equal(removeFrom(held, Buffer.from('file')), 0);
     assert.ok(!names().includes('file'));
-    const other = open(join(root, 'other'), O_RDONLY | O_DIRECTORY);
+    using other = new Fd(open(join(root, 'other'), O_RDONLY | O_DIRECTORY));
     assert.equal(entriesOf(other).length, 1, "the other directory's file is still there");
-    close(other);
   });
 });
 

@@ -5,6 +5,7 @@
  */
 import { isUtf8 } from 'node:buffer';
 import { readdirSync, statfsSync } from 'node:fs';
+import { Fd } from './fd.js';
 import { openHow, RESOLVE_BENEATH, RESOLVE_IN_ROOT, RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV } from './fs-identity.js';
 import { O_CLOEXEC, O_DIRECTORY, O_PATH, O_RDONLY, unlinkat } from './libc.js';
 
@@ -15,9 +16,9 @@ export interface Entry {
 }
 
 /** The entries of a directory that is held. @throws SystemError of Node's */
-export function entriesOf(directory: number): Entry[] {
+export function entriesOf(directory: Fd): Entry[] {
   // By way of procfs: Node reads directories by path only.
-  return readdirSync(`/proc/self/fd/${directory}`, { withFileTypes: true, encoding: 'buffer' }).map((entry) => ({
+  return readdirSync(`/proc/self/fd/${directory.number}`, { withFileTypes: true, encoding: 'buffer' }).map((entry) => ({
     name: entry.name as unknown as Buffer,
     isDirectory: entry.isDirectory(),
     isFile: entry.isFile(),
@@ -26,29 +27,29 @@ export function entriesOf(directory: number): Entry[] {
 
 const BENEATH = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
 
-/** Opens a directory in the one that is held: no link (ELOOP), no other file system (EXDEV). The caller's to close. */
-export function openDirectoryIn(directory: number, name: Buffer): number {
-  return openHow(directory, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC, BENEATH);
+/** Opens a directory in the one that is held: no link (ELOOP), no other file system (EXDEV). */
+export function openDirectoryIn(directory: Fd, name: Buffer): Fd {
+  return new Fd(openHow(directory.number, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC, BENEATH));
 }
 
 /** As {@link openDirectoryIn} for any file, without opening it for use (O_PATH). */
-export function openFileIn(directory: number, name: Buffer): number {
-  return openHow(directory, name, O_PATH | O_CLOEXEC, BENEATH);
+export function openFileIn(directory: Fd, name: Buffer): Fd {
+  return new Fd(openHow(directory.number, name, O_PATH | O_CLOEXEC, BENEATH));
 }
 
-/** Where something is mounted below `root`, as an O_PATH fd: the caller's to close. */
-export function openMountPoint(root: number, path: Buffer): number {
-  return openHow(root, path, O_PATH | O_CLOEXEC, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
+/** Where something is mounted below `root`, as an O_PATH fd. */
+export function openMountPoint(root: Fd, path: Buffer): Fd {
+  return new Fd(openHow(root.number, path, O_PATH | O_CLOEXEC, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS));
 }
 
 /** Removes a name from a directory that is held. 0 or -errno. */
-export function removeFrom(directory: number, name: Buffer): number {
-  return unlinkat(directory, Buffer.concat([name, Buffer.alloc(1)]), 0);
+export function removeFrom(directory: Fd, name: Buffer): number {
+  return unlinkat(directory.number, Buffer.concat([name, Buffer.alloc(1)]), 0);
 }
 
 /** The type of an open file's file system: a magic number of <linux/magic.h>. */
-export function magicOf(fd: number): number {
-  return statfsSync(`/proc/self/fd/${fd}`).type;
+export function magicOf(file: Fd): number {
+  return statfsSync(`/proc/self/fd/${file.number}`).type;
 }
 
 /** A path for people. Bytes that are no UTF-8 stand as \xHH. */

@@ -43,6 +43,11 @@ export class ProcDir implements Disposable {
     return statusIn(this.number);
   }
 
+  /** The text of another file there, a character a byte; '' if the task is gone. */
+  text(path: string): string {
+    return textIn(this.number, path);
+  }
+
   /** The inode of the task's namespace of that type ('user', 'pid', 'net', ...); 0 if it is gone. */
   namespaceInode(type: string): number {
     return inodeOf(readlinkat(this.number, `ns/${type}`, link, link.length), type);
@@ -103,7 +108,11 @@ export function openIn(directory: number, path: string, flags: number): Fd {
 
 /** As {@link ProcDir.status}, by the directory's number. */
 export function statusIn(directory: number): string {
-  using file = openIn(directory, 'status', O_RDONLY | O_CLOEXEC);
+  return textIn(directory, 'status');
+}
+
+function textIn(directory: number, path: string): string {
+  using file = openIn(directory, path, O_RDONLY | O_CLOEXEC);
   if (!file.isOpen) return '';
   let text = '';
   // A task can have 65,536 groups, which all stand there.

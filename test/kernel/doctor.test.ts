@@ -1,7 +1,15 @@
 /** `bpfns doctor`. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { bpfns, bpfnsPath, inNamespace, leavesNothingBehind, run, skipReason } from '../support/host.js';
+import {
+  bpfns,
+  bpfnsPath,
+  inNamespace,
+  leavesNothingBehind,
+  run,
+  skipReason,
+  startInNamespace,
+} from '../support/host.js';
 
 interface Report {
   ready: boolean;
@@ -27,6 +35,12 @@ describe('doctor', { skip: skipReason }, () => {
     assert.match(stdout, /seccomp listener +lets the agent answer id commands/);
     assert.match(stdout, /recorder: (function|tracepoint) hooks/);
     assert.match(stdout, /'bpfns run' works here\.\n$/);
+  });
+
+  test('says who keeps the listeners while an agent runs', async () => {
+    const guest = await startInNamespace('echo ready; read -r _ || true');
+    assert.match(bpfns(['doctor']).stdout, /^listeners: the agent and its supervisor have them; .*systemd/m);
+    await guest.stop();
   });
 
   test('fails for a user who could not run, and says why', () => {
