@@ -1,4 +1,4 @@
-/** Something the user got wrong or asked in vain: one line on stderr, no stack. */
+/** An error of the user, or a request that failed: one line on stderr, no stack. */
 export class CliError extends Error {
   override readonly name = 'CliError';
   readonly exitStatus: number;

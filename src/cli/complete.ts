@@ -1,8 +1,8 @@
-/** What the shell completion asks for while a command line is typed; silence where there is nothing to tell. */
+/** Candidates for shell completion. Prints nothing where there are none. */
 import { idsOf, readRecords } from '../host/inventory.js';
 import { kinds } from '../model/ids.js';
 
-/** @param what 'namespaces', or a kind of object: its host ids */
+/** @param what 'namespaces', or a kind of object for its host ids */
 export function complete(what: string): string[] {
   try {
     if (what === 'namespaces')

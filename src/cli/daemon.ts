@@ -1,10 +1,10 @@
-/** What `bpfns daemon` does before it serves. */
+/** Prepares `bpfns daemon`. */
 import { existsSync } from 'node:fs';
 import { type Config, defaultConfig } from '../config/config.js';
 import { ConfigError, defaultConfigPath, loadConfig } from '../config/load.js';
 import { CliError } from './cli-error.js';
 
-/** The file named, or the usual one if it is there. @throws CliError with every mistake in it */
+/** Reads the given configuration file, or the default one if it exists. @throws CliError with every error in it */
 export function daemonConfig(path: string | undefined): Config {
   if (path === undefined && !existsSync(defaultConfigPath)) return defaultConfig;
   try {

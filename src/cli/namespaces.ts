@@ -46,7 +46,7 @@ function depthFirst(all: readonly NamespaceSummary[], parent: number | null): Na
   return all.filter((each) => each.parent === parent).flatMap((each) => [each, ...depthFirst(all, each.id)]);
 }
 
-/** By id or path, as `ls` shows them. @throws CliError */
+/** Finds a namespace by id or path, as `ls` shows them. @throws CliError */
 export function findNamespace(model: Namespaces, wanted: string): Namespace {
   const found = model.find(wanted);
   if (!found) throw new CliError(`there is no namespace '${wanted}': see 'bpfns ls'`);
@@ -68,7 +68,7 @@ export async function remove(wanted: string, options: { objects: boolean; yes: b
   return [...done, ...(isLeft ? remaining(namespace) : [])].map(printable).join('\n');
 }
 
-/** @returns whether something keeps it; one whose objects were just taken away may have ended by itself */
+/** @returns whether the namespace still exists; without its objects it may have ended by itself */
 async function removeByAgent(id: number): Promise<boolean> {
   const agent = await AgentClient.connectOrStart();
   try {
@@ -149,11 +149,12 @@ function ofTask(tid: number): Membership {
   return namespace;
 }
 
-/** Tasks, a line a process. */
+/** Lists tasks, one line per process. */
 export function ps(wanted: string | undefined, asJson: boolean): string {
   const { model } = readRecords();
   const only = wanted === undefined ? undefined : findNamespace(model, wanted);
-  // A process is listed once in each namespace that a thread of it is in; its leader may have ended.
+  // A process is listed once for each namespace that one of its threads is in. Its leader may have
+  // exited.
   const rows = new Map(
     readMembers()
       .filter(({ ns }) => !only || ns === only.id)

@@ -6,7 +6,7 @@ export interface Column<T> {
   readonly value: (row: T) => string;
 }
 
-/** Columns padded to their widest cell, two blanks between them; no boxes, so that awk works. */
+/** Pads columns to their widest cell, with two spaces between them. No boxes, so that awk works. */
 export function table<T>(columns: readonly Column<T>[], rows: readonly T[]): string {
   const cells = [
     columns.map(({ title }) => title),
@@ -23,7 +23,10 @@ export function table<T>(columns: readonly Column<T>[], rows: readonly T[]): str
     .join('\n');
 }
 
-/** Text that guests choose (process names, paths of pins): what could steer a terminal is shown as \u{HEX}. */
+/**
+ * Makes text that guests choose (process names, paths of pins) safe: characters that could control
+ * a terminal appear as \u{HEX}.
+ */
 export function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}]/gu, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`);
 }

@@ -1,10 +1,10 @@
-/** From a cgroup id to its path in the v2 hierarchy. */
+/** Finds the path of a cgroup id in the v2 hierarchy. */
 import { readFileSync, readlinkSync } from 'node:fs';
 import { close, O_PATH, O_RDONLY, open, openByHandleAt } from '../sys/libc.js';
 
 const FILEID_KERNFS = 0xfe;
 
-/** Where the cgroup2 hierarchy is mounted, or undefined. */
+/** Where the cgroup2 hierarchy is mounted; undefined if it is not. */
 export function cgroup2Mount(): string | undefined {
   const line = readFileSync('/proc/self/mounts', 'utf8')
     .split('\n')

@@ -1,4 +1,4 @@
-/** What the kernel tells of one object: name, type, and which others it refers to. */
+/** The kernel's information about one object: name, type, and the objects that it refers to. */
 import type { Kind } from '../model/ids.js';
 import { getInfoByFd, withObject } from '../sys/bpf.js';
 import { btfInfo } from '../sys/btf-info.js';
@@ -10,11 +10,11 @@ import { typeName } from './type-names.js';
 export interface Details {
   readonly name: string;
   readonly type: string;
-  /** Host ids of what this object keeps alive. */
+  /** The host ids of the objects that this one keeps alive. */
   readonly refers: ReadonlyArray<readonly [Kind, number]>;
 }
 
-/** undefined if the object is gone. */
+/** Undefined if the object is gone. */
 export function detailsOf(kind: Kind, host: number): Details | undefined {
   return withObject(kind, host, readers[kind]);
 }

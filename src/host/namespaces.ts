@@ -13,7 +13,7 @@ import { Fd } from '../sys/fd.js';
 import { openThread } from '../sys/task.js';
 import type { Records } from './inventory.js';
 
-/** One namespace; this is also the JSON of `bpfns ls`. */
+/** One namespace. This is also the JSON of `bpfns ls`. */
 export interface NamespaceSummary {
   readonly id: number;
   readonly inode: number;
@@ -21,16 +21,16 @@ export interface NamespaceSummary {
   readonly path: string;
   readonly level: number;
   readonly parent: number | null;
-  /** Processes in it; null for init, where everybody else is. */
+  /** The number of processes in it; null for init, which has all others. */
   readonly tasks: number | null;
-  /** Live objects it owns. */
+  /** The number of live objects that it owns. */
   readonly objects: Readonly<Record<Kind, number>>;
   readonly ownerUid: number;
   /** Whether it lives without tasks and objects (`bpfns create`). */
   readonly keep: boolean;
   /** Whether only objects keep it alive: no task, no child, no `create`. */
   readonly orphaned: boolean;
-  /** The containers in it, or the last that was; empty if no container runtime made it. */
+  /** The containers in it, or the last one; empty if no container runtime created it. */
   readonly containers: readonly ContainerLabels[];
 }
 
@@ -44,7 +44,7 @@ export function readMembers(): Member[] {
   }
 }
 
-/** The namespace of a thread. @throws SyscallError if there is no such thread */
+/** The namespace of a thread. @throws SyscallError if the thread does not exist */
 export function namespaceOfTask(tid: number): NamespaceId {
   using pidfd = openThread(tid, () => tid).checked('pidfd_open', `cannot find process ${tid}`);
   using tasks = new Fd(existsSync(`${paths.maps}/tasks`) ? objGet(`${paths.maps}/tasks`) : -E.ENOENT);

@@ -1,4 +1,4 @@
-/** Names of map, program and link types, as bpftool prints them. */
+/** The names of map, program and link types, as bpftool prints them. */
 import type { Kind } from '../model/ids.js';
 import { bpf_link_type, bpf_map_type, bpf_prog_type } from '../sys/kernel.gen.js';
 
@@ -25,7 +25,7 @@ const tables: Readonly<Record<Kind, ReadonlyMap<number, string>>> = {
   btf: new Map(),
 };
 
-/** 'hash', 'tracepoint', ...; 'type N' for one that is newer than this table. */
+/** 'hash', 'tracepoint', ...; 'type N' for a type that is newer than this table. */
 export function typeName(kind: Kind, type: number): string {
   return tables[kind].get(type) ?? `type ${type}`;
 }

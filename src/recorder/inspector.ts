@@ -1,4 +1,4 @@
-/** Which process holds which object, which task is in which namespace: read through iterators. */
+/** Reads through iterators which process uses which object, and which task is in which namespace. */
 import { existsSync } from 'node:fs';
 import { paths } from '../config/paths.js';
 import { type Kind, kinds } from '../model/ids.js';
@@ -15,28 +15,28 @@ const COMM = 16;
 export interface ObjectUser {
   readonly kind: Kind;
   readonly host: number;
-  /** As seen from here. */
+  /** As seen from this process. */
   readonly pid: number;
   readonly comm: string;
-  /** bpf_cookie of a perf_event link. */
+  /** The bpf_cookie of a perf_event link. */
   readonly cookie: bigint | undefined;
 }
 
 export interface Member {
   readonly ns: number;
-  /** The namespace its next child will be in, if one was just made for it; else 0. */
+  /** The namespace of the task's next child, if one was just created for it; else 0. */
   readonly next: number;
   readonly pid: number;
   readonly tid: number;
   readonly comm: string;
 }
 
-/** Loads the iterators when first asked; close it when done. */
+/** Loads the iterators at the first use. Close it when done. */
 export class Inspector {
   #object: BpfObject | undefined;
   readonly #links = new Map<string, Attached>();
 
-  /** One entry per fd: a process that holds an object twice appears twice. @throws SyscallError */
+  /** One entry per fd: a process with two fds of an object appears twice. @throws SyscallError */
   objectUsers(): ObjectUser[] {
     return this.#iterate('object_users', bpfns_object_user.sizeof, (record) => ({
       kind: kinds[record.readUInt32LE(bpfns_object_user.kind)] ?? 'map',

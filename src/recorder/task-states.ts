@@ -1,7 +1,7 @@
 /**
- * The recorder's state of single threads. Through the map by a pidfd; before Linux 6.9,
- * which has no pidfd of a thread that is not the first of its process, by an iterator
- * over all tasks, which knows a thread by its number and the time of its start.
+ * The recorder's state of single threads. It is accessed in the map by a pidfd. Before Linux 6.9,
+ * where only the first thread of a process has a pidfd, an iterator over all tasks finds the thread
+ * by its number and start time.
  */
 import { mapLookup, mapUpdate } from '../sys/bpf.js';
 import { bpfns_task, bpfns_task_request } from '../sys/contract.gen.js';
@@ -16,13 +16,13 @@ import type { Recorder } from './recorder.js';
 /** Namespace ids; 0 is init. */
 export interface TaskState {
   readonly ns: number;
-  /** Of the next child made by clone3(); 0: the thread's own. */
+  /** The namespace of the next child that clone3() creates; 0 for the thread's own. */
   readonly next: number;
 }
 
-/** One thread, for as long as it lives: the number it was found by may be another's by then. */
+/** A handle of one thread. It stays valid while the thread lives, even if its number passes to another. */
 export interface TaskHandle extends Disposable {
-  /** undefined if it has none, or is gone. */
+  /** Undefined if the thread has no state, or is gone. */
   read(): TaskState | undefined;
   /** @returns 0, -ESRCH if the thread is gone, -ENOMEM */
   write(state: TaskState): number;
@@ -38,7 +38,7 @@ export class TaskStates {
     this.#recorder = recorder;
   }
 
-  /** The thread that has the number now: whether it is the one meant is the caller's to find out afterwards. */
+  /** Opens the thread that has this number now. The caller checks afterwards that it is the right one. */
   open(tid: number): TaskHandle {
     const pidfd = this.#hasThreadPidfd ? openThread(tid, () => tid) : openProcess(tid);
     return pidfd.isOpen || this.#hasThreadPidfd
@@ -46,12 +46,15 @@ export class TaskStates {
       : new NumberedHandle(tid, (request) => this.#ask(request));
   }
 
-  /** The process behind a pidfd, which stays the caller's. @returns -ESRCH if it is gone, -ENOMEM */
+  /**
+   * Writes the state of the process behind a pidfd, which stays the caller's. @returns -ESRCH if it
+   * is gone, -ENOMEM
+   */
   writeByPidfd(pidfd: Fd, state: TaskState): number {
     return writeState(this.#recorder.mapFd('tasks'), pidfd, state);
   }
 
-  /** As {@link writeByPidfd}; undefined if it has no state, or is gone. */
+  /** Like {@link writeByPidfd}, but reads. Undefined if the process has no state, or is gone. */
   readByPidfd(pidfd: Fd): TaskState | undefined {
     return readState(this.#recorder.mapFd('tasks'), pidfd);
   }
@@ -60,12 +63,12 @@ export class TaskStates {
     this.#iterator?.close();
   }
 
-  /** Has the program `one_task` do what `request` says, and write its answer there. */
+  /** Makes the program `one_task` carry out `request`, and write its answer there. */
   #ask(request: Buffer): void {
     this.#iterator ??= this.#recorder.attachTaskIterator();
     mapUpdate(this.#recorder.requestFd, u32Key(0), request);
     using iterator = new Fd(this.#iterator.iterate());
-    read(iterator.number, Buffer.alloc(16), 16); // the program writes nothing: one read runs it over all tasks
+    read(iterator.number, Buffer.alloc(16), 16); // the program writes no output: one read runs it over all tasks
     mapLookup(this.#recorder.requestFd, u32Key(0), request);
   }
 }
@@ -82,7 +85,7 @@ function writeState(map: number, pidfd: Fd, { ns, next }: TaskState): number {
   value.writeUInt32LE(ns, bpfns_task.ns);
   value.writeUInt32LE(next, bpfns_task.next);
   const result = mapUpdate(map, u32Key(pidfd.number), value);
-  // The kernel's word for a task that is gone (bpf_pid_task_storage_update_elem()).
+  // The kernel's error for a task that is gone (bpf_pid_task_storage_update_elem()).
   return result === -E.ENOENT ? -E.ESRCH : result;
 }
 
@@ -112,7 +115,7 @@ class PidfdHandle implements TaskHandle {
   }
 }
 
-/** In nanoseconds since the start of the machine; 0 where there is no such thread. */
+/** The start time in nanoseconds since boot; 0 if the thread does not exist. */
 type StartTime = bigint;
 
 class NumberedHandle implements TaskHandle {

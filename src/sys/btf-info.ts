@@ -5,9 +5,9 @@ import { addressOf } from './libc.js';
 
 export interface BtfInfo {
   readonly isKernel: boolean;
-  /** 'vmlinux', a module's name, or '' for one that was loaded. */
+  /** 'vmlinux', the name of a module, or '' for BTF that a program loaded. */
   readonly name: string;
-  /** Bytes of the blob. */
+  /** The size of the blob in bytes. */
   readonly length: number;
 }
 
@@ -24,7 +24,7 @@ export function btfInfo(fd: number): BtfInfo | undefined {
   };
 }
 
-/** The whole blob of a BTF fd, or undefined if the kernel gives none. */
+/** The whole blob of a BTF fd; undefined if the kernel gives none. */
 export function btfBlob(fd: number): Buffer | undefined {
   const length = btfInfo(fd)?.length;
   if (length === undefined) return undefined;

@@ -5,7 +5,7 @@
 
 const BTF_MAGIC = 0xeb9f;
 
-/** How long a chain of types may be before it counts as endless. */
+/** The longest chain of types. A longer one counts as endless. */
 const MAX_HOPS = 32;
 
 /** Values of `kind` (include/uapi/linux/btf.h). */
@@ -31,7 +31,7 @@ export const BtfKind = {
   enum64: 19,
 } as const;
 
-/** Bytes after the 12-byte type header: fixed, and per `vlen`. Without them the next type cannot be found. */
+/** The number of bytes after the 12-byte header of a type: fixed, and per `vlen`. They lead to the next type. */
 const extra: Readonly<Record<number, readonly [fixed: number, each: number]>> = {
   [BtfKind.int]: [4, 0],
   [BtfKind.ptr]: [0, 0],
@@ -56,9 +56,9 @@ const extra: Readonly<Record<number, readonly [fixed: number, each: number]>> = 
 
 export interface BtfMember {
   readonly name: string;
-  /** BTF type id of the member. */
+  /** The BTF type id of the member. */
   readonly type: number;
-  /** Bytes from the start of the structure. */
+  /** The offset from the start of the structure, in bytes. */
   readonly offset: number;
 }
 
@@ -66,10 +66,10 @@ export interface BtfMember {
 export class Btf {
   readonly #data: Buffer;
   readonly #strings: Buffer;
-  /** Offset in #data of each type's header; type ids start at 1. */
+  /** The offset in #data of each type's header. Type ids start at 1. */
   readonly #types: number[] = [0];
 
-  /** @throws RangeError if the blob is cut short, not BTF, or newer than this reader. */
+  /** @throws RangeError if the blob is truncated, is not BTF, or is newer than this reader */
   constructor(data: Buffer) {
     if (data.readUInt16LE(0) !== BTF_MAGIC) throw new RangeError('not BTF: wrong magic');
     const header = data.readUInt32LE(4);
@@ -108,7 +108,7 @@ export class Btf {
     return type === 0 ? '' : this.#string(this.#data.readUInt32LE(this.#at(type)));
   }
 
-  /** The first type of that kind and name, or 0. */
+  /** The first type of this kind and name, or 0. */
   find(kind: number, name: string): number {
     for (let type = 1; type < this.#types.length; type++) {
       if (this.kind(type) === kind && this.name(type) === name) return type;
@@ -133,7 +133,7 @@ export class Btf {
     throw new RangeError(`BTF type ${type} does not end`);
   }
 
-  /** Size in bytes of an integer, enumeration, structure, pointer or array. */
+  /** The size of an integer, enumeration, structure, pointer or array, in bytes. */
   size(type: number): number {
     let at = this.resolve(type);
     let elements = 1;
@@ -146,7 +146,7 @@ export class Btf {
     return elements * (this.kind(at) === BtfKind.ptr ? 8 : this.#data.readUInt32LE(this.#at(at) + 8));
   }
 
-  /** Members of a structure or union; bit fields are left out. */
+  /** The members of a structure or union, without bit fields. */
   members(type: number): BtfMember[] {
     const at = this.#at(this.resolve(type));
     const info = this.#data.readUInt32LE(at + 4);
@@ -165,7 +165,7 @@ export class Btf {
     return found;
   }
 
-  /** Names and values of an enumeration (of at most 32 bits). */
+  /** The names and values of an enumeration (of at most 32 bits). */
   enumerators(type: number): Array<readonly [string, number]> {
     const at = this.#at(this.resolve(type));
     const count = this.#data.readUInt32LE(at + 4) & 0xffff;
@@ -175,7 +175,7 @@ export class Btf {
     });
   }
 
-  /** Variables of a section such as ".rodata": name and offset in it. */
+  /** The variables of a section such as ".rodata": name and offset. */
   variables(section: string): BtfMember[] {
     const type = this.find(BtfKind.datasec, section);
     if (type === 0) return [];

@@ -1,4 +1,4 @@
-/** CLOCK_BOOTTIME, which the recorder stamps objects with. */
+/** CLOCK_BOOTTIME, with which the recorder stamps objects. */
 import { clockGettime } from './libc.js';
 
 const CLOCK_REALTIME = 0;
@@ -10,14 +10,14 @@ function read(clock: number): bigint {
   return now.readBigInt64LE(0) * 1_000_000_000n + now.readBigInt64LE(8);
 }
 
-/** Nanoseconds since boot, suspend included. */
+/** Nanoseconds since boot, including time in suspend. */
 export function bootTimeNs(): bigint {
   return read(CLOCK_BOOTTIME);
 }
 
 /**
- * The wall-clock time of a CLOCK_BOOTTIME stamp. Both clocks are read to the nanosecond: by
- * milliseconds, the same stamp would come out one earlier or later from call to call.
+ * The wall-clock time of a CLOCK_BOOTTIME stamp. Both clocks are read in nanoseconds: with
+ * milliseconds, the same stamp would give results that differ by one.
  */
 export function toDate(bootNs: bigint): Date {
   const age = bootTimeNs() - bootNs;

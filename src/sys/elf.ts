@@ -1,6 +1,6 @@
 /** Reads one section of a 64-bit little-endian ELF file. */
 
-/** @throws Error if there is no such section. */
+/** @throws Error if the section does not exist */
 export function elfSection(elf: Buffer, wanted: string): Buffer {
   const headersAt = Number(elf.readBigUInt64LE(40));
   const entrySize = elf.readUInt16LE(58);

@@ -1,7 +1,7 @@
 /** Error numbers, and the one error type that carries them. */
 import { constants } from 'node:os';
 
-/** Errno values by name. ENOTSUPP and EBADFD are the kernel's and not in Node's list. */
+/** Errno values by name. Only the kernel has ENOTSUPP and EBADFD, so Node's list lacks them. */
 export const E = { ...constants.errno, EBADFD: 77, ENOTSUPP: 524 } as const;
 
 const names = new Map<number, string>(Object.entries(E).map(([name, value]) => [value, name]));
@@ -10,7 +10,7 @@ export function errnoName(errno: number): string {
   return names.get(errno) ?? `errno ${errno}`;
 }
 
-/** A failed system call, shaped like Node's own: match on `code`. */
+/** A failed system call, in the shape of Node's own errors: match on `code`. */
 export class SyscallError extends Error {
   override readonly name = 'SyscallError';
   readonly code: string;
@@ -26,11 +26,11 @@ export class SyscallError extends Error {
   }
 }
 
-/** A refusal that is the answer to who asked, guest or command: no fault of ours. */
+/** A refusal that is an answer to a guest or command, not a fault of the agent. */
 export class Refusal extends SyscallError {}
 
 /**
- * Passes a result of the kernel's convention (>= 0, or -errno) through, or throws.
+ * Returns a result of the kernel's convention (>= 0, or -errno) unchanged, or throws.
  * @throws SyscallError
  */
 export function check(result: number, syscall: string, tried: string): number {

@@ -1,23 +1,23 @@
-/** File descriptors with one owner each: closed once, handed on explicitly. */
+/** File descriptors with one owner each. The owner closes it once, or hands it on explicitly. */
 import { check, E } from './errno.js';
 import { close } from './libc.js';
 
-/** Set by the tests: where each open descriptor was taken, to name those that are never closed. */
+/** Set by the tests: records where each open descriptor was created, to report those that are never closed. */
 const opened: Map<Fd, string> | undefined = process.env.BPFNS_TRACK_FDS === undefined ? undefined : new Map();
 
-/** Where the descriptors that are open now were taken: a stack each. Empty unless BPFNS_TRACK_FDS is set. */
+/** The stacks at which the open descriptors were created. Empty unless BPFNS_TRACK_FDS is set. */
 export function openFds(): string[] {
   return [...(opened?.values() ?? [])];
 }
 
 /**
- * The result of a call that opens a file descriptor: the descriptor, owned by this object,
- * or the error. Declare it with `using`, or {@link close} it; {@link release} hands it on.
+ * The result of a call that opens a file descriptor: the descriptor, which this object owns, or the
+ * error. Declare it with `using`, or {@link close} it. {@link release} hands it on.
  */
 export class Fd implements Disposable {
   #result: number;
 
-  /** @param result a descriptor, which goes over to this object, or -errno */
+  /** @param result a descriptor, which this object takes over, or -errno */
   constructor(result: number) {
     this.#result = result;
     if (result >= 0) opened?.set(this, new Error(`fd ${result}`).stack ?? '');
@@ -27,26 +27,29 @@ export class Fd implements Disposable {
     return this.#result >= 0;
   }
 
-  /** Its number, for a system call made now; -errno if it could not be opened, -EBADF once it is closed. */
+  /**
+   * Its number, for immediate use in a system call; -errno if it could not be opened, -EBADF once
+   * it is closed.
+   */
   get number(): number {
     return this.#result;
   }
 
-  /** The number, which is now the caller's to close; -errno if there is none. */
+  /** Hands the number on to the caller, who closes it; -errno if there is none. */
   release(): number {
     const result = this.#result;
     this.#forget();
     return result;
   }
 
-  /** Does nothing if it is closed already, or could not be opened. */
+  /** Closes it. Does nothing if it is closed already, or could not be opened. */
   close(): void {
     if (this.#result < 0) return;
     close(this.#result);
     this.#forget();
   }
 
-  /** Itself. @throws SyscallError if it could not be opened */
+  /** Returns this object. @throws SyscallError if it could not be opened */
   checked(syscall: string, tried: string): this {
     check(this.#result, syscall, tried);
     return this;

@@ -1,13 +1,16 @@
-/** Offsets of a structure's members, nested ones flattened: `info.bpf_fd` is `info_bpf_fd`. */
+/**
+ * The offsets of a structure's members. Members of nested structures are flattened: `info.bpf_fd`
+ * is `info_bpf_fd`.
+ */
 import { type Btf, BtfKind } from './btf.js';
 
 export type Layout = ReadonlyMap<string, number>;
 
-/** Members looked at before a structure counts as endless: one that holds itself has no end. */
+/** The most members that are visited. A structure with more counts as endless, as one that contains itself is. */
 const MAX_MEMBERS = 65536;
 const MAX_DEPTH = 32;
 
-/** The layout of a structure or union, or undefined if the BTF has none of that name. @throws RangeError */
+/** The layout of a structure or union; undefined if the BTF has none of that name. @throws RangeError */
 export function layoutOf(btf: Btf, name: string): Layout | undefined {
   const type = btf.find(BtfKind.struct, name) || btf.find(BtfKind.union, name);
   if (type === 0) return undefined;

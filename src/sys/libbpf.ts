@@ -1,4 +1,4 @@
-/** libbpf.so.1: loading CO-RE objects. Functions throw {@link SyscallError} with libbpf's last words. */
+/** libbpf.so.1: loads CO-RE objects. Functions throw {@link SyscallError} with libbpf's last message. */
 import koffi from 'koffi';
 import { SyscallError } from './errno.js';
 
@@ -56,7 +56,7 @@ const format = libc.func('vsnprintf', 'int', ['void *', 'size_t', 'str', 'void *
 ) => number;
 const LIBBPF_DEBUG = 2;
 const messages: string[] = [];
-const line = Buffer.alloc(256 * 1024); // a verifier log comes as one message, its verdict at the end
+const line = Buffer.alloc(256 * 1024); // a verifier log is one message, with the verdict at its end
 setPrint(
   koffi.register((level: number, text: string, args: unknown) => {
     if (level === LIBBPF_DEBUG) return 0;
@@ -81,30 +81,33 @@ function succeeded(result: number, syscall: string, tried: string): number {
   return result < 0 ? fail(syscall, tried, -result) : result;
 }
 
-/** An attached program. It stays attached while this object, its fd or its pin lives. */
+/** An attached program. It stays attached while this object, its fd or its pin exists. */
 export class Attached {
   readonly #link: unknown;
   constructor(link: unknown) {
     this.#link = link;
   }
 
-  /** Keeps the link attached under a bpffs path, beyond this process. */
+  /** Pins the link at a bpffs path. It then stays attached beyond this process. */
   pin(path: string): void {
     succeeded(linkPin(this.#link, path), 'bpf_link__pin', `cannot pin a link at '${path}'`);
   }
 
-  /** A new iterator fd of an iterator link: the caller's to close. */
+  /** Opens a new iterator fd of an iterator link. The caller closes it. */
   iterate(): number {
     return succeeded(iterCreate(linkFd(this.#link)), 'bpf_iter_create', 'cannot create an iterator');
   }
 
-  /** Closes this process's handle: detaches unless the link is pinned. */
+  /** Closes this process's handle. The program is detached unless the link is pinned. */
   close(): void {
     linkDestroy(this.#link);
   }
 }
 
-/** A BPF object file: open, configure, load, attach. Close it when done; fds and links taken from it end then. */
+/**
+ * A BPF object file: open, configure, load, attach. Close it when done; this ends the fds and links
+ * that were taken from it.
+ */
 export class BpfObject {
   readonly #object: unknown;
   readonly #path: string;
@@ -127,12 +130,12 @@ export class BpfObject {
     return needed(findMap(this.#object, name), 'bpf_object__find_map_by_name', `no map '${name}' in '${this.#path}'`);
   }
 
-  /** Leaves a program out of {@link load}. */
+  /** Excludes a program from {@link load}. */
   skip(program: string): void {
     setAutoload(this.#program(program), false);
   }
 
-  /** The kernel function that an fentry or fexit program attaches to. */
+  /** Sets the kernel function to which an fentry or fexit program attaches. */
   target(program: string, kernelFunction: string): void {
     succeeded(
       setAttachTarget(this.#program(program), 0, kernelFunction),
@@ -141,12 +144,12 @@ export class BpfObject {
     );
   }
 
-  /** The map is pinned at `path` on load, or the one that is pinned there already is used. */
+  /** Pins the map at `path` when it is loaded, or uses the map that is pinned there already. */
   pinMap(map: string, path: string): void {
     succeeded(setPinPath(this.#map(map), path), 'bpf_map__set_pin_path', `cannot use the pin '${path}'`);
   }
 
-  /** Uses an existing map; its fd stays the caller's. */
+  /** Uses an existing map. Its fd stays the caller's. */
   reuseMap(map: string, fd: number): void {
     succeeded(reuseFd(this.#map(map), fd), 'bpf_map__reuse_fd', `cannot use fd ${fd} as map '${map}'`);
   }
@@ -155,12 +158,12 @@ export class BpfObject {
     succeeded(objectLoad(this.#object), 'bpf_object__load', `cannot load '${this.#path}'`);
   }
 
-  /** Owned by this object. */
+  /** This object owns the fd. */
   mapFd(map: string): number {
     return mapFd(this.#map(map));
   }
 
-  /** Owned by this object. */
+  /** This object owns the fd. */
   programFd(program: string): number {
     return programFd(this.#program(program));
   }
@@ -169,7 +172,7 @@ export class BpfObject {
     return new Attached(needed(attach(this.#program(program)), 'bpf_program__attach', `cannot attach '${program}'`));
   }
 
-  /** Attaches to a perf event; the fd goes over to the link. */
+  /** Attaches a program to a perf event. The link takes over the fd. */
   attachPerfEvent(program: string, fd: number): Attached {
     const link = attachPerfEvent(this.#program(program), fd);
     return new Attached(needed(link, 'bpf_program__attach_perf_event', `cannot attach '${program}'`));
@@ -200,12 +203,12 @@ export function hasMapType(type: number): number {
   return probeMap(type, null);
 }
 
-/** As {@link hasMapType}, for a type of program. */
+/** Like {@link hasMapType}, for a type of program. */
 export function hasProgramType(type: number): number {
   return probeProgram(type, null);
 }
 
-/** As {@link hasMapType}, for a helper function called from programs of that type. */
+/** Like {@link hasMapType}, for a helper function called by programs of that type. */
 export function hasHelper(programType: number, helper: number): number {
   return probeHelper(programType, helper, null);
 }

@@ -6,28 +6,31 @@ const SCM_RIGHTS = 1;
 const MSG_CTRUNC = 8;
 /** struct msghdr. */
 const HEADER = { name: 0, nameLength: 8, vector: 16, vectorLength: 24, control: 32, controlLength: 40, flags: 48 };
-/** struct iovec, behind it. */
+/** struct iovec, directly after it. */
 const VECTOR = 56;
-/** struct cmsghdr and fds, behind that. */
+/** struct cmsghdr and the fds, after that. */
 const CONTROL = VECTOR + 16;
 const CMSG = { length: 0, level: 8, type: 12, data: 16 };
 
-/** Bytes of control data that so many fds take: CMSG_SPACE(3). */
+/** The size of the control data for this many fds, in bytes: CMSG_SPACE(3). */
 function controlSpace(fds: number): number {
   return fds === 0 ? 0 : CMSG.data + Math.ceil((fds * 4) / 8) * 8;
 }
 
-/** struct msghdr and all that it points to, in one buffer: as long as the kernel is given that, nothing of it is freed. */
+/**
+ * struct msghdr and everything that it points to, in one buffer. As long as the kernel uses that
+ * buffer, nothing is freed.
+ */
 export class Message {
-  /** For the system call. */
+  /** The address for the system call. */
   readonly buffer: Buffer;
   readonly data: Buffer;
   readonly #control: Buffer;
 
   /**
-   * @param size of the data, in bytes
-   * @param maxFds the most fds that come or go with it
-   * @param name struct sockaddr of whom it is for
+   * @param size the size of the data, in bytes
+   * @param maxFds the most fds that are sent or received with it
+   * @param name the struct sockaddr of the receiver
    */
   constructor(size: number, maxFds: number, name: Buffer = Buffer.alloc(0)) {
     const control = controlSpace(maxFds);
@@ -50,7 +53,7 @@ export class Message {
     this.buffer.writeBigUInt64LE(BigInt(size), VECTOR + 8);
   }
 
-  /** Has it pass a copy of an fd, the one that there is room for. */
+  /** Adds an fd to pass. There is room for one. */
   pass(fd: number): void {
     this.#control.writeBigUInt64LE(BigInt(CMSG.data + 4), CMSG.length);
     this.#control.writeInt32LE(SOL_SOCKET, CMSG.level);
@@ -58,7 +61,7 @@ export class Message {
     this.#control.writeInt32LE(fd, CMSG.data);
   }
 
-  /** The fds that came with it: the receiver's to close. */
+  /** The fds that were received. The receiver closes them. */
   receivedFds(): number[] {
     const used = Number(this.buffer.readBigUInt64LE(HEADER.controlLength));
     const isRights =
@@ -72,7 +75,7 @@ export class Message {
     return fds;
   }
 
-  /** Whether fds were lost for want of room. */
+  /** Whether fds were lost because there was no room. */
   get isTruncated(): boolean {
     return (this.buffer.readInt32LE(HEADER.flags) & MSG_CTRUNC) !== 0;
   }

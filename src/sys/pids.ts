@@ -8,7 +8,7 @@ import { namespaceInode } from './task.js';
 
 const NS_GET_PID_FROM_PIDNS = 0x8004b706;
 
-/** The pid, as seen from here, of what `task` calls `pid`; 0 if there is no such task. */
+/** The pid, as seen from this process, of the task that `task` calls `pid`; 0 if there is none. */
 export function hostPid(task: ProcDir, pid: number): number {
   if (pid === 0 || pid > 0x7fffffff) return 0;
   const theirs = task.namespaceInode('pid');
@@ -16,11 +16,11 @@ export function hostPid(task: ProcDir, pid: number): number {
   if (theirs === namespaceInode('self', 'pid')) return pid;
   using ns = task.open('ns/pid', O_RDONLY | O_CLOEXEC);
   if (!ns.isOpen) return 0;
-  const translated = ioctlValue(ns.number, NS_GET_PID_FROM_PIDNS, pid); // 6.11
+  const translated = ioctlValue(ns.number, NS_GET_PID_FROM_PIDNS, pid); // since 6.11
   return translated > 0 ? translated : findByStatus(theirs, pid);
 }
 
-/** Whether the kernel translates pids by itself (6.11): 1, 0 or -errno. */
+/** Whether the kernel translates pids itself (6.11): 1, 0 or -errno. */
 export function hasPidTranslation(): number {
   using ns = new Fd(open('/proc/self/ns/pid', O_RDONLY | O_CLOEXEC));
   if (!ns.isOpen) return ns.number;
@@ -28,7 +28,10 @@ export function hasPidTranslation(): number {
   return translated === process.pid ? 1 : translated === -E.ENOTTY ? 0 : translated;
 }
 
-/** What the process `pid`, as seen from here, is called in the pid namespace of `task`; 0 if it is not visible there. */
+/**
+ * The pid that the process `pid`, as seen from this process, has in the pid namespace of `task`; 0
+ * if it is not visible there.
+ */
 export function guestPid(task: ProcDir, pid: number): number {
   const depth = task.pidChain().length;
   if (depth === 0) return 0;

@@ -1,6 +1,6 @@
 /**
- * Readiness of raw fds on Node's event loop. The only user of koffi.node.poll, which
- * is undocumented and whose types are wrong: the callback gets (status, events).
+ * Readiness of raw fds on Node's event loop. This is the only user of koffi.node.poll, which is
+ * undocumented and has wrong types: the callback gets (status, events).
  */
 import koffi from 'koffi';
 import { architecture } from './architecture.js';
@@ -24,17 +24,17 @@ type PollFunction = (
 ) => PollHandle;
 
 export interface Watch {
-  /** Stops watching; the fd stays the caller's. */
+  /** Stops watching. The fd stays the caller's. */
   close(): void;
 }
 
 /**
- * Calls `onReadable` while `fd` is readable, `onEnd` once it has hung up or failed. They
- * are told apart, for reading from a listener that has hung up blocks before Linux 6.11.
+ * Calls `onReadable` while `fd` is readable, and `onEnd` once it has hung up or failed. The two are
+ * separate, since before Linux 6.11 a read from a listener that has hung up blocks.
  */
 export function watch(fd: number, onReadable: () => void, onEnd: () => void = onReadable): Watch {
   const watchFd = koffi.node.poll as unknown as PollFunction;
-  // libuv reports a hang-up as everything that was asked for.
+  // libuv reports a hang-up as every event that was requested.
   return watchFd(fd, { readable: true, disconnect: true }, (_status, { disconnect }) =>
     disconnect ? onEnd() : onReadable(),
   );
@@ -52,13 +52,13 @@ const BATCH = 64;
 /** struct pollfd: fd, events, revents. */
 const POLLFD = 8;
 const POLLIN = 1;
-/** poll(2) passes over it. */
+/** poll(2) ignores it. */
 const NO_FD = -1;
-/** How long the next call is waited for before the event loop gets its turn, in ms: the least there is. */
+/** How long to wait for the next call before the event loop runs again, in ms: the smallest value. */
 const NEXT_CALL_MS = 1;
-/** Calls of one and the same fd before the others get their turn. */
+/** How many calls of one fd to serve before the others. */
 const IN_A_ROW = 8;
-/** Batches before the event loop gets its turn in any case. */
+/** How many batches to serve before the event loop runs in any case. */
 const BATCHES = 64;
 
 interface Watched {
@@ -67,20 +67,20 @@ interface Watched {
 }
 
 /**
- * Many fds behind one epoll fd on the event loop, served in batches. A caller that has its
- * answer mostly calls again at once; waiting for that here, without a turn through the
- * event loop and its callbacks, takes about a third off each call (bench/).
+ * Many fds behind one epoll fd on the event loop, served in batches. A caller that gets its answer
+ * usually calls again at once. Waiting for that call here, without the event loop and its
+ * callbacks, makes each call about a third faster (bench/).
  */
 export class ReadySet {
   readonly #epoll = check(epollCreate1(EPOLL_CLOEXEC), 'epoll_create1', 'cannot watch listeners');
   readonly #watched = new Map<number, Watched>();
   readonly #events = Buffer.alloc(EVENT * BATCH);
-  /** The fd served last, and the epoll fd. */
+  /** The fd that was served last, and the epoll fd. */
   readonly #next = Buffer.alloc(POLLFD * 2);
   readonly #watch = watch(this.#epoll, () => this.#serve());
   readonly #mayWait: () => boolean;
 
-  /** @param mayWait whether nothing else is expected that the event loop would have to turn for */
+  /** @param mayWait whether the event loop has nothing else to expect */
   constructor(mayWait: () => boolean) {
     this.#mayWait = mayWait;
     this.#next.writeInt32LE(NO_FD, 0);
@@ -89,7 +89,7 @@ export class ReadySet {
     this.#next.writeUInt16LE(POLLIN, POLLFD + 4);
   }
 
-  /** As {@link watch}, for one more fd. */
+  /** Like {@link watch}, for one more fd. */
   add(fd: number, onReadable: () => void, onEnd: () => void): Watch {
     const event = Buffer.alloc(EVENT);
     event.writeUInt32LE(EPOLLIN, 0);
@@ -104,7 +104,7 @@ export class ReadySet {
     };
   }
 
-  /** Stops watching; the fds stay the caller's. */
+  /** Stops watching. The fds stay the caller's. */
   close(): void {
     this.#watch.close();
     close(this.#epoll);
@@ -116,13 +116,13 @@ export class ReadySet {
     }
   }
 
-  /** Serves a batch of those that are ready; false if none is. */
+  /** Serves a batch of the fds that are ready. @returns false if none is */
   #serveReady(): boolean {
     const count = epollWait(this.#epoll, this.#events, BATCH, 0);
     for (let i = 0; i < count; i++) {
       const events = this.#events.readUInt32LE(i * EVENT);
       const fd = this.#events.readInt32LE(i * EVENT + DATA);
-      // One served earlier in the batch may have closed it.
+      // An fd that was served earlier in the batch may have closed it.
       const watched = this.#watched.get(fd);
       if (!watched) continue;
       this.#next.writeInt32LE(fd, 0);
@@ -133,9 +133,10 @@ export class ReadySet {
   }
 
   /**
-   * Waits for the next call, and serves it if it is from where the last one came; false if
-   * there is none in time. By poll(2), which the kernel wakes on the caller's own CPU
-   * (setSyncWakeUp() in seccomp.ts); whoever waits in epoll it wakes on one that idles.
+   * Waits for the next call, and serves it if it comes from the fd that was served last. @returns
+   * false if none comes in time
+   * Waits in poll(2), which the kernel wakes on the caller's own CPU (setSyncWakeUp() in
+   * seccomp.ts). A process that waits in epoll is woken on an idle CPU.
    */
   #serveNext(): boolean {
     for (let call = 0; call < IN_A_ROW; call++) {

@@ -1,23 +1,23 @@
-/** Whether this kernel takes the CPU from tasks while they are inside it. */
+/** Whether this kernel preempts tasks inside the kernel. */
 import { readFileSync } from 'node:fs';
 import { version } from 'node:os';
 
-/** The model in use stands in parentheses (kernel/sched/debug.c). Root's; needs debugfs. */
+/** Has the current model in parentheses (kernel/sched/debug.c). Only for root, and needs debugfs. */
 const MODELS = '/sys/kernel/debug/sched/preempt';
 
-/** Where it cannot be told, that it does. */
+/** True where it cannot be found out. */
 export function isPreemptible(): boolean {
   let models = '';
   try {
     models = readFileSync(MODELS, 'latin1');
   } catch {
-    // Not built so that it can be chosen, or no debugfs.
+    // The model cannot be chosen on this kernel, or debugfs is missing.
   }
   return tellsPreemptible(version(), models);
 }
 
 /**
- * @param build as uname(2) has it in `version`: "#1 SMP PREEMPT_DYNAMIC ..."
+ * @param build `version` of uname(2): "#1 SMP PREEMPT_DYNAMIC ..."
  * @param models "none (voluntary) full lazy", or '' if it cannot be read
  */
 export function tellsPreemptible(build: string, models: string): boolean {

@@ -1,6 +1,6 @@
 /**
- * Reads a BPF ring buffer (kernel/bpf/ringbuf.c) in its own memory. libbpf's reader would call
- * back for each record, and koffi keeps some memory of such a call's arguments for ever.
+ * Reads a BPF ring buffer (kernel/bpf/ringbuf.c) in its own memory. libbpf's reader calls back for
+ * each record, and koffi never frees some memory of such a call's arguments.
  */
 import { getInfoByFd } from './bpf.js';
 import { check } from './errno.js';
@@ -16,17 +16,17 @@ const LENGTH = ~(BUSY | DISCARDED);
 
 export class Ring {
   readonly #onRecord: (record: Buffer) => void;
-  /** How far was read, and how far was written: u64 counters of bytes that never wrap. */
+  /** The positions of the reader and of the writer: u64 byte counters that never wrap. */
   readonly #read: BigUint64Array;
   readonly #written: BigUint64Array;
   readonly #size: number;
-  /** The ring twice in a row, so that no record is cut. */
+  /** The ring is mapped twice in a row, so that no record is split. */
   readonly #data: Buffer;
   readonly #words: Int32Array;
 
   /**
-   * The ring stays mapped for the life of the process, so make one a map. The fd stays the caller's.
-   * @param onRecord gets a record in the ring itself: to be read at once, and not kept
+   * Maps the ring for the life of the process: create one per map. The fd stays the caller's.
+   * @param onRecord gets a record in the ring itself: read it at once, and do not keep it
    * @throws SyscallError
    */
   constructor(mapFd: number, onRecord: (record: Buffer) => void) {
@@ -42,14 +42,14 @@ export class Ring {
     this.#words = new Int32Array(this.#data.buffer, this.#data.byteOffset, (2 * this.#size) / 4);
   }
 
-  /** Reads the records that are there now, not those that come meanwhile; returns their number. */
+  /** Reads the records that are there now, not those that arrive meanwhile. @returns their number */
   consume(): number {
     const end = Atomics.load(this.#written, 0);
     let records = 0;
     for (let at = Atomics.load(this.#read, 0); at < end; records++) {
       const start = Number(at % BigInt(this.#size));
       const header = Atomics.load(this.#words, start / 4);
-      if ((header & BUSY) !== 0) break; // reserved, and not committed yet
+      if ((header & BUSY) !== 0) break; // reserved, but not committed yet
       const length = header & LENGTH;
       at += BigInt((HEADER + length + 7) & ~7);
       try {

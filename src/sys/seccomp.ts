@@ -1,4 +1,4 @@
-/** Seccomp user notification (seccomp_unotify(2)): installing a filter, and the listener's ioctls. */
+/** Seccomp user notification (seccomp_unotify(2)): installs filters, and wraps the ioctls of listeners. */
 
 import { architecture } from './architecture.js';
 import { E } from './errno.js';
@@ -24,9 +24,9 @@ const NOTIF_SET_FLAGS = 0x40082104;
 export const BPF_RET_K = 0x06;
 
 /**
- * Puts a filter on the calling thread (and whatever it becomes or forks) and returns
- * its listener: the caller's to close. EBUSY: a filter with a listener is there already.
- * EACCES: neither CAP_SYS_ADMIN nor no_new_privs.
+ * Installs a filter on the calling thread, which keeps it over execve and passes it on at fork.
+ * @returns its listener, which the caller closes, or -errno. EBUSY: a filter with a listener is
+ *   there already. EACCES: neither CAP_SYS_ADMIN nor no_new_privs
  */
 export function installFilter(code: Buffer): number {
   const program = Buffer.alloc(16);
@@ -39,15 +39,15 @@ export function installFilter(code: Buffer): number {
   return syscallSeccomp(SYS.seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, program);
 }
 
-/** Whether seccomp(2) knows WAIT_KILLABLE (5.19), with no filter installed: 1, 0 or -errno. */
+/** Whether seccomp(2) knows WAIT_KILLABLE (5.19): 1, 0 or -errno. Installs no filter. */
 export function hasWaitKillable(): number {
   const flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
-  // Flags are looked at first, then the filter: there is none to read.
+  // The kernel checks the flags first, then the filter, which cannot be read here.
   const result = syscallSeccomp(SYS.seccomp, SECCOMP_SET_MODE_FILTER, flags, null);
   return result === -E.EFAULT ? 1 : result === -E.EINVAL ? 0 : result;
 }
 
-/** A listener of a filter that hands nothing over, on the calling thread: the caller's to close. As {@link installFilter}. */
+/** Installs a filter that traps nothing on the calling thread. @returns its listener, as {@link installFilter} */
 export function installIdleListener(): number {
   const allow = Buffer.alloc(8);
   allow.writeUInt16LE(BPF_RET_K, 0);
@@ -57,12 +57,12 @@ export function installIdleListener(): number {
 
 /** Whether a listener knows ADDFD (5.9): 1, 0 or -errno. */
 export function hasAddFd(listener: number): number {
-  // There is no fd of that number.
+  // This fd does not exist.
   const result = addFd(listener, Buffer.alloc(8), 0xffffffff);
   return result === -E.EBADF ? 1 : result === -E.EINVAL ? 0 : result;
 }
 
-/** A struct seccomp_notif in somebody's memory. */
+/** A struct seccomp_notif in memory. */
 export class Notification {
   readonly buffer: Buffer;
 
@@ -70,7 +70,7 @@ export class Notification {
     this.buffer = buffer;
   }
 
-  /** The system call's number; -1 for a call of another ABI, where it would mean another call. */
+  /** The system call number; -1 for a call of another ABI, where the number would mean another call. */
   get number(): number {
     const isNative = this.buffer.readUInt32LE(seccomp_notif.data_arch) === architecture.audit;
     return isNative ? this.buffer.readInt32LE(seccomp_notif.data_nr) : -1;
@@ -90,30 +90,30 @@ export class Notification {
     return this.buffer.readUInt32LE(seccomp_notif.data_args + index * 8 + 4);
   }
 
-  /** A pointer argument, or -1 if no address of user space is that high. */
+  /** A pointer argument; -1 if it is no address of user space. */
   pointer(index: number): number {
     return readPointer(this.buffer, seccomp_notif.data_args + index * 8);
   }
 }
 
-/** A u64 user-space address as a number; -1 where it cannot be one (it would not be exact either). */
+/** A u64 user-space address as a number; -1 if it is no such address, and would not be exact either. */
 export function readPointer(buffer: Buffer, offset: number): number {
   const high = buffer.readUInt32LE(offset + 4);
   return high >= 0x200000 ? -1 : high * 0x100000000 + buffer.readUInt32LE(offset);
 }
 
-/** Whether a pointer in memory is none. */
+/** Whether a pointer in memory is NULL. */
 export function isNull(buffer: Buffer, offset: number): boolean {
   return buffer.readUInt32LE(offset) === 0 && buffer.readUInt32LE(offset + 4) === 0;
 }
 
-/** Takes the next notification. ENOENT: its caller was killed meanwhile, or no user of the filter is left. */
+/** Receives the next notification. ENOENT: its caller was killed, or no process uses the filter any more. */
 export function receive(listener: number, into: Notification): number {
   into.buffer.fill(0);
   return ioctl(listener, NOTIF_RECV, into.buffer);
 }
 
-/** Whether the caller still waits: then its tid, memory and credentials read so far were its own. */
+/** Whether the caller still waits. If so, the tid, memory and credentials that were read so far were its own. */
 export function isValid(listener: number, id: Buffer): boolean {
   return ioctl(listener, NOTIF_ID_VALID, id) === 0;
 }
@@ -126,7 +126,7 @@ export function isListener(fd: number): boolean {
   return length >= 0 && target.toString('latin1', 0, length) === 'anon_inode:seccomp notify';
 }
 
-/** A notification's id, which is its first 8 bytes. */
+/** The id of a notification: its first 8 bytes. */
 function copyId(id: Buffer, to: Buffer, offset: number): void {
   to.writeUInt32LE(id.readUInt32LE(seccomp_notif.id), offset);
   to.writeUInt32LE(id.readUInt32LE(seccomp_notif.id + 4), offset + 4);
@@ -136,7 +136,7 @@ const response = Buffer.alloc(seccomp_notif_resp.sizeof);
 
 function send(listener: number, id: Buffer, value: number, flags: number): number {
   copyId(id, response, seccomp_notif_resp.id);
-  response.writeUInt32LE(Math.max(value, 0), seccomp_notif_resp.val); // its upper half stays 0
+  response.writeUInt32LE(Math.max(value, 0), seccomp_notif_resp.val); // the upper half stays 0
   response.writeInt32LE(Math.min(value, 0), seccomp_notif_resp.error);
   response.writeUInt32LE(flags, seccomp_notif_resp.flags);
   return ioctl(listener, NOTIF_SEND, response);
@@ -147,7 +147,7 @@ export function reply(listener: number, id: Buffer, value: number): number {
   return send(listener, id, value, 0);
 }
 
-/** Lets the kernel run the call itself, with the memory as the guest has it by then. */
+/** Lets the kernel run the call itself, with the guest's memory as it is by then. */
 export function replyContinue(listener: number, id: Buffer): number {
   return send(listener, id, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
 }
@@ -156,10 +156,11 @@ const addfd = Buffer.alloc(seccomp_notif_addfd.sizeof);
 const O_CLOEXEC = 0o2000000;
 
 /**
- * Puts a copy of `fd` into the caller, close-on-exec; its number there still has to be
- * given by {@link reply}. EMFILE, ENOENT. Not with ADDFD_FLAG_SEND: if an agent is killed
- * in that one, the kernel (kernel/seccomp.c, seccomp_notify_addfd) counts the call as
- * answered with the fd withdrawn, and the caller gets 0. Two steps are also quicker.
+ * Puts a copy of `fd` into the caller, close-on-exec. Its number there still has to be passed to
+ * {@link reply}. EMFILE, ENOENT.
+ * Does not use ADDFD_FLAG_SEND: if the agent is killed inside that ioctl, the kernel
+ * (kernel/seccomp.c, seccomp_notify_addfd) treats the call as answered, withdraws the fd, and the
+ * caller gets 0. Two steps are also faster.
  */
 export function addFd(listener: number, id: Buffer, fd: number): number {
   copyId(id, addfd, seccomp_notif_addfd.id);
@@ -168,8 +169,8 @@ export function addFd(listener: number, id: Buffer, fd: number): number {
   return ioctl(listener, NOTIF_ADDFD, addfd);
 }
 
-/** Wakes the caller on the agent's CPU (6.6). Returns -EINVAL where the kernel cannot. */
+/** Makes the kernel wake the caller on the agent's CPU (6.6). @returns -EINVAL where it cannot */
 export function setSyncWakeUp(listener: number): number {
-  // The ioctl takes the flags by value; a Buffer would pass their address.
+  // The ioctl takes the flags by value. A Buffer would pass their address.
   return ioctlValue(listener, NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
 }

@@ -1,4 +1,4 @@
-/** Who is at the other end of a unix socket. */
+/** The process at the other end of a unix socket. */
 import type { Socket } from 'node:net';
 import { check, E } from './errno.js';
 import { Fd } from './fd.js';
@@ -11,7 +11,7 @@ const SO_PEERCRED = 17;
 const SO_PEERPIDFD = 77;
 
 export interface PeerCredentials {
-  /** As seen from here. */
+  /** As seen from this process. */
   readonly pid: number;
   readonly uid: number;
 }
@@ -29,8 +29,8 @@ function descriptorOf(socket: Socket): number {
 }
 
 /**
- * A pidfd of the process that connected a unix socket of Node's (SO_PEERPIDFD, 6.5; before
- * that, of whoever has its pid now). -errno if it is gone, or the socket is closed.
+ * A pidfd of the process that connected a unix socket of Node's (SO_PEERPIDFD, 6.5; before that, of
+ * the process that has its pid now). -errno if the process is gone, or the socket is closed.
  */
 export function peerPidfd(socket: Socket): Fd {
   const number = descriptorOf(socket);

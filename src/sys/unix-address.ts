@@ -4,7 +4,7 @@ const AF_UNIX = 1;
 const PATH = 2;
 const SIZE = 110;
 
-/** A path, or with @ in front a name in the abstract space. */
+/** Encodes a path, or with a leading @ a name in the abstract namespace. */
 export function unixAddress(path: string): Buffer {
   const address = Buffer.alloc(SIZE);
   address.writeUInt16LE(AF_UNIX, 0);
@@ -12,7 +12,7 @@ export function unixAddress(path: string): Buffer {
   return address;
 }
 
-/** An abstract name ends with its length, a path with a NUL. */
+/** An abstract name ends at its length, a path at a NUL. */
 export function addressLength(path: string): number {
   return PATH + Buffer.byteLength(path) + (path.startsWith('@') ? 0 : 1);
 }
