@@ -6,7 +6,8 @@ SHELL := /bin/bash
 CLANG ?= clang
 # No path of this directory in the objects: builds in two places are the same.
 BPF_CFLAGS := -O2 -g -ffile-compilation-dir=. -target bpf -mcpu=v3 -Wall -Werror -I/usr/include/$(shell $(CC) -print-multiarch)
-BPF_OBJECTS := build/bpf/recorder.bpf.o build/bpf/inspect.bpf.o build/bpf/probe.bpf.o
+BPF_OBJECTS := build/bpf/recorder.bpf.o build/bpf/inspect.bpf.o build/bpf/eye.bpf.o \
+	build/bpf/probe.bpf.o
 SOURCES := $(shell find bench src test tools -name '*.ts') package.json
 
 .PHONY: demo

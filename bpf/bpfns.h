@@ -151,6 +151,17 @@ struct bpfns_bind {
 	__s32 error;    /* out: 0 or -errno */
 };
 
+/* Context of the program "eye": what the agent asks of the thread that made a trapped call. */
+struct bpfns_eye {
+	__u64 mm;           /* out: the address of its memory's structure; only compared */
+	__u64 start_ns;     /* out: its start */
+	__u64 capabilities; /* out: effective */
+	__u32 user_ns;      /* out: inode of its user namespace */
+	__u32 ns;           /* out: its namespace in "tasks" */
+	__u32 tid;          /* in: as seen from init */
+	__u32 found;        /* out: 1 if there was such a thread */
+};
+
 /* Records of the iterators. */
 struct bpfns_object_user {
 	__u32 kind;

@@ -49,7 +49,25 @@ struct path {
 	struct dentry *dentry;
 };
 
-struct cred;
+struct ns_common {
+	unsigned int inum;
+};
+
+struct user_namespace {
+	struct ns_common ns;
+};
+
+/* Since 6.3; before it the same 64 bits are an array. */
+typedef struct {
+	__u64 val;
+} kernel_cap_t;
+
+struct cred {
+	kernel_cap_t cap_effective;
+	struct user_namespace *user_ns;
+};
+
+struct mm_struct;
 
 struct callback_head {
 	struct callback_head *next;
@@ -96,7 +114,9 @@ struct task_struct {
 	int tgid;
 	__u64 start_boottime;
 	struct files_struct *files;
+	const struct cred *real_cred;
 	const struct cred *cred;
+	struct mm_struct *mm;
 	struct callback_head *task_works;
 	struct seccomp seccomp;
 	char comm[16];

@@ -36,18 +36,6 @@ int one_task(struct bpf_iter__task *ctx)
 	return 0;
 }
 
-/*
- * The agent's own runs create nothing: without this, every fd of the agent would be looked
- * at after each, which is most of the time that the end of a large namespace takes.
- */
-static __always_inline void creates_nothing(void)
-{
-	struct bpfns_task *state = bpf_task_storage_get(&tasks, bpf_get_current_task_btf(), 0, 0);
-
-	if (state)
-		state->cmd = 0;
-}
-
 /* Run by the agent: the object is dead, its numbers are free. */
 SEC("syscall")
 int forget(struct bpfns_forget *args)

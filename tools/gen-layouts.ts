@@ -25,6 +25,7 @@ const contractStructs = [
   'bpfns_counter',
   'bpfns_counter_key',
   'bpfns_event',
+  'bpfns_eye',
   'bpfns_forget',
   'bpfns_object_user',
   'bpfns_id_key',
@@ -65,9 +66,10 @@ function file(from: string, parts: readonly string[]): string {
 
 const recorder = new Btf(elfSection(readFileSync('build/bpf/recorder.bpf.o'), '.BTF'));
 const inspect = new Btf(elfSection(readFileSync('build/bpf/inspect.bpf.o'), '.BTF'));
+const eye = new Btf(elfSection(readFileSync('build/bpf/eye.bpf.o'), '.BTF'));
 const contract = file('bpf/bpfns.h', [
   constants(readFileSync('bpf/bpfns.h', 'utf8')),
-  ...contractStructs.map((name) => struct([recorder, inspect], name)),
+  ...contractStructs.map((name) => struct([recorder, inspect, eye], name)),
 ]);
 
 if (process.argv.includes('--check')) {

@@ -7,6 +7,7 @@ import type { Socket } from 'node:net';
 import { restoreMarks } from '../calls/commands/clone3.js';
 import { PathResolver } from '../calls/commands/pins/path-resolver.js';
 import { Listeners } from '../calls/listeners.js';
+import { Memories } from '../calls/memories.js';
 import { OwnRights } from '../calls/own-rights.js';
 import type { OnFault, Services } from '../calls/services.js';
 import { Watchdog } from '../calls/watchdog.js';
@@ -23,6 +24,7 @@ import { probeKernel } from '../kernel/facts.js';
 import { kinds } from '../model/ids.js';
 import type { Namespace } from '../model/namespaces.js';
 import { readLabels, removeLabels } from '../recorder/container-labels.js';
+import { Eye } from '../recorder/eye.js';
 import { Inspector } from '../recorder/inspector.js';
 import { Lifecycle, type NamespaceWatcher } from '../recorder/lifecycle.js';
 import { Mirror } from '../recorder/mirror.js';
@@ -114,6 +116,7 @@ export class Agent {
       watchdog: new Watchdog(),
       events,
       statistics: new Statistics(),
+      eyes: { eye: Eye.open(this.#recorder), memories: new Memories() },
       onFault: options.onFault,
       lifecycle: new Lifecycle(this.#mirror, inspector, options.maxNamespacesPerUser, lifeOf(events)),
     };
@@ -154,6 +157,8 @@ export class Agent {
     this.#services.paths.close();
     this.#services.watchdog.close();
     this.#services.inspector.close();
+    this.#services.eyes.eye?.close();
+    this.#services.eyes.memories.close();
     this.#ring.close();
     this.#mirror.close();
     const isDone = !this.#hasNamespaces;

@@ -41,14 +41,14 @@ export class Call {
   readonly #journal: Journal;
   readonly #own: OwnRights;
 
-  constructor(source: Source, slot: Slot, { journal, own, mirror }: Services) {
+  constructor(source: Source, slot: Slot, { journal, own, mirror, eyes }: Services) {
     this.source = source;
     this.#namespace = source.namespace;
     this.#slot = slot;
     this.#journal = journal;
     this.#own = own;
     this.attr = journal.attr.buffer;
-    this.caller = new Caller(slot.notification, source.listener, mirror.tasks);
+    this.caller = new Caller(slot.notification, source.listener, mirror.tasks, eyes);
     journal.serve(slot);
   }
 

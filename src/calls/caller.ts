@@ -5,6 +5,8 @@
  * caller, whatever happens to the number. This is the only file that looks anything up by thread
  * id.
  */
+import { INIT, type NamespaceId, namespaceId } from '../model/ids.js';
+import type { Eye } from '../recorder/eye.js';
 import type { TaskHandle, TaskStates } from '../recorder/task-states.js';
 import type { Fd } from '../sys/fd.js';
 import { openMemory, readMemory, writeMemory } from '../sys/memory.js';
@@ -19,6 +21,7 @@ import {
   openThread,
   sendSignal,
 } from '../sys/task.js';
+import type { Memories } from './memories.js';
 
 const SIGKILL = 9;
 
@@ -33,21 +36,32 @@ export interface Needs {
   readonly rights?: true;
 }
 
+/** How callers are looked at: with the eye in the kernel where there is one, and what it lets one keep open. */
+export interface Eyes {
+  readonly eye: Eye | undefined;
+  readonly memories: Memories;
+}
+
 export class Caller implements Disposable {
   #notification: Notification;
   readonly #listener: number;
   readonly #tasks: TaskStates;
+  readonly #eyes: Eyes;
   #memory: Fd | undefined;
   #thread: Fd | undefined;
   #directory: ProcDir | undefined;
   #task: TaskHandle | undefined;
   #capabilities: Capabilities = 0n;
   #userNs = 0;
+  #namespace: NamespaceId = INIT;
+  /** As {@link #memory}, but not this call's to close. */
+  #kept: Fd | undefined;
 
-  constructor(notification: Notification, listener: number, tasks: TaskStates) {
+  constructor(notification: Notification, listener: number, tasks: TaskStates, eyes: Eyes) {
     this.#notification = notification;
     this.#listener = listener;
     this.#tasks = tasks;
+    this.#eyes = eyes;
   }
 
   /**
@@ -56,12 +70,33 @@ export class Caller implements Disposable {
    * @throws CallerGone
    */
   identify(needs: Needs, needsTask: boolean): void {
+    if (this.#eyes.eye) this.#identifyByEye(this.#eyes.eye, needs);
+    else this.#identifyBySystemCalls(needs, needsTask);
+  }
+
+  #identifyBySystemCalls(needs: Needs, needsTask: boolean): void {
     this.#look((tid) => {
       if (needs.memory) this.#memory = openMemory(tid);
       if (needs.rights) this.#capabilities = effectiveCapabilities(tid);
       if (needs.rights) this.#userNs = namespaceInode(tid, 'user');
       if (needsTask) this.#task = this.#tasks.open(tid);
     });
+    if (this.#task) this.#namespace = namespaceId(this.#task.read()?.ns ?? INIT);
+  }
+
+  #identifyByEye(eye: Eye, needs: Needs): void {
+    const { memories } = this.#eyes;
+    const opened = this.#look((tid) => {
+      if (!eye.look(tid)) throw new CallerGone();
+      const isNew = needs.memory && memories.get(eye.memory) === undefined;
+      return isNew ? openMemory(tid) : undefined;
+    });
+    this.#capabilities = eye.capabilities;
+    this.#userNs = eye.userNs;
+    this.#namespace = eye.namespace;
+    // Proved by now to be of this caller, in whose memory nothing can have changed while it waits.
+    if (opened?.isOpen) memories.keep(eye.memory, opened);
+    if (needs.memory) this.#kept = memories.get(eye.memory);
   }
 
   /** The effective capabilities, in the caller's own user namespace. */
@@ -72,6 +107,11 @@ export class Caller implements Disposable {
   /** The inode of its user namespace. */
   get userNs(): number {
     return this.#userNs;
+  }
+
+  /** The namespace that it was put into or forked in; init if it is in none, or in one by its filter alone. */
+  get namespace(): NamespaceId {
+    return this.#namespace;
   }
 
   /** Its state in the recorder. Open until the call ends. @throws CallerGone */
@@ -115,7 +155,8 @@ export class Caller implements Disposable {
 
   /** Writes its memory. @returns false for EFAULT */
   write(address: number, from: Buffer, length: number): boolean {
-    return this.#memory !== undefined && writeMemory(this.#memory, address, from, length);
+    const memory = this.#kept ?? this.#memory;
+    return memory !== undefined && writeMemory(memory, address, from, length);
   }
 
   /** Called when the notification has moved in the journal. */

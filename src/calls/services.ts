@@ -6,6 +6,7 @@ import type { Mirror } from '../recorder/mirror.js';
 import type { Journal } from '../supervisor/journal.js';
 import type { Events } from '../telemetry/events.js';
 import type { Statistics } from '../telemetry/statistics.js';
+import type { Eyes } from './caller.js';
 import type { PathResolver } from './commands/pins/path-resolver.js';
 import type { OwnRights } from './own-rights.js';
 import type { Watchdog } from './watchdog.js';
@@ -24,5 +25,6 @@ export interface Services {
   readonly watchdog: Watchdog;
   readonly events: Events;
   readonly statistics: Statistics;
+  readonly eyes: Eyes;
   readonly onFault: OnFault;
 }

@@ -16,7 +16,7 @@ export interface Source {
 
 /** The namespace of a caller: that of the filter, or one below into which the thread was put. */
 export function namespaceOf(caller: Caller, source: Source, { mirror }: Services): Namespace {
-  const id = mirror.namespaceOf(caller.task);
+  const id = caller.namespace;
   const namespace = id === INIT ? undefined : mirror.model.get(id);
   return namespace && isSameOrAncestor(source.namespace, namespace) ? namespace : source.namespace;
 }

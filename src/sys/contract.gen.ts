@@ -49,6 +49,17 @@ export const bpfns_event = {
   object_comm: 184,
 } as const;
 
+export const bpfns_eye = {
+  sizeof: 40,
+  mm: 0,
+  start_ns: 8,
+  capabilities: 16,
+  user_ns: 24,
+  ns: 28,
+  tid: 32,
+  found: 36,
+} as const;
+
 export const bpfns_forget = {
   sizeof: 8,
   kind: 0,

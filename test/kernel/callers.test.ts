@@ -1,6 +1,7 @@
 /** Who may call: threads, short-lived processes, callers that are killed, stopped or interrupted. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { MOST_MEMORIES } from '../../src/calls/memories.js';
 import { keepsOneAgent } from '../support/agent.js';
 import { lacking } from '../support/features.js';
 import { bpfns, guestPath, leavesNothingBehind, skipReason } from '../support/host.js';
@@ -33,6 +34,7 @@ describe('callers', { skip: skipReason }, () => {
         const { stdout, stderr } = bpfns(['run', '--', guestPath('callers'), mode]);
         assert.deepEqual([stdout, stderr], ['ok\n', '']);
         assert.equal(await agent.fds(), fds);
+        assert.ok(agent.memories() <= MOST_MEMORIES, `${agent.memories()} memories are open`);
         assert.equal(agent.log(), '');
       });
     }

@@ -22,7 +22,7 @@ const script = `exec ${guestPath('objects')} sh -c '
   while read -r ranges; do ${guestPath('sweep')} $ranges; echo swept; done'`;
 
 /** Every id up to here is tried; above it, where a host is that has made many objects, those around the live ones. */
-const SWEEP_ALL = 20_000;
+const SWEEP_ALL = 5000;
 
 /** No further than a little above the host's highest id: there is nothing to be found. */
 function sweepAll(): number {

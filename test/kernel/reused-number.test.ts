@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { before, describe, test } from 'node:test';
 import { Caller, CallerGone, killCaller } from '../../src/calls/caller.js';
+import { Memories } from '../../src/calls/memories.js';
+import { Eye } from '../../src/recorder/eye.js';
 import { Recorder } from '../../src/recorder/recorder.js';
 import { TaskStates } from '../../src/recorder/task-states.js';
 import { E } from '../../src/sys/errno.js';
@@ -12,13 +14,19 @@ import { Notification, receive } from '../../src/sys/seccomp.js';
 import { getFd, openProcess } from '../../src/sys/task.js';
 import { type Guest, guestPath, leavesNothingBehind, runDir, skipReason, start } from '../support/host.js';
 
-for (const thread of ['first', 'second'] as const) {
-  describe(`the number of a caller, its process's ${thread} thread, is given to another process`, {
-    skip: skipReason,
-  }, () => {
+for (const [thread, by] of [
+  ['first', 'system calls'],
+  ['second', 'system calls'],
+  ['first', 'the eye'],
+  ['second', 'the eye'],
+] as const) {
+  const what = `the number of a caller, its process's ${thread} thread, known by ${by}, is given to another process`;
+  describe(what, { skip: skipReason }, () => {
     leavesNothingBehind(() => {
       caller.close();
       listener.close();
+      eye?.close();
+      memories.close();
       tasks.close();
       recorder.remove();
       rmSync(runDir ?? '', { recursive: true, force: true });
@@ -29,19 +37,23 @@ for (const thread of ['first', 'second'] as const) {
     let guest: Guest;
     let listener: Fd;
     let caller: Caller;
+    let eye: Eye | undefined;
+    const memories = new Memories();
     let secret = 0;
 
     before(async () => {
       recorder = Recorder.install();
       tasks = new TaskStates(recorder);
+      eye = by === 'the eye' ? Eye.open(recorder) : undefined;
       guest = await start([guestPath('reused'), ...(thread === 'first' ? [] : ['thread'])]);
       const [, pid, fd, address] = /^call (\d+) (\d+) (\d+)$/m.exec(guest.output()) ?? assert.fail(guest.output());
       secret = Number(address);
       using child = openProcess(Number(pid));
       listener = getFd(child, Number(fd)).checked('pidfd_getfd', 'cannot take the listener');
       assert.equal(receive(listener.number, notification), 0);
-      caller = new Caller(notification, listener.number, tasks);
+      caller = new Caller(notification, listener.number, tasks, { eye, memories });
       caller.identify({ memory: true, rights: true }, true);
+      assert.equal(caller.task.read()?.ns ?? 0, 0);
       assert.notEqual(caller.directory.status(), '');
       assert.equal(caller.thread.isOpen, true);
       assert.deepEqual(await guest.ask('kill', 'end'), []);

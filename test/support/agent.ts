@@ -1,14 +1,16 @@
 /** Observes the agent from outside: its fds, its memory, its log. */
 import { spawn } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { after, before } from 'node:test';
 import { agentsOf, bpfns, bpfnsPath, runDir, until } from './host.js';
 
 export interface ObservedAgent {
   /** The pid of the agent that serves now; 0 if there is none. */
   pid(): number;
-  /** How many fds it has open once nothing is in progress. */
+  /** How many fds it has open once nothing is in progress, but for memories of callers. */
   fds(): Promise<number>;
+  /** How many memories of callers it keeps open. */
+  memories(): number;
   /** The most memory it ever used, in MiB. */
   peakMiB(): number;
   /** The memory it uses now, in MiB, including JavaScript garbage that is not collected yet. */
@@ -25,7 +27,18 @@ export interface ObservedAgent {
  */
 export function keepsOneAgent(): ObservedAgent {
   const pid = (): number => Number(agentsOf(runDir ?? '')[0] ?? 0);
-  const countFds = (): number => readdirSync(`/proc/${pid()}/fd`).length;
+  const links = (): string[] => {
+    const directory = `/proc/${pid()}/fd`;
+    return readdirSync(directory).flatMap((fd) => {
+      try {
+        return [readlinkSync(`${directory}/${fd}`)];
+      } catch {
+        return []; // closed meanwhile
+      }
+    });
+  };
+  const isMemory = (link: string): boolean => /^\/proc\/\d+\/mem$/.test(link);
+  const countFds = (): number => links().filter((link) => !isMemory(link)).length;
   let sleeper: ReturnType<typeof spawn>;
   before(async () => {
     sleeper = spawn(bpfnsPath, ['run', '--', 'sleep', 'infinity'], { stdio: 'ignore' });
@@ -41,6 +54,7 @@ export function keepsOneAgent(): ObservedAgent {
   });
   return {
     pid,
+    memories: () => links().filter(isMemory).length,
     async fds() {
       // Listeners of namespaces that ended, and the start of a worker, change the count for a moment.
       let last = countFds();
