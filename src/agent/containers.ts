@@ -92,7 +92,7 @@ export class Containers {
 
   /** @returns whether the message is complete, and its container known @throws OciError, Refusal */
   #take(text: string, fds: readonly Fd[], { bytes, isTruncated }: Received): boolean {
-    if (isTruncated) throw new OciError('a message with too many fds');
+    if (isTruncated) throw new OciError('the message has too many fds');
     const state = parseContainerState(text);
     if (state) {
       const listener = fds[state.listenerIndex];
@@ -100,8 +100,8 @@ export class Containers {
       this.#register(state, listener);
       return true;
     }
-    if (bytes.length === 0) throw new OciError('a message that is no JSON');
-    if (text.length > MAX_STATE) throw new OciError(`a message of more than ${MAX_STATE} bytes`);
+    if (bytes.length === 0) throw new OciError('the message is not JSON');
+    if (text.length > MAX_STATE) throw new OciError(`the message is longer than ${MAX_STATE} bytes`);
     return false;
   }
 
@@ -133,7 +133,7 @@ export class Containers {
   #place(state: ContainerState, process: ProcDir): Namespace {
     const placement = placementOf(state);
     const parent = this.#services.mirror.model.find(placement.parent);
-    if (!parent) throw new OciError(`there is no namespace '${placement.parent}' to be its parent`);
+    if (!parent) throw new OciError(`the parent namespace '${placement.parent}' does not exist`);
     const find = (): Namespace | undefined => [...parent.children].find(({ spec }) => spec.name === placement.name);
     // A namespace that has ended unnoticed is not continued: its numbers would continue too.
     if (find()) this.#services.lifecycle.collect(false);

@@ -86,7 +86,7 @@ function createForRun(request: RunRequest, peer: Peer, services: Services): Name
 }
 
 function createByName(request: CreateRequest, peer: Peer, services: Services): Namespace {
-  if (request.name === '') throw new SyscallError(E.EINVAL, 'create', 'a namespace that is to stay needs a name');
+  if (request.name === '') throw new SyscallError(E.EINVAL, 'create', 'a created namespace needs a name');
   const parent = find(request.parent, peer, services);
   const { ownerUid, maxNamespaces } = request;
   return create(
@@ -120,7 +120,7 @@ async function enterWithFilter(
 ): Promise<NamespaceReply> {
   using listener = getFd(peer.pidfd, request.listener).checked('pidfd_getfd', "cannot take the caller's listener");
   if (!isListener(listener.number)) {
-    throw new SyscallError(E.EINVAL, request.op, `fd ${request.listener} is no listener`);
+    throw new SyscallError(E.EINVAL, request.op, `fd ${request.listener} is not a seccomp listener`);
   }
   const namespace = choose();
   check(services.mirror.enter(peer.pidfd, namespace), 'bpf', `cannot put the caller into namespace ${namespace.id}`);

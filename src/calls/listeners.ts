@@ -96,7 +96,7 @@ export class Listeners {
       serve(source, slot, this.#services);
       return;
     }
-    this.#services.onFault('a call that agents crash over', new Error(`given up after ${limit} attempts`));
+    this.#services.onFault('a call during which agents crash', new Error(`given up after ${limit} attempts`));
     reply(source.listener, slot.notification.buffer, -E.EPERM);
     slot.end();
   }

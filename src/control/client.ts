@@ -68,7 +68,7 @@ export class AgentClient {
     return new Promise((resolve, reject) => {
       let text = '';
       this.#socket.setEncoding('utf8');
-      this.#socket.once('close', () => reject(new AgentError('ECONNRESET', 'the agent ended before it answered')));
+      this.#socket.once('close', () => reject(new AgentError('ECONNRESET', 'the agent exited before it answered')));
       this.#socket.on('error', () => undefined); // 'close' follows
       this.#socket.on('data', (part: string) => {
         text += part;
@@ -151,7 +151,7 @@ function startAgent(): Promise<void> {
     ready.once('close', () => {
       const line = text.trim();
       if (line === 'ready') resolve();
-      else reject(new AgentError('EIO', `the agent cannot start: ${line || 'it ended without a word'}`));
+      else reject(new AgentError('EIO', `the agent cannot start: ${line || 'it exited without a message'}`));
     });
   });
 }
