@@ -79,7 +79,8 @@ static __always_inline bool is_unowned(__u32 kind, __u32 host_id)
 	__u32 place = host_id % BPFNS_UNOWNED;
 	struct bpfns_unowned *last = bpf_map_lookup_elem(&unowned, &place);
 
-	return last && last->ids[kind] == host_id;
+	/* Before 6.18 the verifier has forgotten by now that the kind is one. */
+	return last && kind < BPFNS_KINDS && last->ids[kind] == host_id;
 }
 
 /* Whether an object may be the call's own: docs/decisions/0003-freshness.md. */

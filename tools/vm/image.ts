@@ -17,21 +17,26 @@ const project = [
   'build/bpf',
   'build/guests',
   'src/sys/contract.gen.ts',
+  'test/runtimes/support/cri.proto',
 ];
-const nodeModules = ['commander', 'fast-check', 'koffi', 'pure-rand'];
+/** What builds and checks the project, and is large. */
+const buildTools =
+  /^node_modules\/(@biomejs|@esbuild|@oxlint.*|@rumdl|@types|@typescript|esbuild|oxlint.*|rumdl|typescript|\.bin)\b/;
 
-/** Builds the part that all kernels of an architecture share. @returns the path of the archive */
-export function buildBase({ architecture, isHosts }: Machine): string {
+/**
+ * Builds the part that all kernels of an architecture share. Container engines are only on machines of the
+ * host's. @returns the path of the archive
+ */
+export function buildBase({ architecture, isHosts }: Machine, withEngines: boolean): string {
   const base = `build/vm/base-${architecture}`;
   rmSync(base, { recursive: true, force: true });
-  if (isHosts) copyHost(base);
+  if (isHosts) copyHost(base, withEngines);
   else copyArchive({ architecture }, base);
   // Another architecture gets only the eBPF objects of the guests, which run everywhere.
   const filter = (path: string): boolean => isHosts || !path.startsWith('build/guests/') || path.endsWith('.bpf.o');
   for (const path of project) if (existsSync(path)) cpSync(path, `${base}/bpfns/${path}`, { recursive: true, filter });
-  for (const name of nodeModules) {
-    cpSync(`node_modules/${name}`, `${base}/bpfns/node_modules/${name}`, { recursive: true });
-  }
+  const isNeeded = (path: string): boolean => !buildTools.test(path);
+  cpSync('node_modules', `${base}/bpfns/node_modules`, { recursive: true, filter: isNeeded });
   const native = isHosts ? 'node_modules' : foreignModules(architecture);
   cpSync(`${native}/@koromix`, `${base}/bpfns/node_modules/@koromix`, { recursive: true });
   if (!isHosts) compileGuests(architecture, base);

@@ -1,9 +1,10 @@
 /** The kernels of `make test-vm`: what Debian's archive offers, and which of its suites has it. */
 import type { Source } from './archive.js';
 
-export const backends = ['function', 'tracepoint'] as const;
-/** Of the recorder: a value of BPFNS_RECORDER. */
+const backends = ['function', 'tracepoint', 'chosen'] as const;
+/** A value of BPFNS_RECORDER, or what the recorder chooses without it. */
 export type Backend = (typeof backends)[number];
+const both = ['function', 'tracepoint'] as const;
 
 export interface Kernel extends Source {
   /** Short, for KERNELS=... and file names. */
@@ -23,18 +24,18 @@ const backports = { suite: 'trixie-backports', architecture: 'amd64' } as const;
 // one that boots fastest, and what differs (preemption, compiled-in parts) with what bpfns chooses there.
 // A name says what its suite has now; the title of its results says the release.
 export const kernels: readonly Kernel[] = [
-  { ...bookworm, name: '6.1-cloud', metaPackage: 'linux-image-cloud-amd64', backends },
+  { ...bookworm, name: '6.1-cloud', metaPackage: 'linux-image-cloud-amd64', backends: both },
   { ...bookworm, name: '6.1', metaPackage: 'linux-image-amd64', backends: ['function'] },
-  { ...bookworm, name: '6.1-rt', metaPackage: 'linux-image-rt-amd64', backends: ['tracepoint'] },
-  { ...trixie, name: '6.12-cloud', metaPackage: 'linux-image-cloud-amd64', backends },
+  { ...bookworm, name: '6.1-rt', metaPackage: 'linux-image-rt-amd64', backends: ['chosen'] },
+  { ...trixie, name: '6.12-cloud', metaPackage: 'linux-image-cloud-amd64', backends: both },
   { ...trixie, name: '6.12', metaPackage: 'linux-image-amd64', backends: ['function'] },
-  { ...trixie, name: '6.12-rt', metaPackage: 'linux-image-rt-amd64', backends: ['tracepoint'] },
-  { ...sid, name: '7.2-cloud', metaPackage: 'linux-image-cloud-amd64', backends },
-  { ...backports, name: '7.3-cloud', metaPackage: 'linux-image-cloud-amd64', backends },
-  { ...backports, name: '7.3', metaPackage: 'linux-image-amd64', backends: ['function'] },
-  { ...backports, name: '7.3-rt', metaPackage: 'linux-image-rt-amd64', backends: ['tracepoint'] },
-  { ...trixie, architecture: 'arm64', name: '6.12-arm64', metaPackage: 'linux-image-cloud-arm64', backends },
-  { ...backports, architecture: 'arm64', name: '7.3-arm64', metaPackage: 'linux-image-cloud-arm64', backends },
+  { ...trixie, name: '6.12-rt', metaPackage: 'linux-image-rt-amd64', backends: ['chosen'] },
+  { ...sid, name: '7.2-cloud', metaPackage: 'linux-image-cloud-amd64', backends: ['chosen'] },
+  { ...backports, name: '7.3-cloud', metaPackage: 'linux-image-cloud-amd64', backends: ['chosen', ...both] },
+  { ...backports, name: '7.3', metaPackage: 'linux-image-amd64', backends: ['chosen'] },
+  { ...backports, name: '7.3-rt', metaPackage: 'linux-image-rt-amd64', backends: ['chosen'] },
+  { ...trixie, architecture: 'arm64', name: '6.12-arm64', metaPackage: 'linux-image-cloud-arm64', backends: both },
+  { ...backports, architecture: 'arm64', name: '7.3-arm64', metaPackage: 'linux-image-cloud-arm64', backends: both },
 ];
 
 /**
@@ -57,4 +58,4 @@ export function chosenKernels(wanted: string): readonly Kernel[] {
 }
 
 /** Modules that tests may need, and that nothing in the guest would load. */
-export const modules = ['veth', 'dummy', 'sch_ingress', 'cls_bpf'] as const;
+export const modules = ['veth', 'dummy', 'sch_ingress', 'cls_bpf', 'overlay'] as const;

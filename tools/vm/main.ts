@@ -10,6 +10,7 @@ import { boot } from './boot.js';
 import { type FetchedKernel, fetchKernel } from './fetch.js';
 import { buildBase, buildInitramfs } from './image.js';
 import { judge, suiteMark } from './judge.js';
+import type { Backend } from './kernels.js';
 import { machines as emulated } from './machines.js';
 import { type Plan, planOf, planOfCi } from './plan.js';
 import { type Finished, summary, troubles } from './report.js';
@@ -34,17 +35,22 @@ const machines = plans.map((plan): Machine => {
   const image = fetchKernel(plan.kernel);
   return { ...plan, image, title: `${plan.name} (${image.release})` };
 });
+const withEngines = args.some((file) => file.includes('/runtimes/'));
 const shared = new Map(machines.map(({ kernel }) => [kernel.architecture, '']));
-for (const architecture of shared.keys()) shared.set(architecture, buildBase(emulated[architecture]));
+for (const architecture of shared.keys()) shared.set(architecture, buildBase(emulated[architecture], withEngines));
 mkdirSync('build/vm/logs', { recursive: true });
 const finished: Finished[] = [];
+
+function choose(backend: Backend): string {
+  return backend === 'chosen' ? 'unset BPFNS_RECORDER' : `export BPFNS_RECORDER=${backend}`;
+}
 
 /** What the machine runs: the tests with one backend after the other, whatever becomes of them. */
 function commands(machine: Machine): string {
   const command =
     process.env.VM_RUN ?? `node --enable-source-maps build/js/tools/run-tests.js ${machine.tests.join(' ')}`;
   const runs = machine.backends.map(
-    (backend) => `echo '${suiteMark}${backend}'; export BPFNS_RECORDER=${backend}; { ${command}; } || failed=1`,
+    (backend) => `echo '${suiteMark}${backend}'; ${choose(backend)}; { ${command}; } || failed=1`,
   );
   return [`export ${environment}`, 'failed=0', ...runs, 'exit $failed', ''].join('\n');
 }

@@ -23,14 +23,21 @@ const packages = [
   'libcap2-bin mount perl-base procps sed strace util-linux',
 ].flatMap((line) => line.split(' '));
 
+/** What test/runtimes calls besides. */
+const enginePackages = [
+  'conmon containerd containernetworking-plugins crun golang-github-containers-common golang-github-containers-image',
+  'libc-bin podman runc tar',
+].flatMap((line) => line.split(' '));
+
 /** Puts what the host has installed into an empty directory. */
-export function copyHost(root: string): void {
+export function copyHost(root: string, withEngines: boolean): void {
   for (const directory of ['bin', 'sbin', 'lib', 'lib64']) {
     mkdirSync(`${root}/usr/${directory}`, { recursive: true });
     symlinkSync(`usr/${directory}`, `${root}/${directory}`);
   }
   const node = realpathSync(process.execPath);
-  copyFromHost([node, ...packages.flatMap(filesOf)], root);
+  const all = [...packages, ...(withEngines ? enginePackages : [])];
+  copyFromHost([node, ...all.flatMap(filesOf)], root);
   if (!existsSync(`${root}/usr/bin/node`)) symlinkSync(node, `${root}/usr/bin/node`);
 }
 
@@ -55,11 +62,15 @@ export function copyArchive({ architecture }: Pick<Source, 'architecture'>, root
   bash('cp -a "$1"/. "$2"', [store, root]);
 }
 
+const programs = /^\/(usr\/)?(s?bin|lib\/[a-z0-9_]+-linux-gnu(\/perl-base(\/.*)?)?)\/[^/]+$/;
+/** Of container engines. */
+const settings = /^\/(etc|usr\/share|usr\/lib|usr\/libexec)\/(containers|podman|cni)\//;
+
 /** A package's files without its documentation and its service units. */
 function filesOf(name: string): string[] {
   return output('dpkg', ['-L', name])
     .split('\n')
-    .filter((path) => /^\/(usr\/)?(s?bin|lib\/[a-z0-9_]+-linux-gnu(\/perl-base(\/.*)?)?)\/[^/]+$/.test(path))
+    .filter((path) => programs.test(path) || settings.test(path))
     .filter((path) => statSync(path).isFile());
 }
 

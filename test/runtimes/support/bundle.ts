@@ -1,5 +1,5 @@
 /** OCI bundles (config.json) for runc and crun, run without an engine above them. */
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { command } from './command.js';
 import { type Container, type Engine, initCommand, type StartOptions } from './engine.js';
 import { makePins, note, rootDir, workDir } from './machine.js';
@@ -66,9 +66,13 @@ class BundleEngine implements Engine {
 
 export const runc: Engine = new BundleEngine('runc', ['runc', '--root', `${workDir}/runc`]);
 
-/** crun refuses a hybrid cgroup layout; it gets a mount namespace with the layout of newer systems. */
+/**
+ * crun refuses a hybrid cgroup layout; it gets a mount namespace with the layout of newer systems. Where
+ * the machine has that, a second mount over it would hide what is mounted below.
+ */
+const isPure = existsSync('/sys/fs/cgroup/cgroup.controllers');
 const withCgroup2 = ['unshare', '--mount', 'sh', '-c', 'mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec "$@"', 'sh'];
-const crunCommand = [...withCgroup2, 'crun', '--root', `${workDir}/crun`];
+const crunCommand = [...(isPure ? [] : withCgroup2), 'crun', '--root', `${workDir}/crun`];
 export const crun: Engine = new BundleEngine('crun', crunCommand);
 
 /** The way of crun before listenerPath, and without one in the profile: an annotation names the socket. */

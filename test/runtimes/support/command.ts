@@ -1,14 +1,13 @@
 /** Runs an engine's command without stopping this process, in which a socket may have to be served. */
 import { spawn } from 'node:child_process';
-import type { Outcome } from '../../support/host.js';
+import { limited, type Outcome } from '../../support/host.js';
 
 /** @param options.detached the command leaves something running: nothing is read from it */
 export function command(
   words: readonly string[],
   options: { detached?: boolean; timeoutSeconds?: number; cwd?: string } = {},
 ): Promise<Outcome> {
-  const limit = String(options.timeoutSeconds ?? 30);
-  const child = spawn('timeout', ['-k', '1', limit, ...words], {
+  const child = spawn('timeout', limited(options.timeoutSeconds ?? 30, words), {
     stdio: ['ignore', options.detached ? 'ignore' : 'pipe', options.detached ? 'ignore' : 'pipe'],
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
   });

@@ -1,5 +1,6 @@
 /** What the tests want of every container engine. */
 import type { Outcome } from '../../support/host.js';
+import { limit } from '../../support/slowness.js';
 import { sleepSeconds } from './root-file-system.js';
 
 export interface Engine {
@@ -41,7 +42,7 @@ export function initCommand(script: string): string[] {
 /** What the script printed, and its exit status. @throws Error if it does not end within 10 s */
 export async function scriptOutput(container: Container): Promise<{ text: string; status: number }> {
   let done = '';
-  for (const end = Date.now() + 10_000; !done.startsWith('status'); ) {
+  for (const end = Date.now() + limit(10_000); !done.startsWith('status'); ) {
     if (Date.now() > end) throw new Error(`the script in ${container.id} has not ended within 10 s`);
     done = (await container.exec(['/bin/cat', '/tmp/done'])).stdout;
   }
