@@ -24,7 +24,7 @@ test:
 	$(MAKE) --no-print-directory check
 
 .PHONY: build
-build: build/lib/bpfns.js build/js/.done
+build: build/lib/bpfns.js build/js/.done build/types/.done
 
 node_modules/.package-lock.json: package.json package-lock.json
 	npm ci --no-progress
@@ -38,12 +38,17 @@ build/js/.done: node_modules/.package-lock.json tsconfig.json $(SOURCES)
 	npx tsc -p .
 	touch $@
 
+# The types of the export bpfns/client.
+build/types/.done: node_modules/.package-lock.json tsconfig.json tsconfig.client.json $(SOURCES)
+	npx tsc -p tsconfig.client.json
+	touch $@
+
 # What bin/bpfns starts: one small file to load for `run`, the rest in chunks on demand.
 build/lib/bpfns.js: node_modules/.package-lock.json $(SOURCES) $(BPF_OBJECTS)
 	rm -rf build/lib
 	npx esbuild bpfns=src/cli/main.ts path-worker=src/calls/commands/pins/path-worker.ts \
-		watchdog-worker=src/calls/watchdog-worker.ts \
-		listener-worker=src/kernel/listener-worker.ts --bundle --splitting --platform=node \
+		watchdog-worker=src/calls/watchdog-worker.ts accounting-worker=src/accounting/accounting-worker.ts \
+		listener-worker=src/kernel/listener-worker.ts client=src/control/api.ts --bundle --splitting --platform=node \
 		--target=node20 --format=esm --external:koffi --log-level=warning \
 		--banner:js="import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" \
 		--outdir=build/lib --chunk-names=chunk-[hash] --metafile=build/bundle.json

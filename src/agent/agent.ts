@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
+import { Accountant } from '../accounting/accountant.js';
 import { restoreMarks } from '../calls/commands/clone3.js';
 import { PathResolver } from '../calls/commands/pins/path-resolver.js';
 import { Listeners } from '../calls/listeners.js';
@@ -12,14 +13,8 @@ import { OwnRights } from '../calls/own-rights.js';
 import type { OnFault, Services } from '../calls/services.js';
 import { Watchdog } from '../calls/watchdog.js';
 import type { NamespaceEvent } from '../control/events.js';
-import type {
-  EventsReply,
-  HandoverReply,
-  NamespaceReply,
-  ReleaseReply,
-  Request,
-  StatusReply,
-} from '../control/protocol.js';
+import { type HandoverReply, isReading, type ReleaseReply, type Request } from '../control/protocol.js';
+import type { RuntimeChoice } from '../control/usage.js';
 import { probeKernel } from '../kernel/facts.js';
 import { kinds } from '../model/ids.js';
 import type { Namespace } from '../model/namespaces.js';
@@ -39,6 +34,7 @@ import { Statistics } from '../telemetry/statistics.js';
 import { Containers, type OnContainer, type OnRefused } from './containers.js';
 import { ControlServer } from './control.js';
 import type { Peer } from './peer.js';
+import { Readers } from './readers.js';
 import { handleRequest, refusal } from './requests.js';
 
 /** How often to look for dead objects and unused namespaces, in ms. */
@@ -46,13 +42,14 @@ const TICK = 500;
 /** How many records to check at a time. It bounds how long guests may wait for that. */
 const SWEEP = 2048;
 
-type ControlReply = NamespaceReply | StatusReply | EventsReply | HandoverReply | ReleaseReply;
-
 export interface AgentOptions {
   /** How long an idle agent stays, in ms; Infinity for a daemon. */
   readonly lingerMs: number;
   /** The most namespaces that one user may own. */
   readonly maxNamespacesPerUser: number;
+  readonly runtime: RuntimeChoice;
+  /** The id of the group whose members may read, besides root. */
+  readonly readOnlyGroup: number | undefined;
   readonly onFault: OnFault;
   readonly onContainer: OnContainer;
   readonly onRefused: OnRefused;
@@ -67,13 +64,14 @@ export function defaultMaxNamespaces(): number {
   return Math.floor(Number(readFileSync('/proc/sys/kernel/threads-max', 'latin1')) / 2);
 }
 
-function lifeOf(events: Events): NamespaceWatcher {
+function lifeOf(events: Events, statistics: Statistics): NamespaceWatcher {
   const tell = (event: NamespaceEvent['event'], { id, path, level }: Namespace): void =>
     events.emit({ event, namespace: id, path, level });
   return {
     onCreated: (namespace) => tell('namespace-created', namespace),
     onRemoved: (namespace) => {
       removeLabels(namespace.id);
+      statistics.namespaces.delete(namespace.id);
       tell('namespace-gone', namespace);
     },
   };
@@ -87,6 +85,8 @@ export class Agent {
   readonly #services: Services;
   readonly #listeners: Listeners;
   readonly #containers: Containers;
+  readonly #accountant: Accountant;
+  readonly #readers: Readers;
   readonly #control: ControlServer;
   readonly #timer: NodeJS.Timeout;
   readonly #ring: Watch;
@@ -105,6 +105,7 @@ export class Agent {
     this.#mirror = new Mirror(this.#recorder);
     const inspector = new Inspector();
     const events = new Events();
+    const statistics = new Statistics();
     this.#mirror.onObject = (event) => events.emit(event);
     this.#services = {
       mirror: this.#mirror,
@@ -115,10 +116,10 @@ export class Agent {
       journal: beginning.journal,
       watchdog: new Watchdog(),
       events,
-      statistics: new Statistics(),
+      statistics,
       eyes: { eye: Eye.open(this.#recorder), memories: new Memories() },
       onFault: options.onFault,
-      lifecycle: new Lifecycle(this.#mirror, inspector, options.maxNamespacesPerUser, lifeOf(events)),
+      lifecycle: new Lifecycle(this.#mirror, inspector, options.maxNamespacesPerUser, lifeOf(events, statistics)),
     };
     this.#listeners = new Listeners(this.#services, supervisor, (container, namespace) =>
       this.#containers.left(container, namespace),
@@ -127,6 +128,8 @@ export class Agent {
     if (this.#hasNamespaces) restoreMarks(inspector.members());
     this.#listeners.resume(beginning.listeners);
     this.#containers = new Containers(this.#services, this.#listeners, options.onContainer, options.onRefused);
+    this.#accountant = new Accountant(options.runtime, statistics.namespaces);
+    this.#readers = new Readers(this.#services, this.#recorder, this.#accountant);
     this.#control = new ControlServer(
       (peer) => refusal(peer, this.#services),
       (request, peer, socket) => this.#handle(request, peer, socket),
@@ -139,7 +142,7 @@ export class Agent {
   }
 
   listen(): Promise<void> {
-    return this.#control.listen();
+    return this.#control.listen(this.#options.readOnlyGroup);
   }
 
   /**
@@ -154,6 +157,7 @@ export class Agent {
     this.#services.lifecycle.collect(false);
     this.#control.close();
     this.#containers.close();
+    this.#accountant.close();
     this.#services.paths.close();
     this.#services.watchdog.close();
     this.#services.inspector.close();
@@ -192,8 +196,8 @@ export class Agent {
     return { released: true };
   }
 
-  /** For the metrics. */
-  measure(): Measured {
+  /** For the metrics. @param programs how many of them have series of their own */
+  measure(programs: number): Measured {
     const namespaces = this.#mirror.model.all();
     return {
       statistics: this.#services.statistics,
@@ -201,9 +205,10 @@ export class Agent {
       objects: () =>
         namespaces.slice(1).flatMap(({ id, path, owned }) => {
           const containers = readLabels(id);
-          return kinds.map((kind) => ({ kind, namespace: path, containers, count: owned[kind].size }));
+          return kinds.map((kind) => ({ kind, id, namespace: path, containers, count: owned[kind].size }));
         }),
       recorder: readStatus(this.#recorder.mapFd('status')),
+      usage: () => this.#accountant.usage(programs),
     };
   }
 
@@ -211,18 +216,11 @@ export class Agent {
     return this.#mirror.model.all().length > 1;
   }
 
-  async #handle(request: Request, peer: Peer, socket: Socket): Promise<ControlReply> {
-    if (request.op === 'events') {
-      // After the reply, which this turn of the loop writes.
-      setImmediate(() => this.#services.events.subscribe(socket));
-      return { subscribed: true };
-    }
+  async #handle(request: Request, peer: Peer, socket: Socket): Promise<object> {
+    if (isReading(request)) return this.#readers.handle(request, socket);
     if (request.op === 'handover') return this.#handOver(socket);
     if (request.op === 'release') return this.#release(socket);
-    if (request.op !== 'status') return handleRequest(request, peer, this.#services, this.#listeners);
-    const { lostObjects, lostTasks, ringOverflows } = readStatus(this.#recorder.mapFd('status'));
-    const namespaces = this.#mirror.model.all().length;
-    return { pid: process.pid, backend: this.#recorder.backend, namespaces, lostObjects, lostTasks, ringOverflows };
+    return handleRequest(request, peer, this.#services, this.#listeners);
   }
 
   #tick(): void {

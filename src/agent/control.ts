@@ -1,65 +1,128 @@
-/** The agent's side of the control socket: root only, one request a line. */
-import { chmodSync, rmSync } from 'node:fs';
+/**
+ * The agent's side of the control sockets, one request a line: root's own, and one for those who only
+ * look, which a group may be let in to.
+ */
+import { chmodSync, chownSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
-import { paths } from '../config/paths.js';
-import { type ErrorReply, MAX_LINE, parseRequest, type Request } from '../control/protocol.js';
+import { paths, runDir } from '../config/paths.js';
+import { type ErrorReply, isReading, MAX_LINE, parseRequest, type Request } from '../control/protocol.js';
 import { Peer } from './peer.js';
+
+/** Connections to the read-only socket at a time, and requests of one that may wait for their answers. */
+const MAX_READERS = 64;
+const MAX_WAITING = 16;
 
 /** Handles one request of a peer. An error that it throws becomes the reply. */
 export type OnRequest = (request: Request, peer: Peer, socket: Socket) => Promise<object>;
 /** Why a peer that has just connected is not served; undefined if it is. */
 export type Admit = (peer: Peer) => string | undefined;
 
+type Refuse = (peer: Peer) => ErrorReply | undefined;
+
 export class ControlServer {
-  readonly #server: Server;
+  readonly #full: Server;
+  readonly #readOnly: Server;
   readonly #sockets = new Set<Socket>();
+  readonly #readers = new Set<Socket>();
+  readonly #peers = new Set<Peer>();
 
   /** @param onIdle called when the last connection has ended */
   constructor(admit: Admit, onRequest: OnRequest, onIdle: () => void) {
-    this.#server = createServer((socket) => {
-      this.#sockets.add(socket);
+    const track = (socket: Socket, into: Set<Socket>): void => {
+      into.add(socket);
       socket.on('error', () => socket.destroy());
       socket.on('close', () => {
-        this.#sockets.delete(socket);
-        if (this.#sockets.size === 0) onIdle();
+        into.delete(socket);
+        if (this.connections === 0) onIdle();
       });
-      serve(socket, admit, onRequest);
+    };
+    this.#full = createServer((socket) => {
+      track(socket, this.#sockets);
+      this.#serve(socket, admit, onRequest, ({ uid }) =>
+        uid === 0 ? undefined : errorReply('EACCES', 'only root may use the agent'),
+      );
+    });
+    this.#readOnly = createServer((socket) => {
+      track(socket, this.#readers);
+      this.#serve(socket, admit, readOnly(onRequest), () =>
+        this.#readers.size > MAX_READERS
+          ? errorReply('EAGAIN', `${MAX_READERS} clients are connected already`)
+          : undefined,
+      );
     });
   }
 
-  /** Resolves once commands can connect. */
-  listen(): Promise<void> {
-    rmSync(paths.socket, { force: true });
-    return new Promise((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen(paths.socket, () => {
-        chmodSync(paths.socket, 0o600);
-        resolve();
-      });
-    });
+  /**
+   * Resolves once commands can connect.
+   * @param readOnlyGroup the id of the group that may open the read-only socket, besides root
+   */
+  async listen(readOnlyGroup: number | undefined): Promise<void> {
+    await listenAt(this.#full, paths.socket);
+    await listenAt(this.#readOnly, paths.readOnlySocket);
+    if (readOnlyGroup === undefined) return;
+    // Through the directory, but not to list it: all else in there is root's alone.
+    chownSync(runDir, 0, readOnlyGroup);
+    chmodSync(runDir, 0o710);
+    chownSync(paths.readOnlySocket, 0, readOnlyGroup);
+    chmodSync(paths.readOnlySocket, 0o660);
   }
 
   get connections(): number {
-    return this.#sockets.size;
+    return this.#sockets.size + this.#readers.size;
   }
 
   close(): void {
-    this.#server.close();
-    for (const socket of this.#sockets) socket.destroy();
+    for (const server of [this.#full, this.#readOnly]) server.close();
+    for (const socket of [...this.#sockets, ...this.#readers]) socket.destroy();
+    // The process may end before the sockets tell that they are closed.
+    for (const peer of this.#peers) peer.close();
+  }
+
+  #serve(socket: Socket, admit: Admit, onRequest: OnRequest, refuse: Refuse): void {
+    const peer = new Peer(socket);
+    this.#peers.add(peer);
+    socket.on('close', () => {
+      this.#peers.delete(peer);
+      peer.close();
+    });
+    const refused = refuse(peer) ?? refusalOf(peer, admit);
+    if (!refused) {
+      serve(socket, peer, onRequest);
+      return;
+    }
+    socket.end(`${JSON.stringify(refused)}\n`);
+    socket.resume(); // unread data would keep it from closing
   }
 }
 
-function serve(socket: Socket, admit: Admit, onRequest: OnRequest): void {
-  const peer = new Peer(socket);
-  socket.on('close', () => peer.close());
-  const refused = peer.uid === 0 ? refusalOf(peer, admit) : errorReply('EACCES', 'only root may use the agent');
-  if (refused) {
-    socket.end(`${JSON.stringify(refused)}\n`);
-    socket.resume(); // unread data would keep it from closing
-    return;
-  }
+function listenAt(server: Server, path: string): Promise<void> {
+  rmSync(path, { force: true });
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(path, () => {
+      chmodSync(path, 0o600);
+      resolve();
+    });
+  });
+}
+
+function readOnly(onRequest: OnRequest): OnRequest {
+  return async (request, peer, socket) =>
+    isReading(request)
+      ? onRequest(request, peer, socket)
+      : errorReply('EACCES', `'${request.op}' changes something: this socket is for those who look`);
+}
+
+function serve(socket: Socket, peer: Peer, onRequest: OnRequest): void {
   let pending = '';
+  let waiting = 0;
   let answered = Promise.resolve();
+  const done = (reply: object): void => {
+    socket.write(`${JSON.stringify(reply)}\n`, () => {
+      waiting--;
+      if (waiting < MAX_WAITING) socket.resume();
+    });
+  };
   socket.setEncoding('utf8');
   socket.on('data', (text: string) => {
     pending += text;
@@ -67,11 +130,11 @@ function serve(socket: Socket, admit: Admit, onRequest: OnRequest): void {
     for (let end = pending.indexOf('\n'); end >= 0; end = pending.indexOf('\n')) {
       const line = pending.slice(0, end);
       pending = pending.slice(end + 1);
-      // In the order of the requests.
-      answered = answered
-        .then(() => answer(line, peer, socket, onRequest))
-        .then((reply) => void socket.write(`${JSON.stringify(reply)}\n`));
+      waiting++;
+      // In the order asked.
+      answered = answered.then(() => answer(line, peer, socket, onRequest)).then(done);
     }
+    if (waiting >= MAX_WAITING) socket.pause();
   });
 }
 

@@ -1,6 +1,7 @@
 /** Runs the agent as a process, under its supervisor: readiness, log, signals, metrics. */
 import { closeSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { type Config, checkConfig } from '../config/config.js';
+import { groupId } from '../config/group.js';
 import { paths } from '../config/paths.js';
 import { SupervisorLink } from '../supervisor/link.js';
 import { openFds } from '../sys/fd.js';
@@ -33,6 +34,8 @@ export async function agentMain({ ready, daemon }: AgentMainOptions): Promise<vo
       {
         lingerMs: isDaemon ? Number.POSITIVE_INFINITY : Number(process.env.BPFNS_LINGER_MS ?? DEFAULT_LINGER_MS),
         maxNamespacesPerUser: maxNamespaces(config),
+        runtime: config.statistics.runtime,
+        readOnlyGroup: readOnlyGroup(config),
         onFault: (command, error) =>
           log('error', `fault in ${command}: ${error instanceof Error ? error.stack : String(error)}`),
         onContainer: ({ container, pid, namespace, isExec }) =>
@@ -50,9 +53,10 @@ export async function agentMain({ ready, daemon }: AgentMainOptions): Promise<vo
     );
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => agent.stop());
     await agent.listen();
-    if (config.metrics.listen !== undefined) {
+    const { listen, namespaces, programs } = config.metrics;
+    if (listen !== undefined) {
       const { serveMetrics } = await import('../telemetry/metrics.js');
-      await serveMetrics(config.metrics.listen, () => agent.measure());
+      await serveMetrics(listen, namespaces, () => agent.measure(programs));
     }
     supervisor.serving();
     tell('ready');
@@ -84,9 +88,19 @@ function maxNamespaces({ limits }: Config): number {
   return limits['namespaces-per-user'] ?? Number(process.env.BPFNS_MAX_NAMESPACES ?? defaultMaxNamespaces());
 }
 
+/** @throws Error if there is no such group */
+function readOnlyGroup({ control }: Config): number | undefined {
+  const name = control['read-only-group'];
+  if (name === undefined) return undefined;
+  const group = groupId(name);
+  if (group === undefined) throw new Error(`control.read-only-group: there is no group '${name}' in /etc/group`);
+  return group;
+}
+
 async function leave(supervisor: SupervisorLink, isDone: boolean): Promise<never> {
   notifyManager('STOPPING=1');
-  const own = isDone ? [paths.socket, paths.log, paths.containers, paths.service] : [paths.socket];
+  const sockets = [paths.socket, paths.readOnlySocket];
+  const own = isDone ? [...sockets, paths.log, paths.containers, paths.service] : sockets;
   for (const path of own) rmSync(path, { force: true, recursive: true });
   const leaked = openFds();
   if (leaked.length > 0) writeFileSync(paths.leakedFds, leaked.join('\n\n'));

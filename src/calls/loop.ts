@@ -69,9 +69,9 @@ function finish(call: Call, command: Command, outcome: Reply | undefined, servic
   const result = outcome === undefined ? undefined : resultOf(outcome);
   call.reply(outcome);
   if (result === undefined) return;
-  services.statistics.count(command.name, result, (performance.now() - call.started) / 1000);
-  if (outcome !== -E.EPERM) return;
   const { id } = call.namespace;
+  services.statistics.count(command.name, result, (performance.now() - call.started) / 1000, id);
+  if (outcome !== -E.EPERM) return;
   services.events.emit({ event: 'call-refused', command: command.name, ...call.caller.shown, namespace: id });
 }
 

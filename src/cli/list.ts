@@ -1,13 +1,12 @@
 /** `bpfns map|prog|link|btf list`, `bpfns who`: the host's view, in words or JSON. */
 
-import { reasonsAlive } from '../host/alive.js';
 import { cgroup2Mount } from '../host/cgroups.js';
 import { type HostObject, inventory, readRecords } from '../host/inventory.js';
+import { type ObjectReport, objectReport } from '../host/report.js';
 import { containerTitle } from '../model/container.js';
 import type { Kind } from '../model/ids.js';
 import { hostId } from '../model/ids.js';
-import { isSameOrAncestor, type Namespace } from '../model/namespaces.js';
-import { readLabels } from '../recorder/container-labels.js';
+import { isSameOrAncestor } from '../model/namespaces.js';
 import { CliError } from './cli-error.js';
 import { findNamespace } from './namespaces.js';
 import { type Column, json, printable, table } from './output.js';
@@ -36,17 +35,15 @@ export function listObjects(kind: Kind, ns: string | undefined, asJson: boolean)
 
 /** One object, in words. */
 export function who(kind: Kind, id: number, asJson: boolean): string {
-  const records = readRecords();
-  const object = inventory([kind], records).find((each) => each.hostId === id);
-  if (!object) throw new CliError(`no ${kind} has the host id ${id}: see 'bpfns ${kind} list'`);
-  const visibleIn = chain(records.model.ownerOf(kind, hostId(id))).map((namespace) => ({
-    namespace: { id: namespace.id as number, name: namespace.spec.name, path: namespace.path },
-    id: records.model.idIn(namespace, kind, hostId(id)) as number,
-  }));
-  const keptAliveBy = reasonsAlive(object);
-  const containers = readLabels(object.namespace.id);
-  if (asJson) return json({ ...object, containers, visibleIn, keptAliveBy });
-  const { creator } = object;
+  const report = objectReport(kind, id);
+  if (!report) throw new CliError(`no ${kind} has the host id ${id}: see 'bpfns ${kind} list'`);
+  return asJson ? json(report) : describeReport(report).map(printable).join('\n');
+}
+
+/** In words, a line each; names as they are: {@link printable} is the caller's. */
+export function describeReport(report: ObjectReport): string[] {
+  const { kind, hostId: id } = report;
+  const { creator, containers, visibleIn, keptAliveBy, ...object } = report;
   const isKernels = kind === 'btf' && object.type === 'kernel';
   return [
     `${kind} ${id}${object.name ? ` '${object.name}'` : ''}, ${object.type}`,
@@ -64,9 +61,7 @@ export function who(kind: Kind, id: number, asJson: boolean): string {
           '  kept alive by a reference that is not listed here: a pin in a bpffs that is not mounted here, a socket,',
           '                a network device, or one that is just going away',
         ]),
-  ]
-    .map(printable)
-    .join('\n');
+  ];
 }
 
 function cgroupTitle({ id, path }: { readonly id: string; readonly path: string | null }): string {
@@ -75,8 +70,4 @@ function cgroupTitle({ id, path }: { readonly id: string; readonly path: string 
 
 function label({ id, path }: { readonly id: number; readonly path: string }): string {
   return id === 0 || path === String(id) ? path : `${id}:${path}`;
-}
-
-function chain(namespace: Namespace): Namespace[] {
-  return namespace.parent ? [...chain(namespace.parent), namespace] : [namespace];
 }

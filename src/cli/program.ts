@@ -5,7 +5,9 @@ import product from '../../package.json' with { type: 'json' };
 import { type Kind, kinds } from '../model/ids.js';
 import { count, hostIdArgument, pidArgument } from './arguments.js';
 import { CliError } from './cli-error.js';
+import { requireHost } from './guards.js';
 import type { ProfileFlags } from './profile.js';
+import { addWatching } from './watching.js';
 
 const out = (text: string): void => {
   // Straight to the descriptor: complete even into a pipe when the process exits right after.
@@ -25,14 +27,6 @@ function writeOnce(data: Buffer): number {
 
 export function warn(line: string): void {
   writeSync(2, `bpfns: ${line}\n`);
-}
-
-/** Inside a namespace the id commands are trapped: the listings would show a mixture, or fail half-way. */
-async function requireHost(what: string): Promise<void> {
-  const { ownNamespace } = await import('../filter/own-command.js');
-  const own = ownNamespace();
-  if (own) throw new CliError(`${what} works only on the host: this process is in BPF namespace ${own.name || own.id}`);
-  if (process.geteuid?.() !== 0) throw new CliError(`${what} needs root`);
 }
 
 /** Also what the manual and the shell completion are generated from. */
@@ -89,14 +83,7 @@ export function program(): Command {
       else (await import('../supervisor/supervisor.js')).supervisorMain(undefined, ['--daemon', settings]);
     });
 
-  main
-    .command('events')
-    .description('print events: namespaces, objects and containers that come and go, and refused calls')
-    .option('-j, --json', 'print one JSON object per line', false)
-    .action(async ({ json }: { json: boolean }) => {
-      await requireHost('events');
-      await (await import('./events.js')).events(json, out);
-    });
+  addWatching(main, out);
 
   main
     .command('supervise', { hidden: true })

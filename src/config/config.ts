@@ -3,18 +3,20 @@ import * as v from 'valibot';
 
 export const logLevels = ['error', 'warning', 'info', 'debug'] as const;
 export const logFormats = ['text', 'json'] as const;
+/** Whether the kernel counts runs and run time of programs: never, while somebody looks, or always. */
+const runtimeChoices = ['off', 'on-demand', 'always'] as const;
 
 const listen = v.pipe(
   v.string('a string'),
   v.regex(/^(unix:\/.+|(\d{1,3}\.){3}\d{1,3}:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5})$/, 'ADDRESS:PORT or unix:/PATH'),
 );
 
+const aboveZero = v.pipe(v.number('a whole number'), v.integer('a whole number'), v.minValue(1, 'a number above 0'));
+
 const schema = v.strictObject({
   limits: v.optional(
     v.strictObject({
-      'namespaces-per-user': v.optional(
-        v.pipe(v.number('a whole number'), v.integer('a whole number'), v.minValue(1, 'a number above 0')),
-      ),
+      'namespaces-per-user': v.optional(aboveZero),
     }),
     {},
   ),
@@ -25,7 +27,29 @@ const schema = v.strictObject({
     }),
     {},
   ),
-  metrics: v.optional(v.strictObject({ listen: v.optional(listen) }), {}),
+  metrics: v.optional(
+    v.strictObject({
+      listen: v.optional(listen),
+      namespaces: v.optional(aboveZero, 200),
+      programs: v.optional(
+        v.pipe(v.number('a whole number'), v.integer('a whole number'), v.minValue(0, '0 or more')),
+        0,
+      ),
+    }),
+    {},
+  ),
+  statistics: v.optional(
+    v.strictObject({
+      runtime: v.optional(v.picklist(runtimeChoices, `one of ${runtimeChoices.join(', ')}`), 'on-demand'),
+    }),
+    {},
+  ),
+  control: v.optional(
+    v.strictObject({
+      'read-only-group': v.optional(v.pipe(v.string('a string'), v.regex(/^[a-z_][a-z0-9_-]*$/, "a group's name"))),
+    }),
+    {},
+  ),
 });
 
 export type Config = v.InferOutput<typeof schema>;

@@ -9,7 +9,13 @@ const example = new URL('../../../../packaging/bpfns.toml', import.meta.url).pat
 describe('a configuration file', () => {
   test('may be empty: the defaults hold', () => {
     assert.deepEqual(parseConfig('', 'x.toml'), defaultConfig);
-    assert.deepEqual(defaultConfig, { limits: {}, log: { level: 'info', format: 'text' }, metrics: {} });
+    assert.deepEqual(defaultConfig, {
+      limits: {},
+      log: { level: 'info', format: 'text' },
+      metrics: { namespaces: 200, programs: 0 },
+      statistics: { runtime: 'on-demand' },
+      control: {},
+    });
   });
 
   test('sets every key', () => {
@@ -20,18 +26,29 @@ describe('a configuration file', () => {
       level = "debug"
       format = "json"
       [metrics]
-      listen = "unix:/run/bpfns/metrics.sock"`;
+      listen = "unix:/run/bpfns/metrics.sock"
+      namespaces = 3
+      programs = 4
+      [statistics]
+      runtime = "always"
+      [control]
+      read-only-group = "adm"`;
     assert.deepEqual(parseConfig(text, 'x.toml'), {
       limits: { 'namespaces-per-user': 12 },
       log: { level: 'debug', format: 'json' },
-      metrics: { listen: 'unix:/run/bpfns/metrics.sock' },
+      metrics: { listen: 'unix:/run/bpfns/metrics.sock', namespaces: 3, programs: 4 },
+      statistics: { runtime: 'always' },
+      control: { 'read-only-group': 'adm' },
     });
   });
 
   test('the annotated example holds the defaults, and is valid with every line in use', () => {
     assert.deepEqual(loadConfig(example), defaultConfig);
     const all = readFileSync(example, 'utf8').replace(/^#(?=[a-z-]+ = )/gm, '');
-    assert.deepEqual(parseConfig(all, 'x.toml').metrics, { listen: '127.0.0.1:9435' });
+    assert.deepEqual(parseConfig(all, 'x.toml').metrics, {
+      ...defaultConfig.metrics,
+      listen: '127.0.0.1:9435',
+    });
   });
 
   const mistakes: ReadonlyArray<readonly [what: string, text: string, message: string]> = [

@@ -5,6 +5,8 @@ export const runDir = process.env.BPFNS_RUN_DIR ?? '/run/bpfns';
 export const paths = {
   /** Commands connect to it. Only root may. */
   socket: `${runDir}/agent.sock`,
+  /** For those who only read: a group may be let in. */
+  readOnlySocket: `${runDir}/control-ro.sock`,
   /** Container runtimes send listeners to it: the listenerPath of a profile. */
   seccompSocket: `${runDir}/seccomp.sock`,
   /** Names of containers: one file per namespace. */

@@ -36,15 +36,25 @@ export class AgentClient {
   }
 
   /** @returns undefined if no agent is running. */
-  static connect(): Promise<AgentClient | undefined> {
+  static connect(path: string = paths.socket): Promise<AgentClient | undefined> {
     return new Promise((resolve, reject) => {
-      const socket = connect(paths.socket);
+      const socket = connect(path);
       socket.once('connect', () => resolve(new AgentClient(socket)));
       socket.once('error', (error: NodeJS.ErrnoException) => {
         if (absences.includes(error.code ?? '')) resolve(undefined);
-        else reject(new AgentError(error.code ?? 'EIO', `cannot reach the agent at '${paths.socket}': ${error.code}`));
+        else reject(new AgentError(error.code ?? 'EIO', `cannot reach the agent at '${path}': ${error.code}`));
       });
     });
+  }
+
+  /** Waits for one that crashed or is replaced. @returns undefined if none is there after 5 s */
+  static async connectAgain(path: string = paths.socket): Promise<AgentClient | undefined> {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const client = await AgentClient.connect(path);
+      if (client) return client;
+      await new Promise((resolve) => setTimeout(resolve, PAUSE));
+    }
+    return undefined;
   }
 
   /** Connects, and starts the agent if none is running. @throws AgentError with the agent's reason */
@@ -98,26 +108,28 @@ export class AgentClient {
     }
   }
 
-  /** Sends a request whose reply is followed by lines. Resolves when the connection ends. @throws AgentError */
-  async follow(request: Request, onLine: (line: string) => void): Promise<void> {
-    const ended = new Promise<void>((resolve) => this.#socket.once('close', () => resolve()));
-    // Lines that arrive together with the reply must not be lost.
+  /** Sends a request whose reply is followed by lines: these, until the connection ends. @throws AgentError */
+  async *lines(request: Request): AsyncGenerator<string, void> {
     let text = '';
     let isAccepted = false;
-    let refusal: ErrorReply | undefined;
-    this.#socket.setEncoding('utf8').on('data', (part: string) => {
-      const lines = (text + part).split('\n');
-      text = lines.pop() ?? '';
-      for (const line of lines) {
-        if (isAccepted) onLine(line);
-        else if (line.startsWith('{"error"')) refusal = JSON.parse(line) as ErrorReply;
-        isAccepted = true;
+    this.#socket.setEncoding('utf8').write(formatRequest(request));
+    try {
+      for await (const part of this.#socket as AsyncIterable<string>) {
+        const lines = (text + part).split('\n');
+        text = lines.pop() ?? '';
+        for (const line of lines) {
+          if (line.startsWith('{"error"')) {
+            const { error } = JSON.parse(line) as ErrorReply;
+            throw new AgentError(error.code, error.message);
+          }
+          if (isAccepted) yield line;
+          isAccepted = true;
+        }
       }
-    });
-    this.#socket.on('error', () => undefined); // 'close' follows
-    this.#socket.write(formatRequest(request));
-    await ended;
-    if (refusal) throw new AgentError(refusal.error.code, refusal.error.message);
+    } catch (error) {
+      if (error instanceof AgentError) throw error;
+      // Reset by an agent that was killed, or closed by us: it ends all the same.
+    }
   }
 
   close(): void {

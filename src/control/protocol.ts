@@ -3,6 +3,10 @@
  * one reply per request, in order.
  */
 
+import type { ContainerLabels } from '../model/container.js';
+import { type Kind, kinds } from '../model/ids.js';
+import type { RuntimeChoice } from './usage.js';
+
 /** Raised when a request or a reply changes incompatibly. */
 export const PROTOCOL_VERSION = 1;
 /** The longest line either side accepts, in bytes. */
@@ -56,6 +60,39 @@ export interface EventsRequest {
   readonly op: 'events';
 }
 
+/** Counts of trapped calls and of the recorder. */
+export interface StatisticsRequest {
+  readonly op: 'statistics';
+}
+
+/** One sample, see usage.ts; then the connection ends. */
+export interface ListRequest {
+  readonly op: 'list';
+  /** Whether objects are told of, or namespaces alone. */
+  readonly objects: boolean;
+}
+
+/** A sample at once, and others for as long as the connection stays. */
+export interface WatchRequest {
+  readonly op: 'watch';
+  readonly objects: boolean;
+  /** Milliseconds from one sample to the next, at least 100. */
+  readonly interval: number;
+}
+
+/** Everything about one object. */
+export interface WhoRequest {
+  readonly op: 'who';
+  readonly kind: Kind;
+  readonly hostId: number;
+}
+
+/** The namespace of a process. */
+export interface TaskRequest {
+  readonly op: 'task';
+  readonly pid: number;
+}
+
 /** Stops the agent's service and asks what it holds. If the connection ends before `release`, the agent continues. */
 export interface HandoverRequest {
   readonly op: 'handover';
@@ -73,8 +110,21 @@ export type Request =
   | RemoveRequest
   | StatusRequest
   | EventsRequest
+  | StatisticsRequest
+  | ListRequest
+  | WatchRequest
+  | WhoRequest
+  | TaskRequest
   | HandoverRequest
   | ReleaseRequest;
+
+/** Requests that change nothing: those that are served on the read-only socket. */
+export const readingOps = ['status', 'events', 'statistics', 'list', 'watch', 'who', 'task'] as const;
+export type ReadingRequest = Extract<Request, { op: (typeof readingOps)[number] }>;
+
+export function isReading(request: Request): request is ReadingRequest {
+  return (readingOps as readonly string[]).includes(request.op);
+}
 
 /** The reply to every request about one namespace. */
 export interface NamespaceReply {
@@ -96,6 +146,58 @@ export interface StatusReply {
 
 export interface EventsReply {
   readonly subscribed: true;
+}
+
+export interface StatisticsReply {
+  /** Trapped calls that were answered since the agent started, by command. */
+  readonly commands: ReadonlyArray<{
+    readonly command: string;
+    /** By 'ok', 'continue' or the name of the errno. */
+    readonly results: Readonly<Record<string, number>>;
+    /** From arrival to answer, all together. */
+    readonly seconds: number;
+  }>;
+  /** Since it was put in place. */
+  readonly recorder: {
+    readonly ringOverflows: number;
+    readonly lostObjects: number;
+    readonly lostTasks: number;
+    readonly refused: number;
+  };
+  readonly runtime: RuntimeChoice;
+}
+
+export interface TaskReply {
+  readonly pid: number;
+  readonly namespace: number;
+  readonly path: string;
+  readonly level: number;
+}
+
+/** Everything about one object. Lists end with the first 200 entries, texts with 300 characters. */
+export interface WhoReply {
+  readonly kind: Kind;
+  readonly hostId: number;
+  readonly namespace: { readonly id: number; readonly name: string; readonly path: string };
+  readonly id: number;
+  readonly name: string;
+  readonly type: string;
+  readonly creator: {
+    readonly pid: number;
+    readonly comm: string;
+    readonly uid: number;
+    readonly cgroup: { readonly id: string; readonly path: string | null };
+    readonly time: string;
+  } | null;
+  readonly users: ReadonlyArray<{ readonly pid: number; readonly comm: string }>;
+  readonly pins: readonly string[];
+  readonly containers: readonly ContainerLabels[];
+  readonly visibleIn: ReadonlyArray<{
+    readonly namespace: { readonly id: number; readonly name: string; readonly path: string };
+    readonly id: number;
+  }>;
+  /** A line for each reason. */
+  readonly keptAliveBy: readonly string[];
 }
 
 export interface HandoverReply {
@@ -126,6 +228,8 @@ const fields = {
   count: (value: unknown) => isWithin(value, 0xffffffff),
   fd: (value: unknown) => isWithin(value, 0x7fffffff),
   pins: (value: unknown) => value === 'own' || value === 'any',
+  boolean: (value: unknown) => typeof value === 'boolean',
+  kind: (value: unknown) => kinds.some((kind) => kind === value),
 } as const;
 
 function isWithin(value: unknown, max: number): boolean {
@@ -140,6 +244,11 @@ export const shapes: Readonly<Record<Request['op'], Readonly<Record<string, keyo
   remove: { namespace: 'text' },
   status: {},
   events: {},
+  statistics: {},
+  list: { objects: 'boolean' },
+  watch: { objects: 'boolean', interval: 'count' },
+  who: { kind: 'kind', hostId: 'count' },
+  task: { pid: 'count' },
   handover: {},
   release: {},
 };

@@ -8,6 +8,7 @@ import { paths } from '../config/paths.js';
 import { type HostId, hostId, type Kind } from '../model/ids.js';
 import { Namespaces } from '../model/namespaces.js';
 import { Inspector } from '../recorder/inspector.js';
+import type { MapName } from '../recorder/recorder.js';
 import { type Creator, forEachBtfNumber, forEachObject, readNamespaces } from '../recorder/records.js';
 import { hostIds, objGet } from '../sys/bpf.js';
 import { toDate } from '../sys/clock.js';
@@ -74,13 +75,14 @@ export function readRecords(): Records {
   return { model, creatorOf: (kind, host) => creators.get(`${kind} ${host}`) };
 }
 
-function withMap(name: string, use: (fd: number) => void): void {
+/** Opens a map of the recorder; undefined if there is none: nothing is recorded. @throws SyscallError */
+export function withMap<T>(name: MapName, use: (fd: number) => T): T | undefined {
   const path = `${paths.maps}/${name}`;
   const found = objGet(path);
-  if (found === -E.ENOENT) return; // the agent is just leaving: nothing is recorded any more
+  if (found === -E.ENOENT) return undefined; // the agent is just leaving
   const fd = check(found, 'bpf', `cannot open the agent's state '${path}'`);
   try {
-    use(fd);
+    return use(fd);
   } finally {
     close(fd);
   }

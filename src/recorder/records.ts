@@ -79,6 +79,20 @@ export function forEachObject(fd: number, visit: (object: ObjectRecord, creator:
   check(result, 'bpf', 'cannot read the object records');
 }
 
+/** The record of one object; undefined if there is none. `fd` is the map "objects". */
+export function readObject(
+  fd: number,
+  kind: Kind,
+  host: HostId,
+): { readonly object: ObjectRecord; readonly creator: Creator } | undefined {
+  const key = Buffer.alloc(bpfns_object_key.sizeof);
+  key.writeUInt32LE(kinds.indexOf(kind), bpfns_object_key.kind);
+  key.writeUInt32LE(host, bpfns_object_key.host_id);
+  const value = Buffer.alloc(bpfns_object.sizeof);
+  if (mapLookup(fd, key, value) < 0) return undefined;
+  return { object: decodeObject(kinds.indexOf(kind), host, value), creator: decodeCreator(value) };
+}
+
 /** Every number of a BTF in any namespace, kernel-owned ones included. @throws SyscallError */
 export function forEachBtfNumber(fd: number, visit: (ns: NamespaceId, host: HostId, id: NsId) => void): void {
   const btf = kinds.indexOf('btf');

@@ -2,9 +2,11 @@
 import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { type Counter, Gauge, type Histogram, Registry } from 'prom-client';
+import type { NamespaceUsage, ObjectUsage } from '../control/usage.js';
 import type { ContainerLabels } from '../model/container.js';
-import type { Kind } from '../model/ids.js';
+import { INIT, type Kind } from '../model/ids.js';
 import type { RecorderStatus } from '../recorder/records.js';
+import { OTHERS, SeriesBound } from './series.js';
 import { latencyBounds, type Statistics } from './statistics.js';
 
 /** What the metrics are computed from, at one moment. */
@@ -14,16 +16,30 @@ export interface Measured {
   /** Reads one file per namespace. Called once per scrape. */
   readonly objects: () => readonly ObjectCount[];
   readonly recorder: RecorderStatus;
+  /** Reads every object of the host. Called once per scrape. */
+  readonly usage: () => Promise<Usage>;
+}
+
+/** What BPF costs at one moment. */
+export interface Usage {
+  readonly counting: boolean;
+  readonly namespaces: readonly NamespaceUsage[];
+  /** Those that are to have series of their own. */
+  readonly programs: readonly ObjectUsage[];
 }
 
 /** The number of objects of a kind that a namespace owns. */
 export interface ObjectCount {
   readonly kind: Kind;
+  readonly id: number;
   /** The path of the namespace. */
   readonly namespace: string;
   readonly containers: readonly ContainerLabels[];
   readonly count: number;
 }
+
+type MetricType = 'counter' | 'histogram' | 'gauge';
+type Add = (name: string, help: string, type: MetricType, values: () => Value[] | Promise<Value[]>) => void;
 
 interface Value {
   readonly labels: Readonly<Record<string, string | number>>;
@@ -31,9 +47,12 @@ interface Value {
   readonly metricName?: string;
 }
 
-/** Serves GET /metrics. Resolves once it listens. Only root may connect to a unix socket. */
-export async function serveMetrics(listen: string, measure: () => Measured): Promise<Server> {
-  const registry = registryOf(measure);
+/**
+ * Serves GET /metrics. Resolves once it listens; a unix socket is root's alone.
+ * @param namespaces how many may have series of their own
+ */
+export async function serveMetrics(listen: string, namespaces: number, measure: () => Measured): Promise<Server> {
+  const registry = registryOf(namespaces, measure);
   const server = createServer((request, response) => {
     if (request.method !== 'GET' || request.url !== '/metrics') {
       response.writeHead(404).end();
@@ -61,10 +80,10 @@ export async function serveMetrics(listen: string, measure: () => Measured): Pro
   return server;
 }
 
-export function registryOf(measure: () => Measured): Registry {
+export function registryOf(namespaces: number, measure: () => Measured): Registry {
   const registry = new Registry();
-  const add = (name: string, help: string, type: 'counter' | 'histogram', values: () => Value[]): void =>
-    registry.registerMetric(counted(name, help, type, values));
+  const add: Add = (name, help, type, values) => registry.registerMetric(counted(name, help, type, values));
+  const bound = new SeriesBound(namespaces);
   add('bpfns_trapped_calls_total', 'Trapped calls that were answered.', 'counter', () => calls(measure()));
   add('bpfns_refused_calls_total', 'Trapped calls that were answered with EPERM.', 'counter', () => refused(measure()));
   add('bpfns_trapped_call_seconds', 'Time from the arrival of a trapped call to its answer.', 'histogram', () =>
@@ -91,19 +110,76 @@ export function registryOf(measure: () => Measured): Registry {
       this.set(measure().namespaces);
     },
   });
-  new Gauge({
-    name: 'bpfns_objects',
-    help: 'Recorded objects by kind and by the namespace that owns them, init excluded.',
-    labelNames: ['kind', 'namespace', 'pod', 'pod_namespace', 'container'],
-    registers: [registry],
-    collect() {
-      this.reset();
-      for (const { kind, namespace, containers, count } of measure().objects()) {
-        this.set({ kind, namespace, ...labelsOf(containers) }, count);
-      }
-    },
-  });
+  add('bpfns_objects', 'Recorded objects by kind and by the namespace that owns them, init excluded.', 'gauge', () =>
+    objects(measure(), bound),
+  );
+  addUsage(add, bound, measure);
   return registry;
+}
+
+/** A scrape asks for all metrics in one turn of the event loop: one look serves them. */
+function addUsage(add: Add, bound: SeriesBound, measure: () => Measured): void {
+  let current: Promise<Usage & { readonly others: Pick<NamespaceUsage, 'runs' | 'runTime'> }> | undefined;
+  const look = (): NonNullable<typeof current> => {
+    current ??= measure()
+      .usage()
+      .then((usage) => {
+        bound.update(usage.namespaces.map(({ id }) => id));
+        return { ...usage, others: bound.others(usage.namespaces) };
+      })
+      .finally(() => {
+        current = undefined;
+      });
+    return current;
+  };
+  const byNamespace = async (key: 'runs' | 'runTime' | 'memory'): Promise<Value[]> => {
+    const { namespaces, others } = await look();
+    const own = namespaces.filter(({ id }) => bound.hasOwn(id));
+    const rest = namespaces.filter(({ id }) => !bound.hasOwn(id));
+    const values = own.map((each) => ({
+      labels: { namespace: each.path, ...labelsOf(each.containers) },
+      value: each[key],
+    }));
+    const sum = key === 'memory' ? rest.reduce((all, { memory }) => all + memory, 0) : others[key];
+    return rest.length > 0 || sum > 0
+      ? [...values, { labels: { namespace: OTHERS, ...labelsOf([]) }, value: sum }]
+      : values;
+  };
+  const byProgram = async (key: 'runs' | 'runTime'): Promise<Value[]> => {
+    const { programs, namespaces } = await look();
+    const paths = new Map(namespaces.map(({ id, path }) => [id, path]));
+    return programs.map(({ hostId, namespace, name, type, [key]: value }) => {
+      return { labels: { namespace: paths.get(namespace) ?? '', id: hostId, name, type }, value };
+    });
+  };
+  const seconds = 'Time that programs ran, while statistics were on';
+  const runs = 'Runs of programs, while statistics were on';
+  add('bpfns_program_run_seconds_total', `${seconds}, by owner.`, 'counter', () => byNamespace('runTime'));
+  add('bpfns_program_runs_total', `${runs}, by owner.`, 'counter', () => byNamespace('runs'));
+  add('bpfns_object_memory_bytes', "The kernel's memory that objects take, by owner.", 'gauge', () =>
+    byNamespace('memory'),
+  );
+  add('bpfns_each_program_run_seconds_total', `${seconds}, one by one.`, 'counter', () => byProgram('runTime'));
+  add('bpfns_each_program_runs_total', `${runs}, one by one.`, 'counter', () => byProgram('runs'));
+  add('bpfns_run_time_counted', 'Whether the kernel counts runs of programs now.', 'gauge', async () => [
+    { labels: {}, value: (await look()).counting ? 1 : 0 },
+  ]);
+}
+
+/** Of namespaces without series of their own, the sums by kind. */
+function objects(measured: Measured, bound: SeriesBound): Value[] {
+  const counts = measured.objects();
+  bound.update([INIT, ...new Set(counts.map(({ id }) => id))]);
+  const others = new Map<Kind, number>();
+  const own = counts.flatMap(({ kind, id, namespace, containers, count }): Value[] => {
+    if (bound.hasOwn(id)) return [{ labels: { kind, namespace, ...labelsOf(containers) }, value: count }];
+    others.set(kind, (others.get(kind) ?? 0) + count);
+    return [];
+  });
+  const rest = [...others].map(([kind, value]) => {
+    return { labels: { kind, namespace: OTHERS, ...labelsOf([]) }, value };
+  });
+  return [...own, ...rest];
 }
 
 /** What several containers have in common. '' where nothing is known, which Prometheus treats as no label. */
@@ -151,15 +227,15 @@ function latencies({ commands }: Statistics): Value[] {
 function counted(
   name: string,
   help: string,
-  type: 'counter' | 'histogram',
-  values: () => Value[],
+  type: MetricType,
+  values: () => Value[] | Promise<Value[]>,
 ): Counter & Histogram {
   const metric = {
     name,
     help,
     type,
     aggregator: 'sum',
-    get: async () => ({ name, help, type, aggregator: 'sum', values: values() }),
+    get: async () => ({ name, help, type, aggregator: 'sum', values: await values() }),
   };
   return metric as unknown as Counter & Histogram;
 }

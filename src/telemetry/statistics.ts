@@ -14,14 +14,31 @@ export class CommandStatistics {
   total = 0;
 }
 
+/** Calls of one namespace. */
+export interface CallCounts {
+  calls: number;
+  /** Calls that were answered with EPERM. */
+  refused: number;
+}
+
 export class Statistics {
   readonly commands = new Map<string, CommandStatistics>();
+  /** By the id of a namespace. Whoever removes a namespace deletes its counts. */
+  readonly namespaces = new Map<number, CallCounts>();
 
   /**
    * @param result 'ok', 'continue' or the name of the errno
    * @param seconds from the call's arrival at the agent to its answer
+   * @param namespace the caller's
    */
-  count(command: string, result: string, seconds: number): void {
+  count(command: string, result: string, seconds: number, namespace: number): void {
+    let own = this.namespaces.get(namespace);
+    if (!own) {
+      own = { calls: 0, refused: 0 };
+      this.namespaces.set(namespace, own);
+    }
+    own.calls++;
+    if (result === 'EPERM') own.refused++;
     let of = this.commands.get(command);
     if (!of) {
       of = new CommandStatistics();

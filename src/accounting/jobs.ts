@@ -1,0 +1,69 @@
+/** What the agent asks of its accounting thread, and what it gets. */
+import type { NamespaceUsage, ObjectUsage } from '../control/usage.js';
+import type { ObjectReport } from '../host/report.js';
+import type { Kind } from '../model/ids.js';
+
+/** Trapped calls of one namespace. */
+export interface Calls {
+  readonly calls: number;
+  readonly refused: number;
+}
+
+/** What only the agent knows of the moment. */
+export interface AgentView {
+  /** Whether run time is counted on the agent's account. */
+  readonly counting: boolean;
+  /** By the namespace's id. */
+  readonly calls: ReadonlyMap<number, Calls>;
+}
+
+export interface SampleJob {
+  readonly op: 'sample';
+  readonly subscriber: number;
+  readonly objects: boolean;
+  readonly view: AgentView;
+}
+
+export interface UsageJob {
+  readonly op: 'usage';
+  readonly view: AgentView;
+  /** The most programs to tell of, by host id from the lowest on. */
+  readonly programs: number;
+}
+
+export interface WhoJob {
+  readonly op: 'who';
+  readonly kind: Kind;
+  readonly hostId: number;
+}
+
+export interface ForgetJob {
+  readonly op: 'forget';
+  readonly subscriber: number;
+}
+
+export type Job = SampleJob | UsageJob | WhoJob | ForgetJob;
+
+export interface Usage {
+  readonly counting: boolean;
+  readonly namespaces: readonly NamespaceUsage[];
+  readonly programs: readonly ObjectUsage[];
+}
+
+/** By the op of the job. */
+export interface Results {
+  /** Lines. */
+  readonly sample: string;
+  readonly usage: Usage;
+  readonly who: ObjectReport | undefined;
+  readonly forget: undefined;
+}
+
+export interface Numbered<T> {
+  readonly number: number;
+  readonly job: T;
+}
+
+export type Outcome =
+  | { readonly number: number; readonly result: Results[keyof Results] }
+  | { readonly number: number; readonly failure: string };

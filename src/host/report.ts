@@ -1,0 +1,31 @@
+/** Everything that can be told of one object: also the JSON of `bpfns who`. */
+import type { ContainerLabels } from '../model/container.js';
+import { hostId, type Kind } from '../model/ids.js';
+import type { Namespace } from '../model/namespaces.js';
+import { readLabels } from '../recorder/container-labels.js';
+import { reasonsAlive } from './alive.js';
+import { type HostObject, inventory, readRecords } from './inventory.js';
+
+export interface ObjectReport extends HostObject {
+  readonly containers: readonly ContainerLabels[];
+  /** Every namespace from init down to the owner, with the object's id there. */
+  readonly visibleIn: ReadonlyArray<{ readonly namespace: HostObject['namespace']; readonly id: number }>;
+  /** A line for each reason. */
+  readonly keptAliveBy: readonly string[];
+}
+
+/** undefined if there is no such object. @throws SyscallError */
+export function objectReport(kind: Kind, id: number): ObjectReport | undefined {
+  const records = readRecords();
+  const object = inventory([kind], records).find((each) => each.hostId === id);
+  if (!object) return undefined;
+  const visibleIn = chain(records.model.ownerOf(kind, hostId(id))).map((namespace) => ({
+    namespace: { id: namespace.id as number, name: namespace.spec.name, path: namespace.path },
+    id: records.model.idIn(namespace, kind, hostId(id)) as number,
+  }));
+  return { ...object, containers: readLabels(object.namespace.id), visibleIn, keptAliveBy: reasonsAlive(object) };
+}
+
+function chain(namespace: Namespace): Namespace[] {
+  return namespace.parent ? [...chain(namespace.parent), namespace] : [namespace];
+}

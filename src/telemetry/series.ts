@@ -1,0 +1,54 @@
+/** A bound on how many namespaces have series of their own; the others add up in one. */
+import type { NamespaceUsage } from '../control/usage.js';
+
+/** The label of what adds up; no namespace can be called that. */
+export const OTHERS = '(other)';
+
+interface Counters {
+  readonly runs: number;
+  readonly runTime: number;
+}
+
+export class SeriesBound {
+  readonly #most: number;
+  readonly #own = new Set<number>();
+  /** Of those without series, as last seen. */
+  readonly #last = new Map<number, Counters>();
+  #others = { runs: 0, runTime: 0 };
+
+  /** @param most how many namespaces have series */
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  /** Whether a namespace has series of its own: the oldest have, and keep them as long as they live. */
+  hasOwn(id: number): boolean {
+    return this.#own.has(id);
+  }
+
+  /** Takes note of the namespaces there are. */
+  update(ids: readonly number[]): void {
+    const living = new Set(ids);
+    for (const id of this.#own) if (!living.has(id)) this.#own.delete(id);
+    for (const id of this.#last.keys()) if (!living.has(id)) this.#last.delete(id);
+    for (const id of [...ids].sort((a, b) => a - b)) {
+      if (this.#own.size >= this.#most) break;
+      this.#own.add(id);
+      this.#last.delete(id);
+    }
+  }
+
+  /** What the others ran, those that are gone included: it never falls. Call once for each look. */
+  others(usages: readonly NamespaceUsage[]): Counters {
+    for (const { id, runs, runTime } of usages) {
+      if (this.hasOwn(id)) continue;
+      const last = this.#last.get(id) ?? { runs: 0, runTime: 0 };
+      this.#others = {
+        runs: this.#others.runs + Math.max(0, runs - last.runs),
+        runTime: this.#others.runTime + Math.max(0, runTime - last.runTime),
+      };
+      this.#last.set(id, { runs, runTime });
+    }
+    return this.#others;
+  }
+}

@@ -1,0 +1,219 @@
+/** What BPF costs, and whose it is: asked over the control sockets while guests run. */
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { after, before, describe, test } from 'node:test';
+import type { Client, NamespaceUsage, ObjectUsage, Sample } from '../../src/control/api.js';
+import {
+  asContainerUser,
+  bpfns,
+  bpfnsPath,
+  type Guest,
+  guestPath,
+  leavesNothingBehind,
+  root,
+  run,
+  runDir,
+  skipReason,
+  start,
+  until,
+} from '../support/host.js';
+import { limit } from '../support/slowness.js';
+
+const GROUP = 'games'; // in every Debian, and used by nothing
+
+function namespaceOf(sample: Sample, name: string): NamespaceUsage {
+  const found = sample.namespaces.find((each) => each.name === name);
+  assert.ok(found, `no namespace ${name}`);
+  return found;
+}
+
+function objectsOf(sample: Sample, name: string, kind: string): ObjectUsage[] {
+  const { id } = namespaceOf(sample, name);
+  return sample.objects.filter((each) => each.namespace === id && each.kind === kind);
+}
+
+describe('accounting', { skip: skipReason }, () => {
+  leavesNothingBehind();
+  describe('while a daemon serves', daemonTests);
+});
+
+function daemonTests(): void {
+  const directory = mkdtempSync('/tmp/bpfns-accounting-');
+  let daemon: ReturnType<typeof spawn>;
+  let client: Client;
+  let guest: Guest;
+
+  before(async () => {
+    // Not before the run directory is set.
+    const { Client: Class } = await import('../../src/control/api.js');
+    client = new Class({ socket: `${runDir}/control-ro.sock` });
+    writeFileSync(`${directory}/bpfns.toml`, `[control]\nread-only-group = "${GROUP}"\n`);
+    daemon = spawn(bpfnsPath, ['daemon', '--config', `${directory}/bpfns.toml`], { stdio: 'ignore' });
+    await until(() => existsSync(client.socket), 'the daemon has not started');
+    guest = await start([bpfnsPath, 'run', '--name', 'busy', '--', ...asContainerUser, guestPath('busy'), '3']);
+  });
+  after(async () => {
+    await guest.stop();
+    daemon.kill('SIGTERM');
+    await until(() => daemon.exitCode !== null, 'the daemon has not ended');
+    rmSync(directory, { recursive: true });
+  });
+
+  test('a sample has what a namespace owns: kinds, memory, who made it', async () => {
+    const sample = await client.list();
+    const { objects, level, parent, memory } = namespaceOf(sample, 'busy');
+    assert.deepEqual([objects, level, parent], [{ map: 3, prog: 1, link: 0, btf: 0 }, 1, 0]);
+    const maps = objectsOf(sample, 'busy', 'map');
+    assert.deepEqual(
+      maps.map(({ id, name, type, creator }) => [id, name, type, creator?.comm, creator?.uid]),
+      [1, 2, 3].map((id) => [id, 'busy', 'array', 'busy', 65534]),
+    );
+    const [program] = objectsOf(sample, 'busy', 'prog');
+    assert.equal(
+      memory,
+      maps.reduce((sum, map) => sum + map.memory, program?.memory ?? 0),
+    );
+    assert.ok(maps.every((map) => map.memory > 0));
+  });
+
+  test('memory is what the kernel says in fdinfo', async () => {
+    const sample = await client.list();
+    const pid = guest.pid;
+    const fdinfo = spawnSync('sh', [
+      '-c',
+      `cat /proc/$(pgrep -P ${pid} busy || echo ${pid})/fdinfo/*`,
+    ]).stdout.toString();
+    const told = [...fdinfo.matchAll(/memlock:\t(\d+)\n(?:map|prog)_id:\t(\d+)/g)].map(([, bytes]) => Number(bytes));
+    const ours = [...objectsOf(sample, 'busy', 'map'), ...objectsOf(sample, 'busy', 'prog')].map(
+      ({ memory }) => memory,
+    );
+    const inOrder = (all: readonly number[]): number[] => [...all].sort((a, b) => a - b);
+    assert.deepEqual(inOrder(ours), inOrder(told));
+  });
+
+  test('while somebody watches, runs and run time are counted, by program and by namespace', async () => {
+    const samples = client.watch({ interval: 100 });
+    const next = async (): Promise<Sample> => {
+      const { value } = await samples.next();
+      assert.ok(value);
+      return value;
+    };
+    const before = await next();
+    assert.ok(before.counting);
+    const earlier = objectsOf(before, 'busy', 'prog')[0]?.runs ?? -1;
+    await guest.ask('run 1000', 'done');
+    await next(); // may have been made before
+    const now = await next();
+    const [program] = objectsOf(now, 'busy', 'prog');
+    assert.equal((program?.runs ?? 0) - earlier, 1000);
+    assert.ok((program?.runTime ?? 0) > 0 && (program?.runTime ?? 0) < 1);
+    const { runs, runTime } = namespaceOf(now, 'busy');
+    assert.equal(runs - namespaceOf(before, 'busy').runs, 1000);
+    assert.ok(runTime > 0);
+    await samples.return();
+  });
+
+  test('when nobody watches any more, the kernel counts no longer', async () => {
+    await until(() => statisticsHolders() === 0, 'the statistics are still on');
+    const before = objectsOf(await client.list(), 'busy', 'prog')[0]?.runs;
+    await until(() => statisticsHolders() === 0, 'the statistics are still on');
+    await guest.ask('run 500', 'done');
+    assert.equal(objectsOf(await client.list(), 'busy', 'prog')[0]?.runs, before);
+  });
+
+  test('trapped calls are counted for the namespace', async () => {
+    const { calls } = namespaceOf(await client.list({ objects: false }), 'busy');
+    await guest.ask('list 20', 'done');
+    assert.equal(namespaceOf(await client.list({ objects: false }), 'busy').calls - calls, 20);
+  });
+
+  test('a watcher is told of what comes and goes', { timeout: limit(30_000) }, async () => {
+    const samples = client.watch({ interval: 100 });
+    await samples.next();
+    const other = await start([bpfnsPath, 'run', '--name', 'other', '--', ...asContainerUser, guestPath('busy')]);
+    const waitFor = async (isThere: boolean): Promise<void> => {
+      for await (const sample of { [Symbol.asyncIterator]: () => ({ next: () => samples.next() }) }) {
+        const objects = sample.objects.filter(({ creator }) => creator?.comm === 'busy').length;
+        const isKnown = sample.namespaces.some(({ name }) => name === 'other');
+        if (isKnown === isThere && objects === (isThere ? 6 : 4)) return;
+      }
+    };
+    await waitFor(true);
+    await other.stop();
+    await waitFor(false);
+    await samples.return();
+  });
+
+  test('who, task, status and statistics tell the rest', async () => {
+    const [map] = objectsOf(await client.list(), 'busy', 'map');
+    const report = await client.who('map', map?.hostId ?? 0);
+    assert.deepEqual([report.id, report.namespace.name, report.creator?.comm], [1, 'busy', 'busy']);
+    assert.match(report.keptAliveBy.join(), /a file descriptor of busy/);
+    assert.equal((await client.task(report.users[0]?.pid ?? 0)).path, 'busy');
+    assert.equal((await client.task(process.pid)).path, 'init');
+    assert.equal((await client.status()).namespaces, 2);
+    const { commands } = await client.statistics();
+    assert.ok((commands.find(({ command }) => command === 'MAP_GET_NEXT_ID')?.results.ok ?? 0) >= 20);
+    await assert.rejects(client.who('map', 0x7ffffffe), { code: 'ENOENT' });
+    await assert.rejects(client.task(0x7ffffffe), { code: 'ESRCH' });
+  });
+
+  test('the read-only socket is open to the group, and to nobody else', () => {
+    const { gid, mode } = statSync(client.socket);
+    assert.deepEqual([gid > 0, mode & 0o777, statSync(runDir ?? '').mode & 0o777], [true, 0o660, 0o710]);
+    assert.equal(statSync(`${runDir}/agent.sock`).mode & 0o777, 0o600);
+    const asUser = (group: string): string => {
+      const script = `import('${root}build/js/src/control/api.js').then(({ Client }) => new Client().list()).then(({ namespaces }) => console.log(namespaces.length), ({ code }) => console.log(code))`;
+      const { stdout, stderr } = spawnSync(
+        'setpriv',
+        ['--reuid=65534', `--regid=${group}`, '--clear-groups', process.execPath, '-e', script],
+        { encoding: 'utf8', env: { ...process.env, BPFNS_RUN_DIR: runDir } },
+      );
+      return stdout.trim() + stderr;
+    };
+    assert.equal(asUser(GROUP), '2');
+    assert.equal(asUser('65534'), 'EACCES');
+  });
+
+  test('the read-only socket takes no request that changes something, and none from inside a namespace', async () => {
+    const { AgentClient } = await import('../../src/control/client.js');
+    const agent = await AgentClient.connect(client.socket);
+    const request = { op: 'create', parent: 'init', name: 'x', pins: 'own', ownerUid: 0, maxNamespaces: 0 } as const;
+    await assert.rejects(agent?.ask(request) ?? Promise.resolve(), { code: 'EACCES' });
+    for (const op of ['handover', 'release'] as const) {
+      await assert.rejects(agent?.ask({ op }) ?? Promise.resolve(), { code: 'EACCES' });
+    }
+    agent?.close();
+    const script = `require('net').connect(process.argv[1]).on('data', (d) => console.log(String(d)))`;
+    const { stdout } = bpfns(['run', '--', process.execPath, '-e', script, client.socket]);
+    assert.match(stdout, /"code":"EPERM".*this is for the host/);
+  });
+
+  test('the example of the client follows it', () => {
+    const { status, stdout, stderr } = run([process.execPath, `${root}examples/watch.mjs`, '1']);
+    assert.deepEqual([status, stderr], [0, '']);
+    assert.match(stdout, /^ {2}busy +\d+\.\d\d % CPU +\d+ KiB$/m);
+  });
+
+  test('one reader too many is told so', async () => {
+    const { AgentClient } = await import('../../src/control/client.js');
+    const readers = await Promise.all(Array.from({ length: 70 }, () => AgentClient.connect(client.socket)));
+    const outcomes = await Promise.allSettled(
+      readers.flatMap((reader) => (reader ? [reader.ask({ op: 'status' })] : [])),
+    );
+    const refused = outcomes
+      .filter((each) => each.status === 'rejected')
+      .map((each) => (each.reason as { code: string }).code);
+    for (const reader of readers) reader?.close();
+    assert.ok(refused.length >= 6 && refused.every((code) => code === 'EAGAIN'), String(refused));
+  });
+}
+
+/** How many fds of agents keep the kernel's statistics on. */
+function statisticsHolders(): number {
+  const { stdout } = spawnSync('sh', ['-c', 'ls -l /proc/[0-9]*/fd 2>/dev/null | grep -c bpf-stats'], {
+    encoding: 'utf8',
+  });
+  return Number(stdout.trim());
+}
