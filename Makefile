@@ -1,10 +1,10 @@
-# The front door. `make demo` and `make test` do all their set-up themselves.
+# `make demo` and `make test` install and set up everything that they need.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 
 CLANG ?= clang
-# No path of this directory in the objects: builds in two places are the same.
+# The objects have no path of this directory, so that builds in two places are equal.
 BPF_CFLAGS := -O2 -g -ffile-compilation-dir=. -target bpf -mcpu=v3 -Wall -Werror -I/usr/include/$(shell $(CC) -print-multiarch)
 BPF_OBJECTS := build/bpf/recorder.bpf.o build/bpf/inspect.bpf.o build/bpf/eye.bpf.o \
 	build/bpf/probe.bpf.o
@@ -16,7 +16,7 @@ demo:
 	$(MAKE) --no-print-directory build build/guests/attach
 	tools/demo.sh
 
-# Everything: set-up, build, formatter and linter, unit tests, tests on the real kernel.
+# Everything: set-up, build, formatters and linters, unit tests, tests on the running kernel.
 .PHONY: test
 test:
 	tools/setup.sh test
@@ -43,7 +43,7 @@ build/types/.done: node_modules/.package-lock.json tsconfig.json tsconfig.client
 	npx tsc -p tsconfig.client.json
 	touch $@
 
-# What bin/bpfns starts: one small file to load for `run`, the rest in chunks on demand.
+# The program that bin/bpfns starts: a small file for `run`; other chunks load on demand.
 build/lib/bpfns.js: node_modules/.package-lock.json $(SOURCES) $(BPF_OBJECTS)
 	rm -rf build/lib
 	npx esbuild bpfns=src/cli/main.ts path-worker=src/calls/commands/pins/path-worker.ts \
@@ -54,7 +54,7 @@ build/lib/bpfns.js: node_modules/.package-lock.json $(SOURCES) $(BPF_OBJECTS)
 		--outdir=build/lib --chunk-names=chunk-[hash] --metafile=build/bundle.json
 	cp $(BPF_OBJECTS) build/lib
 
-# Offsets from the running kernel's BTF, or that in the file VMLINUX_BTF, and from bpf/bpfns.h.
+# Generates offsets from bpf/bpfns.h and from the running kernel's BTF, or the BTF in VMLINUX_BTF.
 .PHONY: layouts
 layouts: build/js/.done $(BPF_OBJECTS)
 	node build/js/tools/gen-layouts.js
@@ -63,7 +63,7 @@ PAGES := build/man/bpfns.8 build/man/bpf_namespaces.7 build/man/bpfns.conf.5
 .PHONY: man
 man: $(PAGES)
 
-# The commands' section comes from the table that --help comes from.
+# The section about the commands comes from the same table as --help.
 build/man/%.md: man/%.md build/js/.done
 	mkdir -p $(@D)
 	node build/js/tools/gen-cli.js man $< >$@
@@ -79,9 +79,9 @@ build/completions/bpfns.%: build/js/.done
 	mkdir -p $(@D)
 	node build/js/tools/gen-cli.js completion $* >$@
 
-# Into DESTDIR: everything below PREFIX, and below /etc. koffi is the one package that is needed at run time.
+# Installs below DESTDIR: into PREFIX and /etc. koffi is the only package needed at run time.
 PREFIX ?= /usr/local
-# Which of koffi's native modules.
+# The architecture of koffi's native module.
 NATIVE ?= $(shell node -p '`linux-$${process.arch}`')
 LIB = $(DESTDIR)$(PREFIX)/lib/bpfns
 SHARE = $(DESTDIR)$(PREFIX)/share
@@ -104,7 +104,8 @@ install: build man completions
 	install -D -m 644 build/completions/bpfns.zsh $(SHARE)/zsh/vendor-completions/_bpfns
 	install -D -m 644 build/completions/bpfns.fish $(SHARE)/fish/vendor_completions.d/bpfns.fish
 
-# Into build/packages: bpfns-VERSION.tgz with the packages of npm that it needs, bpfns_VERSION_ARCH.deb, checksums.
+# Makes build/packages: bpfns-VERSION.tgz and the npm packages that it needs,
+# bpfns_VERSION_ARCH.deb, checksums.
 .PHONY: packages
 packages: build man completions
 	tools/package.sh
@@ -123,16 +124,16 @@ GUEST_SOURCES := $(wildcard test/guests/*.c)
 GUESTS := $(patsubst test/guests/%.c,build/guests/%,$(filter-out %.bpf.c,$(GUEST_SOURCES))) \
 	$(patsubst test/guests/%.bpf.c,build/guests/%.bpf.o,$(filter %.bpf.c,$(GUEST_SOURCES)))
 
-# The tests of single functions and of documents: no root, no eBPF, nothing that npm does not install.
+# Unit tests: they need no root, no eBPF, and nothing but Node and npm packages.
 .PHONY: unit
 unit: build/js/.done
 	node --enable-source-maps build/js/tools/run-tests.js $(UNIT_TESTS)
 UNIT_TESTS = $(patsubst %.ts,build/js/%.js,$(filter-out $(NEED_PACKAGES),$(shell find src -name '*.test.ts')) \
 	test/architecture.test.ts test/documents.test.ts test/kubernetes.test.ts)
-# bpftool, or what clang compiles.
+# These need bpftool, or objects that clang compiles.
 NEED_PACKAGES = src/host/type-names.test.ts src/sys/btf.test.ts src/sys/elf.test.ts
 
-# The kernel tests alone, as root. TESTS=... runs some of them.
+# Only the kernel tests, as root. TESTS=... runs some of them.
 .PHONY: test-kernel
 test-kernel:
 	tools/setup.sh test
@@ -143,8 +144,8 @@ check: build man $(GUESTS)
 	node --enable-source-maps build/js/tools/run-tests.js $(TESTS)
 TESTS ?= $(patsubst %.ts,build/js/%.js,$(shell find src test -name '*.test.ts'))
 
-# The kernel tests on Debian's other kernels, with either backend of the recorder, in virtual
-# machines. KERNELS="6.1-cloud 6.12:function" and TESTS=... run less.
+# The kernel tests on Debian's other kernels, in virtual machines, with each backend of the recorder.
+# KERNELS="6.1-cloud 6.12:function" and TESTS=... run less.
 .PHONY: test-vm
 test-vm:
 	tools/setup.sh vm
@@ -153,12 +154,12 @@ test-vm:
 VM_TESTS = $(if $(filter command line environment,$(origin TESTS)),$(TESTS),$(KERNEL_TESTS))
 KERNEL_TESTS := $(patsubst %.ts,build/js/%.js,$(wildcard test/kernel/*.test.ts))
 
-# What of it CI has the time for (tools/vm/plan.ts).
+# The part that CI has time for (tools/vm/plan.ts).
 .PHONY: test-vm-ci
 test-vm-ci:
 	$(MAKE) --no-print-directory test-vm TESTS=--ci VM_JOBS=2 VM_TIMEOUT=900 VM_QUIET=1
 
-# Two million creations, and each call 200,000 times: does the agent's memory stay what it was?
+# Two million creations, and 200,000 of each call: the agent's memory must not grow.
 .PHONY: soak
 soak: build $(GUESTS)
 	BPFNS_SOAK=1 node --enable-source-maps build/js/tools/run-tests.js build/js/test/kernel/soak.test.js
@@ -174,7 +175,7 @@ lint: node_modules/.package-lock.json
 	shellcheck $(SCRIPTS)
 	clang-format --dry-run -Werror $(C_SOURCES) || { echo "'make format' fixes this" >&2; exit 1; }
 
-# What of `make lint` can mend itself.
+# Fixes what `make lint` reports, where a tool can.
 .PHONY: format
 format: node_modules/.package-lock.json
 	npx biome check --write
@@ -184,8 +185,8 @@ format: node_modules/.package-lock.json
 SCRIPTS = .ci/run bin/bpfns $(shell find bench examples packaging tools -name '*.sh' -not -path '*/vm/*')
 C_SOURCES = $(wildcard bench/*.c examples/*.c include/*.h test/guests/*.[ch])
 
-# Ratios against a C responder and against no filter, into bench/results.md. Wants a quiet machine.
-# BENCH=trapped,listing measures these sections only; their names are in bench/run.ts.
+# Writes ratios against a C responder and against no filter to bench/results.md. Needs a quiet machine.
+# BENCH=trapped,listing measures only these sections; bench/run.ts has their names.
 build/bench/%: bench/%.c
 	mkdir -p $(@D)
 	$(CC) -O2 -Wall -Wextra -Werror -o $@ $<

@@ -1,6 +1,7 @@
 #!/bin/bash
-# How much a container that calls as fast as it can slows another: the medians of the other's calls alone
-# and beside it, and their ratio. It should stay below 3. Needs root. Usage: bench/fairness.sh [ROUNDS]
+# Measures how much a container that calls as fast as it can slows another: the median of the other's
+# calls alone and beside it, and their ratio, which should stay below 3. Needs root.
+# Usage: bench/fairness.sh [ROUNDS]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 rounds=${1:-20000}
@@ -8,7 +9,7 @@ make --no-print-directory build >/dev/null
 mkdir -p build/bench
 cc -O2 -Wall -Wextra -Werror -o build/bench/guest bench/guest.c
 
-# Four callers in one container: more than the agent's loop can serve.
+# Four callers in one container are more than the agent's loop can serve.
 noise='for i in 1 2 3 4; do while build/bench/guest get_next_id 100000 >/dev/null; do :; done & done; wait'
 
 median() { # WHAT

@@ -1,9 +1,9 @@
 #!/bin/bash
-# Shows the main job on real objects: `make demo`.
+# `make demo`: shows on real objects what bpfns does.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# The installed one, if it is to be that.
+# BPFNS names an installed program to use instead.
 bpfns=${BPFNS:-bin/bpfns}
 pins=/sys/fs/bpf/bpfns-demo
 work=$(mktemp -d)
@@ -16,7 +16,7 @@ cleanup() {
 }
 trap cleanup EXIT
 
-# Who bpfns is for: a user with CAP_BPF and company, without CAP_SYS_ADMIN.
+# The user that bpfns is for: with CAP_BPF and related capabilities, without CAP_SYS_ADMIN.
 # shellcheck disable=SC2054 # setpriv wants the commas
 user=(setpriv --reuid=65534 --regid=65534 --clear-groups
 	--bounding-set=-all,+bpf,+perfmon,+net_admin

@@ -1,11 +1,11 @@
 #!/bin/bash
-# Makes build/packages of what is built (`make packages`): the npm package with those it depends on, the Debian
-# package, and checksums. The same sources give the same bytes.
+# `make packages`: makes build/packages from the build: the npm package and its dependencies, the Debian
+# package, and checksums. Equal sources give equal bytes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 version=$(node -p "require('./package.json').version")
-# The Debian architecture, and npm's word for it.
+# The Debian architecture, and npm's name for it.
 arch=${ARCH:-$(dpkg --print-architecture)}
 case $arch in
 amd64) cpu=x64 ;;
@@ -21,7 +21,7 @@ rm -rf "$packages" "$stage"
 mkdir -p "$packages" "$stage"
 licences() { node build/js/tools/licences.js build/bundle.json "$1"; }
 
-# bpfns-VERSION.tgz: everything bundled but koffi, which finds its native half by itself.
+# bpfns-VERSION.tgz bundles everything except koffi, which finds its native module itself.
 npm_package() {
 	local root=$stage/npm
 	mkdir -p "$root/build" "$root/bin" "$root/man"
@@ -39,7 +39,7 @@ npm_package() {
 	npm pack --silent --pack-destination "$packages" "./$root" >/dev/null
 }
 
-# The packages it depends on, from the registry, if they are what package-lock.json says.
+# Its dependencies, from the registry, checked against package-lock.json.
 npm_dependencies() {
 	local name file
 	for name in koffi "@koromix/koffi-linux-$cpu"; do

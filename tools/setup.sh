@@ -1,5 +1,5 @@
 #!/bin/bash
-# Installs what the build and the tests need (Debian packages), and mounts what they look at.
+# Installs the Debian packages that the build and the tests need, and mounts bpffs and tracefs.
 # Usage: tools/setup.sh build|lint|test|vm
 set -euo pipefail
 

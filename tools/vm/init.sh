@@ -1,6 +1,7 @@
 #!/bin/busybox sh
-# The guest's first process: mounts what a Linux host has, runs /etc/run, tells its status, powers off.
-# The kernel's messages go to its console, all else to BPFNS_TTY (from the kernel's command line).
+# The first process of a machine: mounts what a Linux host has, runs /etc/run, prints its status, and
+# powers off.
+# The kernel's messages go to its console, everything else to BPFNS_TTY (from the kernel's command line).
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
 if [ "$1" != mounted ]; then
 	# The initial root cannot be pivoted or unmounted; a bind mount of it can, as on a host.
@@ -29,7 +30,7 @@ mount -t cgroup2 cgroup2 /sys/fs/cgroup
 for controller in $(cat /sys/fs/cgroup/cgroup.controllers); do
 	echo "+$controller" >/sys/fs/cgroup/cgroup.subtree_control
 done
-# Debian's own level 3 denies perf events to whoever has not all of root's rights.
+# Debian's default, 3, denies perf events to everyone without all of root's rights.
 echo 2 >/proc/sys/kernel/perf_event_paranoid
 ln -s /proc/self/fd /dev/fd
 ip link set lo up
@@ -37,7 +38,7 @@ depmod
 while read -r module || [ -n "$module" ]; do modprobe "$module"; done </etc/modules
 cd /bpfns || exit 1
 ulimit -n 1048576 # as systemd has it
-# By path: the names alone mean busybox's own to its shell.
+# By path, since busybox's shell prefers its own commands.
 /usr/bin/setsid /usr/bin/sh -e /etc/run
 echo "status $?"
 sync
