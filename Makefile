@@ -157,7 +157,7 @@ KERNEL_TESTS := $(patsubst %.ts,build/js/%.js,$(wildcard test/kernel/*.test.ts))
 # The part that CI has time for (tools/vm/plan.ts).
 .PHONY: test-vm-ci
 test-vm-ci:
-	$(MAKE) --no-print-directory test-vm TESTS=--ci VM_JOBS=2 VM_TIMEOUT=900 VM_QUIET=1
+	$(MAKE) --no-print-directory test-vm TESTS=--ci VM_JOBS=2 VM_TIMEOUT=1200 VM_QUIET=1
 
 # Two million creations, and 200,000 of each call: the agent's memory must not grow.
 .PHONY: soak

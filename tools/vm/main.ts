@@ -13,7 +13,7 @@ import { judge, suiteMark } from './judge.js';
 import type { Backend } from './kernels.js';
 import { machines as emulated } from './machines.js';
 import { type Plan, planOf, planOfCi } from './plan.js';
-import { type Finished, summary, troubles } from './report.js';
+import { type Finished, matrix, summary, troubles } from './report.js';
 
 /** What tests are told: see test/support/slowness.ts. */
 const environment = 'CI=1 BPFNS_TEST_SLOWNESS=20';
@@ -95,5 +95,5 @@ await Promise.all(Array.from({ length: Math.min(jobs, machines.length) }, worker
 
 for (const each of finished) process.stdout.write(troubles(each));
 const { text, failed } = summary(finished);
-console.log(`\n== All kernels\n\n${text}`);
+console.log(`\n== All kernels\n\n${matrix(finished)}\n\n${text}`);
 if (finished.length === 0 || failed > 0) process.exitCode = 1;

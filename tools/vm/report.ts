@@ -22,6 +22,20 @@ export function troubles({ title, result, output, kernelLog }: Finished): string
   return parts.join('');
 }
 
+/** Kernel by test file, as a table of Markdown: docs/decisions/0010-other-kernels.md keeps the last ones. */
+export function matrix(finished: readonly Finished[]): string {
+  const suites = finished.flatMap(({ title, result }) =>
+    result.suites.map((suite) => ({ title: `${title}, ${suite.backend}`, files: suite.files })),
+  );
+  const names = [...new Set(suites.flatMap(({ files }) => [...files.keys()]))].sort();
+  const row = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
+  return [
+    row(['Test', ...suites.map(({ title }) => title)]),
+    row(['---', ...suites.map(() => '---')]),
+    ...names.map((name) => row([name, ...suites.map(({ files }) => files.get(name) ?? '')])),
+  ].join('\n');
+}
+
 /** One line per suite and problem; a problem counts as a failed test. The last line has the totals. */
 export function summary(finished: readonly Finished[]): { readonly text: string; readonly failed: number } {
   const lines: string[] = [];
