@@ -1,9 +1,8 @@
 /** What bpf(2) of the running kernel supports, found by its behaviour. */
-import { bpf, MAX_STRUCT } from '../sys/bpf.js';
+import { bpf, bpfWithCommonAttributes, MAX_STRUCT } from '../sys/bpf.js';
 import { E } from '../sys/errno.js';
 import { bpf_attr, bpf_cmd } from '../sys/kernel.gen.js';
 
-const COMMON_ATTRS = 1 << 16;
 const BPF_F_TOKEN_FD = 1 << 16;
 
 export interface KernelFacts {
@@ -35,7 +34,7 @@ function attrSize(): number {
 }
 
 function hasCommonAttrs(): boolean {
-  return bpf(bpf_cmd.BPF_PROG_GET_NEXT_ID | COMMON_ATTRS, Buffer.alloc(16), 16) !== -E.EINVAL;
+  return bpfWithCommonAttributes(bpf_cmd.BPF_PROG_GET_NEXT_ID, Buffer.alloc(16), 16) !== -E.EINVAL;
 }
 
 function hasBtfToken(): boolean {

@@ -2,7 +2,7 @@
 
 import type { Kind } from '../model/ids.js';
 import { bpf_attr, bpf_btf_info, bpf_cmd, bpf_link_info, bpf_map_info, bpf_prog_info } from './kernel.gen.js';
-import { addressOf, close, readlink, SYS, syscallBpf } from './libc.js';
+import { addressOf, close, readlink, SYS, syscallBpf, syscallBpfCommon } from './libc.js';
 
 const nextIdCommand = {
   map: bpf_cmd.BPF_MAP_GET_NEXT_ID,
@@ -25,6 +25,11 @@ const attr = Buffer.alloc(bpf_attr.sizeof);
 /** The raw call; `command` is one of `bpf_cmd`. */
 export function bpf(command: number, attribute: Buffer, size: number): number {
   return syscallBpf(SYS.bpf, command, attribute, size);
+}
+
+/** As {@link bpf}, with the flag that announces common attributes (7.2), and none of them. */
+export function bpfWithCommonAttributes(command: number, attribute: Buffer, size: number): number {
+  return syscallBpfCommon(SYS.bpf, command | bpf_cmd.BPF_COMMON_ATTRS, attribute, size, null, 0);
 }
 
 /** The next host id above `start`. ENOENT at the end; needs CAP_SYS_ADMIN. */

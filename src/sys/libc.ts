@@ -40,6 +40,14 @@ export const syscall5 = wrap<[number, number, number, number, number, number]>('
 /** Two pointers: capget(2), capset(2). */
 export const syscallBuffers = wrap<[number, Buffer, Buffer]>('syscall', long, [long, 'void *', 'void *']);
 export const syscallBpf = wrap<[number, number, Buffer, number]>('syscall', long, [long, 'int', 'void *', 'uint']);
+export const syscallBpfCommon = wrap<[number, number, Buffer, number, null, number]>('syscall', long, [
+  long,
+  'int',
+  'void *',
+  'uint',
+  'void *',
+  'uint',
+]);
 export const syscallClone3 = wrap<[number, Buffer, number]>('syscall', long, [long, 'void *', long]);
 export const syscallSeccomp = wrap<[number, number, number, Buffer | null]>('syscall', long, [
   long,

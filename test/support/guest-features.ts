@@ -1,7 +1,7 @@
 /** Kernel features that only guests use in tests, not bpfns itself. They are probed like the table of src/kernel. */
 import { kernelUsesBit34 } from '../../src/filter/own-command.js';
 import { type Answer, no, unknown, yes } from '../../src/kernel/answer.js';
-import { bpf, objGet } from '../../src/sys/bpf.js';
+import { bpf, bpfWithCommonAttributes, objGet } from '../../src/sys/bpf.js';
 import { E, errnoName } from '../../src/sys/errno.js';
 import { bpf_attr, bpf_cmd } from '../../src/sys/kernel.gen.js';
 import { addressOf, close } from '../../src/sys/libc.js';
@@ -42,7 +42,7 @@ export const guestFeatures: readonly GuestFeature[] = [
   {
     name: 'common attributes of bpf(2)',
     since: '7.2',
-    probe: () => answer(bpf(bpf_cmd.BPF_MAP_GET_NEXT_ID | bpf_cmd.BPF_COMMON_ATTRS, noMap, noMap.length), E.ENOENT),
+    probe: () => answer(bpfWithCommonAttributes(bpf_cmd.BPF_MAP_GET_NEXT_ID, noMap, noMap.length), E.ENOENT),
   },
   { name: 'BPF_F_PATH_FD', since: '6.5', probe: () => answer(objGet('/no/such', BPF_F_PATH_FD), E.ENOENT) },
   {
