@@ -1,4 +1,4 @@
-/** What BPF costs, and whose it is: asked over the control sockets while guests run. */
+/** The cost of BPF objects and their owners, asked over the control sockets while guests run. */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -45,7 +45,7 @@ function daemonTests(): void {
   let guest: Guest;
 
   before(async () => {
-    // Not before the run directory is set.
+    // Imported here, as it reads the run directory when it is loaded.
     const { Client: Class } = await import('../../src/control/api.js');
     client = new Class({ socket: `${runDir}/control-ro.sock` });
     writeFileSync(`${directory}/bpfns.toml`, `[control]\nread-only-group = "${GROUP}"\n`);
@@ -103,7 +103,7 @@ function daemonTests(): void {
     assert.ok(before.counting);
     const earlier = objectsOf(before, 'busy', 'prog')[0]?.runs ?? -1;
     await guest.ask('run 1000', 'done');
-    await next(); // may have been made before
+    await next(); // this one may have been taken before
     const now = await next();
     const [program] = objectsOf(now, 'busy', 'prog');
     assert.equal((program?.runs ?? 0) - earlier, 1000);
@@ -210,7 +210,7 @@ function daemonTests(): void {
   });
 }
 
-/** How many fds of agents keep the kernel's statistics on. */
+/** The number of fds of agents that keep the kernel's statistics on. */
 function statisticsHolders(): number {
   const { stdout } = spawnSync('sh', ['-c', 'ls -l /proc/[0-9]*/fd 2>/dev/null | grep -c bpf-stats'], {
     encoding: 'utf8',

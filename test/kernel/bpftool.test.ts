@@ -1,4 +1,4 @@
-/** An unprivileged bpftool under `bpfns run`: what the README promises first. */
+/** An unprivileged bpftool under `bpfns run`: the README's first promise. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import {
@@ -15,12 +15,15 @@ import {
   startInNamespace,
 } from '../support/host.js';
 
-/** With a program (id 1) attached by a link (1), its maps (1, 2) and its BTF; all loaded by another process. */
+/**
+ * In a namespace with a program (id 1), attached by a link (1), its maps (1, 2) and its BTF, all
+ * loaded by another process.
+ */
 function withObjects(script: string): Outcome {
   return inNamespace(`exec ${guestPath('objects')} sh -ec '${script}'`);
 }
 
-/** The same as root and without bpfns. */
+/** The same objects as root, without bpfns. */
 function natively(script: string): Outcome {
   return run([guestPath('objects'), 'sh', '-ec', script]);
 }
@@ -28,7 +31,7 @@ function natively(script: string): Outcome {
 const int7 = '7 0 0 0';
 const btfOfMap = 'bpftool -j map show id 1 | sed "s/.*btf_id.:\\([0-9]*\\).*/\\1/"';
 
-/** Every command of the promise, and what its output must show. */
+/** Every promised command, and what its output must contain. */
 const commands: ReadonlyArray<readonly [script: string, shows: RegExp]> = [
   ['bpftool map list', /^1: hash {2}name first .*\n2: array {2}name second /s],
   ['bpftool prog list', /^1: raw_tracepoint {2}name count .*map_ids 1,2\n/s],
@@ -36,7 +39,7 @@ const commands: ReadonlyArray<readonly [script: string, shows: RegExp]> = [
   ['bpftool btf list', /name \[vmlinux\].*\n\d+: name <anon> {2}size 83B {2}prog_ids 1 {2}map_ids 1\n/s],
   ['bpftool map show id 2', /^2: array {2}name second /],
   ['bpftool prog show id 1', /^1: raw_tracepoint {2}name count /],
-  // bpftool 7.5 shows it and ends with 255, natively too.
+  // bpftool 7.5 prints it and exits with 255, natively too.
   ['bpftool link show id 1 || true', /^1: raw_tracepoint {2}prog 1 /],
   [`bpftool btf show id $(${btfOfMap})`, /name <anon> {2}size 83B {2}prog_ids 1 {2}map_ids 1/],
   ['bpftool map dump id 1', /"key": 7,\s+"value": 42/],
@@ -47,7 +50,7 @@ const commands: ReadonlyArray<readonly [script: string, shows: RegExp]> = [
   ['bpftool map pin id 2 $P/m; bpftool map show pinned $P/m; rm $P/m', /^2: array {2}name second /],
 ];
 
-/** What of JSON listings must be, by command. */
+/** What the JSON listings must contain, by command. */
 const json: ReadonlyArray<readonly [command: string, fields: readonly string[], values: readonly unknown[][]]> = [
   [
     'map list',
@@ -114,7 +117,7 @@ describe('bpftool as a container user', { skip: skipReason }, () => {
     );
     const hostIds = listed('map', 'xlated').map(({ hostId }) => hostId);
     await guest.stop();
-    // On a host that numbers its maps the same this test would prove nothing.
+    // If the host had the same ids, this test would prove nothing.
     assert.ok(hostIds.length === 2 && !hostIds.includes(1) && !hostIds.includes(2));
     assert.match(guest.output(), /r1 = map\[id:1\]\n.*r1 = map\[id:2\]\n/s);
   });
@@ -125,7 +128,7 @@ describe('bpftool as a container user', { skip: skipReason }, () => {
   });
 
   test("'prog dump jited' prints what a native bpftool prints to root", () => {
-    // A bpftool built without a disassembler says so, here as there.
+    // A bpftool without a disassembler says so, in both places.
     const inside = withObjects('bpftool prog dump jited id 1');
     const native = natively('bpftool prog dump jited name count');
     assert.deepEqual(withoutAddresses(inside), withoutAddresses(native));
@@ -141,7 +144,7 @@ describe('bpftool as a container user', { skip: skipReason }, () => {
   });
 });
 
-/** Two loads of one program differ in addresses only. */
+/** Two loads of one program differ only in addresses. */
 function withoutAddresses({ status, stdout, stderr }: Outcome): Outcome {
   return { status, stdout: stdout.replace(/\b(0x)?[0-9a-f]{8,16}\b/g, 'ADDRESS'), stderr };
 }

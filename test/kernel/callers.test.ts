@@ -1,4 +1,4 @@
-/** Who may call: threads, short-lived processes, callers that are killed, stopped or interrupted. */
+/** Unusual callers: threads, short-lived processes, callers that are killed, stopped or interrupted. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { MOST_MEMORIES } from '../../src/calls/memories.js';

@@ -1,4 +1,4 @@
-/** Nothing of bpfns outlives the last namespace, and nothing grows meanwhile. */
+/** Nothing of bpfns outlives the last namespace, and nothing grows before. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
@@ -26,12 +26,12 @@ import {
 } from '../support/host.js';
 import { limit, times } from '../support/slowness.js';
 
-// How the agent leaves by itself is looked at here: it need not stay for the next test.
+// These tests observe how the agent exits by itself. It need not stay for the next test.
 process.env.BPFNS_LINGER_MS = '300';
 
 const anHour = { BPFNS_LINGER_MS: '3600000' };
 
-/** A guest that runs until {@link end}; resolves once it has printed a line. */
+/** Starts a guest that runs until {@link end}. Resolves once it has printed a line. */
 async function begin(command: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<ChildProcess> {
   const guest = spawn('timeout', limited(120, [bpfnsPath, 'run', '--', ...command]), {
     env: { ...process.env, ...env },
@@ -49,7 +49,7 @@ async function end(guest: ChildProcess): Promise<void> {
 
 const waiting = ['sh', '-c', 'echo; cat >/dev/null'];
 
-/** Ends the agent and, since that would start another one, its supervisor. */
+/** Kills the agent and, since that would start another one, its supervisor. */
 async function killAgent(signal: NodeJS.Signals): Promise<void> {
   const [pid = '0', ...others] = agentsOf(runDir ?? '');
   assert.deepEqual(others, []);
@@ -87,14 +87,14 @@ describe('when the last namespace is gone nothing is left', { skip: skipReason }
 
   test('of a pin, which keeps its namespace until it is removed', async () => {
     assert.equal(inNamespace('bpftool map create $P/kept type array key 4 value 4 entries 1 name kept').status, 0);
-    await new Promise((resolve) => setTimeout(resolve, limit(300) + 1200)); // several times the agent's patience
+    await new Promise((resolve) => setTimeout(resolve, limit(300) + 1200)); // several times as long as the agent waits
     assert.equal(agentsOf(runDir ?? '').length, 1);
     removePins();
     await agentGone();
   });
 });
 
-/** What could grow: in the agent, in the kernel, on disk. */
+/** Everything that could grow: in the agent, in the kernel, on disk. */
 function sizes(): Record<string, number> {
   const [agent = ''] = agentsOf(runDir ?? '');
   const entries = (name: string, keySize: number, valueSize: number): number => {

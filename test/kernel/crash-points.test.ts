@@ -1,4 +1,4 @@
-/** The agent killed before each of the system calls that it answers a call with: the call is carried out once. */
+/** The agent is killed before each system call of an answer. The call is carried out once. */
 import { spawn } from 'node:child_process';
 import { describe, test } from 'node:test';
 import { agentServes, allRight, startGuest } from '../support/crash-guests.js';
@@ -6,10 +6,13 @@ import { agentsOf, bpfns, leavesNothingBehind, runDir, skipReason, until } from 
 import { isSlow, limit } from '../support/slowness.js';
 
 const agent = (): string => agentsOf(runDir ?? '')[0] ?? '';
-/** What the agent's own thread does for a call; waiting for the next one is not among it. */
+/** The system calls that the agent's thread makes for a call, without the wait for the next one. */
 const systemCalls = 'ioctl,bpf,openat,close,readlink,capget,pidfd_open,pread64,pwrite64,process_vm_readv,read,sendmsg';
 
-/** Kills the agent on its `nth` system call from now on, unless it ends before that. Resolves when strace has ended. */
+/**
+ * Kills the agent at its `nth` system call from now on, unless it exits before that. Resolves when
+ * strace has exited.
+ */
 async function killAt(nth: number): Promise<void> {
   const inject = `inject=${systemCalls}:signal=KILL:when=${nth}`;
   const strace = spawn('timeout', [String(limit(5)), 'strace', '-p', agent(), '-o', '/dev/null', '-e', inject], {
@@ -31,7 +34,7 @@ describe('the agent killed before its nth system call', { skip: skipReason }, ()
       let kills = 0;
       while (kills < KILLS) {
         await agentServes();
-        // The thread that looks pins up starts later; that call is not to be hit each time.
+        // The thread that looks up pins starts later, and its start should not be hit each time.
         if (isSlow) await new Promise((resolve) => setTimeout(resolve, limit(150)));
         const before = agent();
         await killAt(1 + kills);

@@ -1,4 +1,4 @@
-/** An agent that is killed all the time, and guests that must not notice. */
+/** The agent is killed again and again, and guests must not notice. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { agentServes, allRight, allRunning, HANG, startGuest } from '../support/crash-guests.js';
@@ -6,9 +6,12 @@ import { agentsOf, bpfns, leavesNothingBehind, runDir, skipReason, until } from 
 import { limit, times } from '../support/slowness.js';
 
 const KILLS = times(200);
-/** Between two kills, on average, in ms. */
+/** The average time between two kills, in ms. */
 const LIFE = limit(400);
-/** Of so many kills one waits until the agent serves: where its start is slow, all would die too young. */
+/**
+ * After this many kills, one waits until the agent serves. Where its start is slow, every agent
+ * would die too early otherwise.
+ */
 const MEETS_SERVICE = 3;
 
 const agent = (): number => Number(agentsOf(runDir ?? '')[0] ?? 0);
@@ -21,7 +24,7 @@ interface Listed {
 }
 const namespaces = (): Listed[] => JSON.parse(bpfns(['ls', '--json']).stdout).namespaces;
 
-/** Kills agents, each once, at random moments, their start among them. */
+/** Kills agents, each once, at random moments, including their start. */
 async function killAgents(): Promise<void> {
   let last = 0;
   const hasCome = (): boolean => ![0, last].includes(agent());
@@ -60,7 +63,7 @@ describe('kill -9 of the agent', { skip: skipReason }, () => {
     const { calls, longest, fdsLost } = await allRight(guests);
     t.diagnostic(`${calls} calls, the longest took ${longest} ms, ${fdsLost} fds were lost`);
     assert.ok(longest < HANG, `a call took ${longest} ms`);
-    // One whose number an agent could not note before it died: at most one a kill.
+    // An fd whose number an agent could not record before it died: at most one per kill.
     assert.ok(fdsLost <= KILLS);
   });
 });

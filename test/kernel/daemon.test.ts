@@ -1,4 +1,4 @@
-/** `bpfns daemon`: configuration, readiness, metrics, events, and a new one in the place of the old. */
+/** `bpfns daemon`: configuration, readiness, metrics, events, and replacement by another daemon. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
@@ -111,7 +111,7 @@ describe('bpfns daemon', { skip: skipReason }, () => {
   test('tells of namespaces and objects as they come and go', async () => {
     const events = followEvents();
     const seen = (): ReturnType<typeof events.seen> => events.seen();
-    // Until it listens, nothing is told: try until something is.
+    // It gets no events before it listens: try until one arrives.
     await until(() => {
       inNamespace('bpftool map create $P/m type hash key 4 value 4 entries 1 name told; bpftool map list; rm $P/m');
       return seen().some(({ event }) => event === 'namespace-created');

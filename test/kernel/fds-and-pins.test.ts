@@ -1,4 +1,4 @@
-/** Objects that come from elsewhere by fd or by pin, and pins whose paths are not plain. */
+/** Objects from outside, by fd or by pin, and pins with unusual paths. */
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -56,7 +56,10 @@ describe('objects from outside', { skip: skipReason }, () => {
 
 const knowsPathFd = hasFeature('BPF_F_PATH_FD');
 
-/** Names of what {@link lay} makes, and how each is opened: [what it shows, arguments, the kernel's answer]. */
+/**
+ * The objects that {@link lay} creates, and how each is opened: [what it shows, arguments, the
+ * kernel's answer].
+ */
 const asUser: ReadonlyArray<readonly [what: string, args: string, answer: RegExp]> = [
   ['an absolute path', '$P/map', /^ok, lookup ok, update ok$/],
   ['a relative path', '-d $P map', /^ok/],
@@ -96,7 +99,7 @@ const asUser: ReadonlyArray<readonly [what: string, args: string, answer: RegExp
   ['a program, read-only', '-r $P/prog', /^ok/],
 ];
 
-/** What needs root: $C is a root directory with the pins at /b, a /proc and nothing else. */
+/** The part that needs root: $C is a root directory with the pins at /b, a /proc and nothing else. */
 const asRoot: typeof asUser = [
   ['chroot', '-c $C /b/map', /^ok/],
   ['chroot, a relative path', '-c $C -d /b map', /^ok/],
@@ -108,7 +111,7 @@ const asRoot: typeof asUser = [
   ["root's own override of permissions", '$P/nobody', /^ok/],
 ];
 
-/** Run by the container user: the pins of {@link asUser}. */
+/** The part for the container user: the pins of {@link asUser}. */
 const lay = `
   bpftool map create $P/map type array key 4 value 4 entries 1 name m
   chmod 600 $P/map
@@ -157,7 +160,7 @@ describe('pins of the namespace itself', { skip: skipReason }, () => {
       env,
     );
     inside = between(guest.output(), 'inside', 'ready');
-    // Root opens anybody's pins with --pins=any: so the namespace is not in the way.
+    // Root opens any pin with --pins=any, so the namespace does not interfere.
     const rooted = bpfns(['run', '--pins=any', '--', 'sh', '-ec', scriptOf(asRoot)], { env });
     insideAsRoot = rooted.stdout.trimEnd().split('\n');
   });
@@ -178,7 +181,8 @@ describe('pins of the namespace itself', { skip: skipReason }, () => {
     });
   });
 
-  // A known difference: the agent follows procfs links only where they are plainly the caller's own.
+  // A known difference: the agent follows only those links of procfs that are clearly the caller's
+  // own.
   test("a link of procfs that another path leads to is refused, never taken for the agent's own", () => {
     for (const path of [`/proc/self/task/../cwd/map`, `/proc/${agentsOf(runDir)[0]}/root${env.P}/map`]) {
       const command = [objGet, '-d', env.P, path];

@@ -1,4 +1,4 @@
-/** The claims of src/kernel/features.ts against the running kernel. */
+/** Compares the table of src/kernel/features.ts with the running kernel. */
 import assert from 'node:assert/strict';
 import { release } from 'node:os';
 import { describe, test } from 'node:test';
@@ -6,7 +6,7 @@ import { features } from '../../src/kernel/features.js';
 import { type GuestFeature, guestFeatures } from '../support/guest-features.js';
 import { leavesNothingBehind, root, run, skipReason } from '../support/host.js';
 
-/** "6.1.0-56-cloud-amd64" and "5.14" as numbers that compare. */
+/** Converts "6.1.0-56-cloud-amd64" or "5.14" to a number for comparison. */
 function version(text: string): number {
   const [major = 0, minor = 0] = text.split(/[.-]/).map(Number);
   return major * 1000 + minor;

@@ -1,4 +1,7 @@
-/** Bad calls, natively as root and inside as root: the same error numbers but for the documented differences. */
+/**
+ * Bad calls, natively as root and in a namespace as root: the error numbers are the same, except
+ * for documented differences.
+ */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
@@ -7,16 +10,19 @@ import { bpfns, guestPath, leavesNothingBehind, root, run, skipReason } from '..
 
 const SEEDS = [1, 2, 3, 4];
 const CALLS = 10_000;
-/** Node itself, and the arrays of one call (MAX_ARRAYS in src/agent/commands/get-info-by-fd.ts). */
+/**
+ * The memory of Node itself, and the arrays of one call (MAX_ARRAYS in
+ * src/calls/commands/info/get-info-by-fd.ts).
+ */
 const MEMORY_CAP_MIB = 384;
 const EPERM = 1;
 const ENOENT = 2;
 const EFAULT = 14;
 
 interface Difference {
-  /** Its heading in docs/limitations.md. */
+  /** The heading in docs/limitations.md. */
   readonly title: string;
-  /** The calls concerned. */
+  /** The calls that it concerns. */
   readonly call: RegExp;
   readonly natively: (errno: number) => boolean;
   readonly inside: (errno: number) => boolean;
@@ -46,7 +52,10 @@ function results(stdout: string): Array<readonly [call: string, errno: number]> 
     .map((match) => [match?.[1] ?? '', Number(match?.[2])] as const);
 }
 
-/** Makes the calls of a seed natively and inside. @returns the differences that no entry of the table explains */
+/**
+ * Makes the calls of a seed natively and in a namespace. @returns the differences that no entry of
+ * the table explains
+ */
 function compare(seed: number, used: Set<string>): string[] {
   const command = [guestPath('fuzz'), String(seed), String(CALLS)];
   const natively = results(run(command).stdout);
@@ -73,7 +82,8 @@ describe('bad calls', { skip: skipReason }, () => {
       test(`${CALLS} calls of seed ${seed} give the native error numbers, and the agent stays whole`, () => {
         const pid = agent.pid();
         let unexplained = compare(seed, used);
-        // The calls are the same each time: what the host's own coming and going made of one does not show again.
+        // The calls are the same each time. A difference caused by other activity on the host does
+        // not repeat.
         if (unexplained.length > 0) {
           const again = new Set(compare(seed, used));
           unexplained = unexplained.filter((difference) => again.has(difference));

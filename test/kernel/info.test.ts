@@ -1,4 +1,7 @@
-/** What bpf(2) tells inside of an object: the namespace's ids, everything else as the host's root is told. */
+/**
+ * What bpf(2) shows of an object in a namespace: the namespace's ids, and everything else as for
+ * the host's root.
+ */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { after, before, describe, test } from 'node:test';
@@ -17,7 +20,7 @@ import {
   skipReason,
 } from '../support/host.js';
 
-/** The id places of each info structure; a link's further ones depend on its type. */
+/** The places of ids in each info structure. A link has more, depending on its type. */
 const idPlaces: Readonly<Record<Kind, ReadonlyArray<readonly [offset: number, kind: Kind]>>> = {
   map: [
     [bpf_map_info.id, 'map'],
@@ -36,7 +39,7 @@ const idPlaces: Readonly<Record<Kind, ReadonlyArray<readonly [offset: number, ki
   btf: [[bpf_btf_info.id, 'btf']],
 };
 const ITER = 4;
-/** Each link the guest makes, in order, with its type and further id place. */
+/** The links that the guest creates, in order, with type and further place of an id. */
 const allLinks: ReadonlyArray<readonly [what: string, type: number, place?: readonly [offset: number, kind: Kind]]> = [
   ['raw_tracepoint', 1],
   ['tp_btf', 1],
@@ -49,7 +52,7 @@ const allLinks: ReadonlyArray<readonly [what: string, type: number, place?: read
   ['perf_event', 7],
 ];
 const lackingLinks = new Map(['tcx', 'netfilter'].map((what) => [what, lacking(`${what} links`)] as const));
-/** Those that the running kernel has, so that a link's place here is its id. */
+/** The links that the running kernel supports, so that the position of a link here is its id. */
 const links = allLinks.filter(([what]) => !lackingLinks.get(what));
 
 process.env.CGROUP = cgroup2Mount();
@@ -80,7 +83,7 @@ describe('objects of a namespace beside those of the host', { skip: skipReason }
   let hostLines: string[];
   let inside: string[];
   let native: string[];
-  /** Host id by id inside. */
+  /** The host id for each id in the namespace. */
   const hostIdOf: Record<Kind, Map<number, number>> = {
     map: new Map(),
     prog: new Map(),
@@ -103,7 +106,7 @@ describe('objects of a namespace beside those of the host', { skip: skipReason }
       };
       const owned = objects.filter(({ namespace }) => namespace.name === 'info');
       for (const { id, hostId } of owned) hostIdOf[kind].set(id, hostId);
-      // Kernel BTF, numbered in order in every namespace.
+      // The kernel's BTF has its ids in order in every namespace.
       if (kind !== 'btf') continue;
       const kernels = objects.filter(({ type }) => type === 'kernel').map(({ hostId }) => hostId);
       kernels.sort((a, b) => a - b);

@@ -16,20 +16,26 @@ import {
 
 const names = ['left', 'right'] as const;
 
-/** Two maps, a program, a link and a BTF, and on every line the arguments of `sweep`: read the ids found there. */
+/**
+ * Creates two maps, a program, a link and a BTF. On each line it reads the arguments of `sweep`,
+ * and prints the ids that it finds.
+ */
 const script = `exec ${guestPath('objects')} sh -c '
   echo ready
   while read -r ranges; do ${guestPath('sweep')} $ranges; echo swept; done'`;
 
-/** Every id up to here is tried; above it, where a host is that has made many objects, those around the live ones. */
+/**
+ * Every id up to this one is tried. Above it, on a host that has created many objects, only the ids
+ * around live ones are.
+ */
 const SWEEP_ALL = 5000;
 
-/** No further than a little above the host's highest id: there is nothing to be found. */
+/** Up to a little above the host's highest id: there is nothing beyond. */
 function sweepAll(): number {
   return Math.min(SWEEP_ALL, Math.max(...kinds.flatMap((kind) => [...hostIds(kind)])) + 20);
 }
 
-/** From a little below the first to a little above the last that lives and is not in the sweep anyway. */
+/** From a little below the first to a little above the last live id that is not in the sweep already. */
 function idsOnHost(kind: Kind): string {
   const ids = [...hostIds(kind)].filter((id) => id > SWEEP_ALL);
   return ids.length === 0

@@ -1,4 +1,4 @@
-/** The offsets that the code uses are those of this kernel and of bpf/bpfns.h. */
+/** The offsets in the code match this kernel and bpf/bpfns.h. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';

@@ -1,4 +1,7 @@
-/** Objects whose loader has exited: still listed, inside and on the host, with owner, creator and what keeps them. */
+/**
+ * Objects whose loader has exited are still listed, in the namespace and on the host, with owner,
+ * creator and what keeps them alive.
+ */
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, rmdirSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
@@ -19,12 +22,12 @@ import {
 } from '../support/host.js';
 
 interface Orphan {
-  /** The guest's name for it. */
+  /** The guest's name for the object. */
   readonly name: string;
   readonly what: string;
   readonly kind: 'map' | 'prog';
   readonly keptAliveBy: readonly RegExp[];
-  /** It dies with the namespace's last process. */
+  /** It ends with the last process of the namespace. */
   readonly diesWithProcess?: true;
 }
 
@@ -51,7 +54,7 @@ const orphans: readonly Orphan[] = [
     name: 'socket',
     what: 'a program attached by SO_ATTACH_REUSEPORT_EBPF',
     kind: 'prog',
-    keptAliveBy: [], // the kernel tells nobody
+    keptAliveBy: [], // the kernel does not show it
     diesWithProcess: true,
   },
   {

@@ -1,6 +1,6 @@
 /**
- * The holes of docs/limitations.md that can be shown, as they are today. A test that
- * fails here may be good news: then the document is what has to change.
+ * The limitations of docs/limitations.md that can be demonstrated, as they are today. If a test
+ * fails because a hole was closed, change the document.
  */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -23,7 +23,7 @@ import {
   skipReason,
 } from '../support/host.js';
 
-/** Runs one part of the guest in a namespace: the numbers it prints. */
+/** Runs one part of the guest in a namespace. @returns the numbers that it prints */
 function seenByGuest(hole: string): number[] {
   const { status, stdout, stderr } = bpfns(['run', '--', ...asContainerUser, guestPath('holes'), hole]);
   assert.equal(stderr, '');
@@ -31,7 +31,7 @@ function seenByGuest(hole: string): number[] {
   return stdout.trim().split('\n').map(Number);
 }
 
-/** The highest host id of a kind right now: what is made next has a higher one. */
+/** The highest host id of a kind now. Later objects have higher ids. */
 function newest(kind: 'map' | 'prog'): number {
   return Math.max(0, ...hostIds(kind));
 }
@@ -47,7 +47,7 @@ describe('host ids that a guest gets to see', { skip: skipReason }, () => {
     test(`${place} shows the host's id, not the namespace's`, () => {
       const before = newest(kind);
       const [own = 0, shown = 0] = seenByGuest(hole);
-      // Not always 1: libbpf tries out what the kernel can do with objects of its own.
+      // Not always 1: libbpf probes the kernel with objects of its own.
       assert.ok(own > 0 && own < 10, `in its namespace the ${kind} is ${own}`);
       assert.ok(shown > before, `${shown} is newer than the host's ${before}`);
     });

@@ -8,7 +8,7 @@ import { times } from '../support/slowness.js';
 
 describe('the most namespaces a user may own', { skip: skipReason }, () => {
   leavesNothingBehind();
-  // The agent is started with the first command, and has its settings from it.
+  // The first command starts the agent, with its settings.
   const env = { BPFNS_MAX_NAMESPACES: '5' };
 
   test('at the limit a new one is refused with ENOSPC, and run says so', () => {
@@ -64,11 +64,11 @@ describe('numbers', { skip: skipReason }, () => {
     assert.deepEqual(await create(100), range(1, 100));
     await guest.tell('close 3');
     assert.deepEqual(await create(1), [101], '3 is free, and not given out before the wrap');
-    // Let it have handed out all but the last three.
+    // Sets its counter so that all numbers but three are handed out.
     setCounter('wrap', 'map', BigInt(MAX_ID - 3));
     assert.deepEqual(await create(3), range(MAX_ID - 2, MAX_ID));
     await guest.tell('close 101');
-    // Now 1-2 and 4-100 are in use.
+    // Now 1, 2 and 4 to 100 are in use.
     await forgotten('wrap', [3, 101]);
     assert.deepEqual(await create(3), [3, 101, 102]);
     await guest.end();
@@ -95,7 +95,7 @@ function setCounter(name: string, kind: 'map', allocated: bigint): void {
   assert.equal(done.status, 0, done.stderr);
 }
 
-/** Waits until the agent has found that the objects of these numbers are gone. */
+/** Waits until the agent notices that the objects with these numbers are gone. */
 async function forgotten(name: string, numbers: readonly number[]): Promise<void> {
   const { until } = await import('../support/host.js');
   const { readRecords } = await import('../../src/host/inventory.js');
@@ -107,7 +107,7 @@ async function forgotten(name: string, numbers: readonly number[]): Promise<void
 
 describe('a namespace that makes and drops objects as fast as it can', { skip: skipReason }, () => {
   leavesNothingBehind();
-  /** More than one namespace may own at a time, and more than the recorder's tables hold. */
+  /** More objects than a namespace may own at a time, and than the recorder's tables hold. */
   const COUNT = times(300_000);
 
   test('loses none of them to init, whose they would be without a number', () => {

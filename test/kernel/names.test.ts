@@ -1,4 +1,4 @@
-/** Namespaces for people: create, exec, rm, of, ls, ps; how long a namespace lives. */
+/** Managing namespaces: create, exec, rm, of, ls, ps; and how long a namespace lives. */
 import assert from 'node:assert/strict';
 import { mkdirSync, rmdirSync } from 'node:fs';
 import { afterEach, describe, test } from 'node:test';
@@ -33,7 +33,7 @@ function summaries(): Summary[] {
 const paths = (): string[] => summaries().map(({ path }) => path);
 const summary = (path: string): Summary | undefined => summaries().find((each) => each.path === path);
 
-/** Runs a bpfns command that has to succeed: its output. */
+/** Runs a bpfns command that must succeed. @returns its output */
 function ok(...args: string[]): string {
   const { status, stdout, stderr } = bpfns(args, { env: { P: pinDirectory() } });
   assert.equal(status, 0, `${args.join(' ')}: ${stderr}`);
@@ -191,7 +191,8 @@ describe('a namespace whose tasks are all gone', { skip: skipReason }, () => {
     assert.equal(status, 0, stderr);
     const orphan = summary('web');
     assert.deepEqual([orphan?.tasks, orphan?.orphaned, orphan?.keep], [0, true, false]);
-    // A pinned map, a pinned link with its program, a program attached to a cgroup without any.
+    // A pinned map, a pinned link with its program, and a program attached to a cgroup without a
+    // link.
     assert.deepEqual(orphan?.objects, { map: 1, prog: 2, link: 1, btf: 0 });
     for (const kind of ['map', 'prog', 'link']) {
       const inside = JSON.parse(ok('exec', 'web', '--', 'bpftool', '-j', kind, 'list')).map(
@@ -213,7 +214,7 @@ describe('a namespace whose tasks are all gone', { skip: skipReason }, () => {
   });
 
   test('with a child that has tasks it stays, and is not orphaned', async () => {
-    // The input outlives the parent, whose child ends with it.
+    // The input outlives the parent. The child exits when the input ends.
     const start = `${bpfnsPath} run --name top -- ${guestPath('nest')} leave-a-child; exec cat`;
     const guest = new Guest(['sh', '-c', start]);
     await guest.printed('left');

@@ -1,4 +1,4 @@
-/** What a program does natively it does under bpfns, with the same results: nothing becomes worse. */
+/** Programs work under bpfns as they do natively, with the same results. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { cgroup2Mount } from '../../src/host/cgroups.js';
@@ -24,7 +24,7 @@ describe('a CO-RE object with libbpf: load, attach, ring buffer', { skip: skipRe
   leavesNothingBehind();
   const guest = [guestPath('parity'), guestPath('parity.bpf.o')];
 
-  /** What each sort of program must have delivered for the comparison to mean anything. */
+  /** What each kind of program must have delivered for a meaningful comparison. */
   const works: Readonly<Record<string, RegExp>> = {
     on_tracepoint: /source 0, 1 times, value 0/,
     on_raw_tracepoint: /source 1, 1 times, value parent/,

@@ -1,4 +1,4 @@
-/** Namespaces made by programs: clone3(2) and unshare(2) with the flag of the RFC (its section 3). */
+/** Namespaces that programs create: clone3(2) and unshare(2) with the flag of the RFC (its section 3). */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { lacking } from '../support/features.js';
@@ -15,12 +15,12 @@ import {
   until,
 } from '../support/host.js';
 
-/** For the tests of clone3 with the flag: what makes them impossible here. */
+/** Why the tests of clone3 with the flag cannot run here, if they cannot. */
 const skip = lacking('a clone3 whose bit 34 is free');
 
 const users = { root: [], 'the container user': asContainerUser } as const;
 
-/** Runs test/guests/nest.c in a new namespace: its lines. */
+/** Runs test/guests/nest.c in a new namespace. @returns the lines that it prints */
 function nest(way: string, options: { as?: readonly string[]; args?: readonly string[] } = {}): string[] {
   const command = [...(options.as ?? []), guestPath('nest'), ...way.split(' ')];
   const { status, stdout, stderr } = bpfns(['run', ...(options.args ?? []), '--', ...command]);

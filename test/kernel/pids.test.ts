@@ -1,4 +1,4 @@
-/** The `pids` of bpftool's listings: which process holds which object, by an iterator of bpftool's shape. */
+/** The `pids` of bpftool's listings: which process uses which object, from an iterator like bpftool's. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { kinds } from '../../src/model/ids.js';
@@ -14,13 +14,13 @@ import {
   startInNamespace,
 } from '../support/host.js';
 
-/** Between them `objects` and its child know the user's pid, and what the iterator says. */
+/** `objects` and its child together know the user's pid and the iterator's output. */
 function asking(kind: string): string {
   return `exec ${guestPath('objects')} sh -ec 'echo $PPID; ${guestPath('pid-iter')} ${kind}'`;
 }
 
 interface Answer {
-  /** The pid of the process that holds everything, as the guest knows it. */
+  /** The pid of the process that has everything open, as the guest knows it. */
   readonly user: number;
   readonly records: ReadonlyArray<readonly [id: number, pid: number, comm: string]>;
 }
@@ -69,7 +69,7 @@ describe('which process holds which object', { skip: skipReason }, () => {
       await other.stop();
       for (const [, pid, comm] of records) {
         assert.ok(!foreign.has(pid));
-        // The iterator's own process holds its own objects.
+        // The process of the iterator has its own objects open.
         assert.ok(pid === user || comm === 'pid-iter', `${pid} ${comm}`);
       }
     });

@@ -1,4 +1,4 @@
-/** Root lists and removes pins below directories that a guest may write: it is led nowhere else. */
+/** Root lists and removes pins below directories that a guest may write to, and is not led anywhere else. */
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -36,7 +36,8 @@ describe('pins that a guest moves while root looks', { skip: skipReason }, () =>
 
   test("a directory exchanged for a link to root's: what lies there stays, and the pin goes", async () => {
     writeFileSync(join(roots, 'etc/passwd'), 'root');
-    // For each line of input one step, as the exchange falls between root's look and root's removal.
+    // One step per line of input, so that the exchange falls between root's lookup and root's
+    // removal.
     const guest = await startInNamespace(
       `mkdir -p $P/g/d; bpftool map create $P/g/d/passwd ${CREATE} name pinned
        echo ready; read -r to; cd $P/g; mv d moved; ln -s $to d; echo exchanged; read -r _ || true`,

@@ -1,4 +1,4 @@
-/** The recorder, on each kind of hook that this kernel allows. */
+/** The recorder, with each kind of hook that this kernel allows. */
 import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { describe, test } from 'node:test';
@@ -48,7 +48,8 @@ describe('the recorder', { skip: skipReason }, () => {
           ['MAP_CREATE 1 opens', 'LINK_CREATE 1 opens', 'RAW_TRACEPOINT_OPEN 2 opens', 'PROG_RUN 2 opens'],
           stderr,
         );
-        // After programs with which libbpf probes the kernel, and the kernel's own BTF: more or less of them.
+        // After the programs with which libbpf probes the kernel, and the kernel's own BTF. Their
+        // number varies.
         assert.match(stdout, /^PROG_LOAD [1-9]\d* opens$/m);
         assert.match(stdout, /^BTF_LOAD [1-9]\d* opens$/m);
       });

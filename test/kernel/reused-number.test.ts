@@ -1,4 +1,7 @@
-/** A caller ends, and another process gets its number: nothing that is done for the caller reaches that one. */
+/**
+ * A caller exits and another process gets its number. Nothing that is done for the caller reaches
+ * that process.
+ */
 import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { before, describe, test } from 'node:test';

@@ -1,4 +1,4 @@
-/** The kernel as the judge of the rewriter: programs that were changed compute what they did. */
+/** The kernel checks the rewriter: changed programs compute what they computed before. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
@@ -23,7 +23,7 @@ function load(instructions: readonly Instruction[]): number {
   return bpf(bpf_cmd.BPF_PROG_LOAD, attr, attr.length);
 }
 
-/** What the kernel's run of the program returns. */
+/** The return value of the program, run by the kernel. */
 function runInKernel(instructions: readonly Instruction[], context: readonly bigint[]): number {
   const fd = load(instructions);
   assert.ok(fd >= 0, `errno ${-fd} for ${JSON.stringify(instructions)}`);
@@ -40,7 +40,7 @@ function runInKernel(instructions: readonly Instruction[], context: readonly big
   }
 }
 
-/** "gotol" is of Linux 6.6. */
+/** "gotol" exists since Linux 6.6. */
 function hasLongJumps(): boolean {
   const fd = load([instruction(Op.moveImm), instruction(Op.jumpLong), instruction(Op.exit)]);
   if (fd >= 0) close(fd);

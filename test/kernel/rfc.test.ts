@@ -1,6 +1,6 @@
 /**
- * The mistakes of the RFC's kernel patches that somebody in user space could see, and that
- * this implementation does not make: one test each, named after the mistake.
+ * Mistakes of the RFC's kernel patches that user space could see, and that this implementation does
+ * not make. There is one test for each, named after the mistake.
  */
 import assert from 'node:assert/strict';
 import { mkdirSync, rmdirSync } from 'node:fs';
@@ -53,7 +53,7 @@ describe('the RFC', { skip: skipReason }, () => {
   test('returned fd 0 for an object that was gone, when no number could be given', async () => {
     bpfns(['create', 'full']);
     const id = summaries().find(({ path }) => path === 'full')?.id ?? 0;
-    // As if it owned as many maps as one namespace may.
+    // Makes it look as if the namespace owned as many maps as it may.
     const counter = ['pinned', `${runDir}/bpf/maps/counters`, 'key', 'hex', ...hex(id, 4), ...hex(0, 4)];
     assert.equal(
       run(['bpftool', 'map', 'update', ...counter, 'value', 'hex', ...hex(0, 8), ...hex(131072, 8)]).status,
@@ -81,7 +81,7 @@ describe('the RFC', { skip: skipReason }, () => {
   });
 
   test('gave user space no way to walk the tree', async () => {
-    // The input outlives the parent, whose child ends with it.
+    // The input outlives the parent. The child exits when the input ends.
     const start = `${bpfnsPath} run --name top -- ${guestPath('nest')} leave-a-child; exec cat`;
     const guest = new Guest(['sh', '-c', start]);
     await guest.printed('left');
@@ -152,7 +152,7 @@ describe('the RFC', { skip: skipReason }, () => {
 
 const idsIn = (list: string): number[] => JSON.parse(list).map(({ id }: { id: number }) => id);
 
-/** A little-endian number as bpftool takes it. */
+/** A little-endian number in bpftool's format. */
 function hex(value: number, bytes: number): string[] {
   return Array.from({ length: bytes }, (_, i) => (((value >>> 0) / 256 ** i) & 255).toString(16));
 }

@@ -1,4 +1,4 @@
-/** What a caller may do and see: never more than the namespace's rule and the kernel would grant. */
+/** What a caller may do and see: never more than the namespace's rule and the kernel allow. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { asContainerUser, bpfns, bpfnsPath, guestPath, leavesNothingBehind, run, skipReason } from '../support/host.js';
@@ -9,7 +9,7 @@ const EPERM = 1;
 const idCommands = ['map-next', 'prog-next', 'link-next', 'btf-next', 'map-fd', 'prog-fd', 'link-fd', 'btf-fd'];
 const guarded = [...idCommands, 'task-fd-query'];
 
-/** Command -> error number, of `rights ids` run by some caller in a namespace. */
+/** The error number of each command, printed by `rights ids` in a namespace. */
 function errors(caller: readonly string[]): Record<string, number> {
   const { stdout } = bpfns(['run', '--', ...caller, guest, 'ids']);
   const lines = stdout.trimEnd().split('\n');

@@ -1,4 +1,4 @@
-/** `bpfns run` becomes the command: what it hands on, what it answers when it cannot. */
+/** `bpfns run` becomes the command: what it passes on, and what it returns when it fails. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -20,10 +20,10 @@ import { times } from '../support/slowness.js';
 
 const bpfnsRun = [bpfnsPath, 'run', '--'];
 const shell = (script: string): string[] => ['bash', '-c', `${script}; exec "$@"`, 'bash'];
-/** Perl leaves bytes and signals as they are; a shell would not. */
+/** Perl does not change bytes and signals; a shell does. */
 const perl = (script: string): string[] => ['perl', '-e', `${script}; exec { $ARGV[0] } @ARGV or die $!`, '--'];
 
-/** A way to start a process, by the command that prepares it. */
+/** A way to start a process: the command that prepares it. */
 const circumstances: ReadonlyArray<readonly [what: string, prefix: readonly string[], args?: readonly string[]]> = [
   ['nothing in particular', []],
   ['fds 3, 10, 20 and 200', shell('exec 3</etc/passwd 10>>/dev/null 20<>/dev/zero 200</')],
@@ -64,14 +64,14 @@ const circumstances: ReadonlyArray<readonly [what: string, prefix: readonly stri
   ['options of its own', [], ['--name', '-h', '--', '--help']],
 ];
 
-/** Inode numbers and what only dash says (it looks for its directory before the first line of a script). */
+/** Inode numbers, and what only dash prints (it looks up its directory before the first line of a script). */
 function comparable(text: string): string {
   return text
     .replace(/(pipe|socket):\[\d+\]/g, '$1')
     .replaceAll('sh: 0: getcwd() failed: No such file or directory\n', '');
 }
 
-/** The lines that only one side has, so that a failure names them and nothing else. */
+/** The lines that only one side has, so that a failure shows only the difference. */
 function differences(native: readonly string[], inside: readonly string[]): string[] {
   const lacking = native.filter((line) => !inside.includes(line)).map((line) => `native only: ${line}`);
   const added = inside.filter((line) => !native.includes(line)).map((line) => `inside only: ${line}`);
@@ -85,7 +85,7 @@ describe('bpfns run hands on', { skip: skipReason }, () => {
   const directory = mkdtempSync('/tmp/bpfns-test-');
   after(() => rmSync(directory, { recursive: true }));
 
-  /** What the guest finds, and what came out. */
+  /** What the guest finds, and its output. */
   const started = (prefix: readonly string[], launcher: readonly string[], args: readonly string[]): string[] => {
     const report = `${directory}/report`;
     writeFileSync(report, '');

@@ -1,7 +1,6 @@
 /**
- * What the agent does again and again leaves nothing in it. In CI each call is repeated often
- * enough to see that it keeps a few dozen bytes; `make soak` repeats them for as long as a
- * busy machine does in a day.
+ * Repeated work leaves nothing in the agent. In CI each call is repeated often enough to notice a
+ * few dozen lost bytes; `make soak` repeats them as often as a busy machine does in a day.
  */
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
@@ -10,7 +9,7 @@ import { keepsOneAgent } from '../support/agent.js';
 import { guestPath, leavesNothingBehind, skipReason, startInNamespace } from '../support/host.js';
 import { times } from '../support/slowness.js';
 
-/** The calls of test/guests/soak.c: how often in CI. */
+/** The calls of test/guests/soak.c, and how often CI makes them. */
 const calls = {
   create: 300_000,
   'next-id': 4_000,
@@ -30,17 +29,17 @@ const calls = {
 } as const;
 const isSoak = process.env.BPFNS_SOAK === '1';
 const SOAK = { create: 2_000_000, others: 200_000 };
-/** MiB. JavaScript's buffers that wait to be collected are in it: 100 bytes a creation are more than that. */
+/** In MiB. This includes JavaScript buffers that are not collected yet. 100 bytes per creation would be more. */
 const MOST_NATIVE = isSoak ? 5 : 16;
-/** MiB, at the lowest: between, garbage grows and is collected. */
+/** In MiB, the lowest value: in between, garbage grows and is collected. */
 const MOST_RESIDENT = 5;
-/** The last three quarters are compared with the first. */
+/** Compares the last three quarters with the first. */
 const QUARTER = isSoak ? 10 : 1;
 
 type Call = keyof typeof calls;
 
 const others = (Object.keys(calls) as Call[]).filter((what) => what !== 'create');
-/** What is repeated together: all but creations in CI, as each look at the agent takes a second. */
+/** What is repeated together: in CI everything but creations, as each look at the agent takes a second. */
 const groups: ReadonlyArray<readonly [title: string, group: readonly Call[]]> = isSoak
   ? others.map((what) => [`${SOAK.others} times ${what}`, [what]])
   : [['thousands of each other call', others]];
@@ -70,7 +69,7 @@ describe('memory of the agent', { skip: skipReason }, () => {
           return resident;
         };
         const pid = agent.pid();
-        // What is made once and for all (code compiled, threads, buffers) is there by then.
+        // What is created only once (compiled code, threads, buffers) exists by then.
         const early = await repeat(1);
         const [native, fds] = [agent.nativeMiB(), await agent.fds()];
         const late = await repeat(3);

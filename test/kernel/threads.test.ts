@@ -1,4 +1,4 @@
-/** Callers that are not the first thread of their process (before Linux 6.9 there is no pidfd of them). */
+/** Callers that are not the first thread of their process, which have no pidfd before Linux 6.9. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { hasFeature, lacking } from '../support/features.js';

@@ -53,7 +53,7 @@ describe('trees of namespaces', { skip: skipReason }, () => {
     const levels = Array.from({ length: MAX_LEVEL }, (_, i) => MAX_LEVEL - i);
     assert.deepEqual(stdout.trimEnd().split('\n'), [
       `level ${MAX_LEVEL}: ENOSPC`,
-      // Above it each level has a map of its own, made before.
+      // Each level above it has a map of its own, created earlier.
       ...levels.map((level) => `level ${level}: map ${MAX_LEVEL + 1 - level}, by its id ${MAX_LEVEL + 1 - level}`),
     ]);
   });
@@ -75,10 +75,10 @@ describe('trees of namespaces', { skip: skipReason }, () => {
     const own = new Map(guest.lines.slice(0, -1).map((line) => [levelOf(line), idsOf(line)]));
     const top = model.find('race');
     for (const namespace of model.all().filter((each) => top && isSameOrAncestor(top, each))) {
-      // Counting: what it and those below it created, in whatever order it came about.
+      // The order counts what the namespace and those below it created.
       const below = 8 - namespace.level + 1;
       assert.deepEqual(numbersOf(namespace.numbers.map), range(100 * below));
-      // One process sees its own in the order in which it made them.
+      // A process sees its own objects in the order of their creation.
       const mine = own.get(namespace.level) ?? [];
       assert.deepEqual(
         [...mine].sort((a, b) => a - b),

@@ -1,4 +1,4 @@
-/** What the engine's annotations call a pod and its container stands wherever bpfns tells of them. */
+/** The names of pods and containers from the engine's annotations appear in all output of bpfns. */
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';

@@ -1,4 +1,4 @@
-/** The engines as they are, without bpfns: what the other tests build on, and what bpfns changes. */
+/** The engines without bpfns: the basis of the other tests, and what bpfns changes. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { skipReason } from '../support/host.js';

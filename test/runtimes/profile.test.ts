@@ -1,6 +1,6 @@
 /**
- * What the kernel makes of a written profile: who answers which bpf(2) command, in which ABI.
- * The agent here is a stand-in that answers with an error no kernel gives.
+ * How the kernel applies a written profile: who answers which command of bpf(2), in which ABI. A
+ * stand-in for the agent answers with an error that no kernel gives.
  */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';

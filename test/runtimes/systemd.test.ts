@@ -1,4 +1,4 @@
-/** The packaged unit under a real systemd: what it gives back to a service that was restarted or killed. */
+/** The packaged unit under a real systemd: what systemd gives back to a service that was restarted or killed. */
 import assert from 'node:assert/strict';
 import { mkdtempSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
@@ -17,7 +17,7 @@ import {
 } from '../support/host.js';
 import { ServiceManager } from './support/systemd.js';
 
-/** Of the service's processes. */
+/** The pids of the service's processes. */
 const WATCHDOG_SECONDS = 3;
 
 describe('the systemd unit', { skip: skipReason }, () => {
@@ -53,7 +53,8 @@ describe('the systemd unit', { skip: skipReason }, () => {
       ['is restarted', () => manager.control('restart', 'bpfns.service')],
       ['loses its main process, and systemd kills the rest', () => process.kill(main(), 'SIGKILL')],
       ['is killed whole', () => manager.control('kill', '--signal=KILL', 'bpfns.service')],
-      // What the unit says of an upgrade: it ends, is started again, and takes everything back.
+      // An upgrade as the unit describes it: the service ends, is restarted, and takes everything
+      // back.
       ['is replaced by hand', () => run([bpfnsPath, 'daemon', '--replace'])],
       ['hangs, and systemd ends it', () => process.kill(Number(agent()), 'SIGSTOP')],
     ];

@@ -1,4 +1,4 @@
-/** What bpftool says in a container, and bpfns on the host. */
+/** The output of bpftool in a container, and of bpfns on the host. */
 import assert from 'node:assert/strict';
 import { bpfns } from '../../support/host.js';
 import type { Container } from './engine.js';
@@ -7,7 +7,7 @@ import type { Container } from './engine.js';
 export const create = (name: string): string =>
   `bpftool map create /pins/${name} type hash key 4 value 4 entries 8 name ${name}`;
 
-/** What bpftool lists: ids and names. */
+/** The ids and names that bpftool lists. */
 export async function listed(container: Container, kind = 'map'): Promise<Array<[id: number, name: string]>> {
   const { status, stdout, stderr } = await container.exec(['/bin/bpftool', '-j', kind, 'list']);
   assert.equal(status, 0, stderr);

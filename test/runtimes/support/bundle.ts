@@ -1,4 +1,4 @@
-/** OCI bundles (config.json) for runc and crun, run without an engine above them. */
+/** OCI bundles (config.json) for runc and crun, without an engine above them. */
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { command } from './command.js';
 import { type Container, type Engine, initCommand, type StartOptions } from './engine.js';
@@ -67,15 +67,15 @@ class BundleEngine implements Engine {
 export const runc: Engine = new BundleEngine('runc', ['runc', '--root', `${workDir}/runc`]);
 
 /**
- * crun refuses a hybrid cgroup layout; it gets a mount namespace with the layout of newer systems. Where
- * the machine has that, a second mount over it would hide what is mounted below.
+ * crun refuses a hybrid cgroup layout, so it gets a mount namespace with the unified layout. Where
+ * the machine has that already, a second mount would hide what is mounted below.
  */
 const isPure = existsSync('/sys/fs/cgroup/cgroup.controllers');
 const withCgroup2 = ['unshare', '--mount', 'sh', '-c', 'mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec "$@"', 'sh'];
 const crunCommand = [...(isPure ? [] : withCgroup2), 'crun', '--root', `${workDir}/crun`];
 export const crun: Engine = new BundleEngine('crun', crunCommand);
 
-/** The way of crun before listenerPath, and without one in the profile: an annotation names the socket. */
+/** For a crun without listenerPath: an annotation names the socket. */
 class CrunByAnnotation extends BundleEngine {
   override start(options: StartOptions): Promise<Container> {
     if (options.profile === undefined) return super.start(options);

@@ -1,8 +1,8 @@
-/** Runs an engine's command without stopping this process, in which a socket may have to be served. */
+/** Runs an engine's command without blocking this process, which may have to serve a socket. */
 import { spawn } from 'node:child_process';
 import { limited, type Outcome } from '../../support/host.js';
 
-/** @param options.detached the command leaves something running: nothing is read from it */
+/** @param options.detached the command leaves a process running, so its output is not read */
 export function command(
   words: readonly string[],
   options: { detached?: boolean; timeoutSeconds?: number; cwd?: string } = {},
@@ -21,7 +21,7 @@ export function command(
   });
 }
 
-/** The same, for what has to succeed. @throws Error with what it printed */
+/** Like {@link command}, for a command that must succeed. @throws Error with its output */
 export async function mustRun(words: readonly string[], options: Parameters<typeof command>[1] = {}): Promise<string> {
   const { status, stdout, stderr } = await command(words, options);
   if (status !== 0) throw new Error(`${words.join(' ')}: exit status ${status}\n${stdout}${stderr}`);

@@ -1,4 +1,4 @@
-/** A containerd of the tests' own, and its plain client ctr. */
+/** A containerd for the tests, and its plain client ctr. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { until } from '../../support/host.js';
@@ -33,7 +33,7 @@ state = "${home}/state"
 
 let server: ChildProcess | undefined;
 
-/** @throws Error with its log if it does not come up */
+/** @throws Error with its log if it does not start */
 export async function openContainerd(): Promise<void> {
   mkdirSync(home, { recursive: true });
   writeFileSync(`${home}/config.toml`, config);
@@ -51,7 +51,7 @@ export async function closeContainerd(): Promise<void> {
   rmSync(home, { recursive: true });
 }
 
-/** Each client of containerd has its images and containers in a namespace: CRI's is k8s.io. */
+/** Each client of containerd has a namespace for its images and containers. CRI's is k8s.io. */
 export function ctr(namespace: string): string[] {
   return ['ctr', '--address', containerdSocket, '--namespace', namespace];
 }

@@ -1,4 +1,4 @@
-/** containerd through the Kubernetes container runtime interface: what a kubelet does. */
+/** containerd through the Kubernetes container runtime interface, as a kubelet uses it. */
 import { mkdirSync, rmSync } from 'node:fs';
 import { type Client, credentials, loadPackageDefinition, type ServiceError } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
@@ -44,7 +44,7 @@ class Cri implements Engine {
   #service: RuntimeService | undefined;
   #sharedPod: Pod | undefined;
 
-  /** @param inOnePod all containers in the pod of the first */
+  /** @param inOnePod starts all containers in the pod of the first */
   constructor(name: string, inOnePod: boolean) {
     this.name = name;
     this.#inOnePod = inOnePod;

@@ -1,4 +1,4 @@
-/** `bpfns daemon` for the time of a test. */
+/** Runs `bpfns daemon` during a test. */
 
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -20,7 +20,7 @@ export class Daemon {
     });
   }
 
-  /** What it has written to the standard error so far. */
+  /** Its standard error so far. */
   get log(): string {
     return this.#said;
   }
@@ -31,7 +31,7 @@ export class Daemon {
     });
   }
 
-  /** Ends it once it has nothing to keep: what it is stopped with it leaves for the next. */
+  /** Stops it once no namespace is left: a daemon that is stopped earlier leaves its state for the next. */
   async stop(): Promise<void> {
     await until(() => namespaceNames().length === 0, 'a namespace is left');
     const gone = new Promise((resolve) => this.#process.on('exit', resolve));

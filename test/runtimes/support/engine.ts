@@ -1,28 +1,31 @@
-/** What the tests want of every container engine. */
+/** The interface of the tests to a container engine. */
 import type { Outcome } from '../../support/host.js';
 import { limit } from '../../support/slowness.js';
 import { sleepSeconds } from './root-file-system.js';
 
 export interface Engine {
   readonly name: string;
-  /** Before the first container, and after the last. */
+  /** Called before the first container, and after the last. */
   open(): Promise<void>;
   close(): Promise<void>;
-  /** Starts a container that runs a shell script and then sleeps; CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN and nothing else. */
+  /**
+   * Starts a container that runs a shell script and then sleeps. It has CAP_BPF, CAP_PERFMON,
+   * CAP_NET_ADMIN and nothing else.
+   */
   start(options: StartOptions): Promise<Container>;
 }
 
 export interface StartOptions {
-  /** Told from others of the test by this. */
+  /** Distinguishes it from other containers of the test. */
   readonly label: string;
   readonly script: string;
-  /** A seccomp profile's file on the host; without it the engine's own. */
+  /** The file of a seccomp profile on the host; by default the engine's own profile. */
   readonly profile?: string;
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
 export interface Container {
-  /** As the OCI runtime knows it. */
+  /** The id in the OCI runtime. */
   readonly id: string;
   /** A directory of bpffs that the container has as /pins. */
   readonly pins: string;
@@ -30,7 +33,7 @@ export interface Container {
   remove(): Promise<void>;
 }
 
-/** What PID 1 of a container does; {@link scriptOutput} waits for it. */
+/** The command of a container's PID 1. {@link scriptOutput} waits for the script. */
 export function initCommand(script: string): string[] {
   return [
     '/bin/sh',
@@ -39,7 +42,7 @@ export function initCommand(script: string): string[] {
   ];
 }
 
-/** What the script printed, and its exit status. @throws Error if it does not end within 10 s */
+/** The output and exit status of the script. @throws Error if it does not end within 10 s */
 export async function scriptOutput(container: Container): Promise<{ text: string; status: number }> {
   let done = '';
   for (const end = Date.now() + limit(10_000); !done.startsWith('status'); ) {

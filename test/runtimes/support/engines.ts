@@ -1,4 +1,4 @@
-/** All engines that can be shown here. */
+/** All engines that can run here. */
 import { crun, crunByAnnotation, runc } from './bundle.js';
 import { ctrClient } from './containerd.js';
 import { cri } from './cri.js';

@@ -1,4 +1,4 @@
-/** One place for all that container tests put on the machine, and the proof that it is gone. */
+/** Everything that container tests put on the machine, and the check that it is gone. */
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { after, before } from 'node:test';
@@ -6,13 +6,13 @@ import { isDeepStrictEqual } from 'node:util';
 import { run, until } from '../../support/host.js';
 import { makeImage, makeRoot, sleepSeconds } from './root-file-system.js';
 
-/** Everything below here; its name also marks our processes. */
+/** The directory of everything. Its name also marks our processes. */
 export const workDir = mkdtempSync('/tmp/bpfns-runtimes-');
 export const rootDir = `${workDir}/root`;
 const sleep = `sleep\0${sleepSeconds}\0`;
 export const imageTar = `${workDir}/image.tar`;
 
-/** Makes the root file system and the image, once a test file. */
+/** Makes the root file system and the image, once per test file. */
 export function makeFiles(): void {
   if (existsSync(imageTar)) return;
   mkdirSync(rootDir);
@@ -20,14 +20,14 @@ export function makeFiles(): void {
   makeImage(rootDir, imageTar);
 }
 
-/** A directory in bpffs for one container's pins. @returns its path on the host */
+/** Creates a directory in bpffs for the pins of a container. @returns its path on the host */
 export function makePins(name: string): string {
   const path = `/sys/fs/bpf/bpfns-runtimes-${process.pid}-${name}`;
   mkdirSync(path);
   return path;
 }
 
-/** What engines leave on a machine if one does not look. */
+/** What engines may leave on a machine. */
 interface Leftovers {
   readonly cgroups: readonly string[];
   readonly mounts: readonly string[];
@@ -38,7 +38,7 @@ interface Leftovers {
 
 const containers = new Set<string>();
 
-/** Has the cgroups and state directories of a container looked for in the end. @returns its id */
+/** Registers a container, whose cgroups and state directories are checked at the end. @returns its id */
 export function note(id: string): string {
   containers.add(id);
   return id;
@@ -57,7 +57,7 @@ function leftovers(): Leftovers {
   };
 }
 
-/** Containers' own, and the shims and monitors that have our directory among their arguments. */
+/** Processes of containers, and shims and monitors with our directory among their arguments. */
 function isContainerProcess(pid: string): boolean {
   try {
     const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
@@ -67,7 +67,10 @@ function isContainerProcess(pid: string): boolean {
   }
 }
 
-/** For use in a `describe` around one with hooks of its own: no container, process, mount or cgroup of ours is left. */
+/**
+ * Checks that no container, process, mount or cgroup of ours is left. Use it in a `describe` around
+ * one with hooks of its own.
+ */
 export function leavesNoContainersBehind(): void {
   before(() => makeFiles());
   after(async () => {

@@ -1,4 +1,4 @@
-/** podman, with storage of its own. */
+/** podman, with separate storage. */
 import { rmSync } from 'node:fs';
 import { command, mustRun } from './command.js';
 import { type Container, type Engine, initCommand, type StartOptions } from './engine.js';

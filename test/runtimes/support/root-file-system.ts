@@ -1,4 +1,4 @@
-/** A root file system and an image made of this machine's own binaries: nothing is pulled. */
+/** Makes a root file system and an image from this machine's own binaries: nothing is pulled. */
 import { createHash } from 'node:crypto';
 import {
   copyFileSync,
@@ -14,12 +14,12 @@ import { basename, dirname } from 'node:path';
 import { guestPath, run } from '../../support/host.js';
 
 export const imageName = 'localhost/bpfns-test:1';
-/** The same image again: containerd holds a pod's namespaces open with a container of this name. */
+/** The same image under another name: a container of it keeps a pod's namespaces open in containerd. */
 export const pauseImageName = 'localhost/bpfns-pause:1';
-/** Where every container finds a bpffs of its own. */
+/** Where every container has its own bpffs. */
 export const pinMount = '/pins';
 
-/** What containers sleep for: this test file's alone, so that they are told from others. */
+/** How long containers sleep: a number that only this test file uses, to recognise them. */
 export const sleepSeconds = String(1_000_000 + process.pid);
 
 const applets = ['sh', 'sleep', 'cat', 'id', 'grep', 'true', 'mkfifo'];
@@ -37,7 +37,7 @@ export function makeRoot(root: string): void {
   writeFileSync(`${root}/etc/group`, 'root:x:0:\n');
 }
 
-/** A program as /bin/NAME, and what ld.so would load for it. */
+/** Adds a program as /bin/NAME, and the libraries that ld.so loads for it. */
 function addBinary(root: string, binary: string): void {
   copyFileSync(binary, `${root}/bin/${basename(binary)}`);
   for (const [library = ''] of run(['ldd', binary]).stdout.matchAll(/\/\S+/g)) {
@@ -46,7 +46,7 @@ function addBinary(root: string, binary: string): void {
   }
 }
 
-/** A tar file as `docker save` writes it, which podman and containerd read. */
+/** Makes a tar file in the format of `docker save`, which podman and containerd read. */
 export function makeImage(root: string, tar: string): void {
   const parts = mkdtempSync(`${dirname(tar)}/image-`);
   run(['tar', '-C', root, '--sort=name', '--mtime=@0', '-cf', `${parts}/layer.tar`, '.']);

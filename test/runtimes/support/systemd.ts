@@ -1,10 +1,10 @@
-/** A systemd of the tests' own, which runs the packaged unit: a manager as for a user's services, as root. */
+/** A systemd for the tests, which runs the packaged unit: a user manager, as root. */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { bpfnsPath, root, run, runDir, until } from '../../support/host.js';
 
 const cgroupRoot = '/sys/fs/cgroup';
-/** systemd looks here whether it has booted the system, and is no one's manager where it has not. */
+/** systemd checks here whether it booted the system, and manages nothing where it did not. */
 const bootedMark = '/run/systemd/system';
 
 export class ServiceManager {
@@ -15,7 +15,7 @@ export class ServiceManager {
   #pid = 0;
   #log = '';
 
-  /** @param directory for its files; removed by {@link close} */
+  /** @param directory for its files; {@link close} removes it */
   constructor(directory: string) {
     this.#directory = directory;
     this.#env = { ...process.env, XDG_RUNTIME_DIR: `${directory}/run`, SYSTEMD_UNIT_PATH: `${directory}/units` };
@@ -27,11 +27,11 @@ export class ServiceManager {
     if (this.#madeMark) mkdirSync(bootedMark, { recursive: true });
   }
 
-  /** Starts it, and the service with `settings` besides the unit's. */
+  /** Starts systemd, and the service with `settings` in addition to the unit's. */
   async start(settings: Readonly<Record<string, string>>): Promise<void> {
     const lines = Object.entries({ Environment: `BPFNS_RUN_DIR=${runDir}`, ...settings });
     this.#write('bpfns.service.d/test.conf', `[Service]\n${lines.map((line) => line.join('=')).join('\n')}\n`);
-    // In a cgroup of its own: it takes all processes of the one that it is in for its own.
+    // In a separate cgroup, as systemd treats all processes of its cgroup as its own.
     const script = `for c in ${cgroupRoot} ${cgroupRoot}/*; do if [ -e $c/cgroup.procs ] && mkdir $c/${this.#cgroup} 2>/dev/null; then
       for i in cpuset.cpus cpuset.mems; do [ ! -e $c/$i ] || cat $c/$i >$c/${this.#cgroup}/$i; done
       echo $$ >$c/${this.#cgroup}/cgroup.procs; fi; done
@@ -48,7 +48,7 @@ export class ServiceManager {
     this.control('start', 'bpfns.service');
   }
 
-  /** What `systemctl` prints. */
+  /** The output of `systemctl`. */
   control(...args: string[]): string {
     return run(['systemctl', '--user', '--no-pager', ...args], { env: this.#env }).stdout.trim();
   }
@@ -58,12 +58,12 @@ export class ServiceManager {
     return this.control('show', '--value', '--property', property, 'bpfns.service');
   }
 
-  /** What it and the service wrote. */
+  /** The output of systemd and the service. */
   log(): string {
     return this.#log;
   }
 
-  /** Stops the service and the manager, and removes what was made for them. */
+  /** Stops the service and the manager, and removes their files. */
   async close(): Promise<void> {
     this.control('stop', 'bpfns.service');
     this.control('exit', '--force');
