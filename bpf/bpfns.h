@@ -51,8 +51,9 @@ struct bpfns_counter_key {
 };
 
 struct bpfns_counter {
-	__u64 allocated; /* numbers handed out since the namespace began */
+	__u64 allocated; /* numbers counted since the namespace began; of kind BPFNS_TASKS: tasks */
 	__s64 live;      /* objects owned by this very namespace and not yet forgotten; -1 for a moment */
+	__u32 floor;     /* the kernel's newest id when the namespace began: numbers are counted up to it */
 };
 
 /* Map "objects": who owns an object and what it is called at every level. */
@@ -74,7 +75,10 @@ struct bpfns_object {
 	char comm[16];
 };
 
-/* Map "ids": the number spaces. Kernel-owned BTF is numbered here without an object record. */
+/*
+ * Map "ids": the number spaces, the values are host ids. Kernel-owned BTF has no object record,
+ * and its host id is its number in every namespace.
+ */
 struct bpfns_id_key {
 	__u32 ns;
 	__u32 kind;
@@ -120,7 +124,8 @@ struct bpfns_unowned {
 
 /* Array "status", one entry: what the recorder could not do. */
 struct bpfns_status {
-	__u32 newest[BPFNS_KINDS]; /* newest id of each kind that was seen to be created, recorded or not */
+	/* newest id of each kind: when the recorder was put in place, then of those seen to be created, recorded or not */
+	__u32 newest[BPFNS_KINDS];
 	__u64 ring_overflows; /* events that did not fit: re-read the maps */
 	__u64 lost_objects;   /* no room for a record: the object belongs to init */
 	__u64 lost_tasks;     /* no memory to mark a child: it creates for init */
@@ -136,12 +141,6 @@ struct bpfns_status {
 struct bpfns_forget {
 	__u32 kind;
 	__u32 host_id;
-};
-
-struct bpfns_number {
-	__u32 ns;
-	__u32 host_id; /* of a kernel-owned BTF */
-	__u32 id;      /* out: its number in ns, 0 if there was no room */
 };
 
 struct bpfns_bind {

@@ -52,21 +52,45 @@ int forget(struct bpfns_forget *args)
 	return 0;
 }
 
+/* The host ids that are searched for objects to take over: a tenth of a second at most. */
+#define MAX_PLACES (1 << 21)
+
 struct adoption {
 	__u64 filter;
 	__u32 owner;
 	__u32 level;
 	__u32 count;
+	__u32 kind;
+	__u32 oldest; /* of the kind, among those to take over; 0 if there are none */
+	__u32 newest;
 };
 
-/* Takes over an object of init that was made under the filter before its namespace was known. */
-static long adopt(void *map, struct bpfns_object_key *key, struct bpfns_object *object, struct adoption *adoption)
+static __always_inline bool is_to_adopt(const struct bpfns_object *object, const struct adoption *adoption)
 {
+	return object->owner == BPFNS_INIT && object->filter == adoption->filter;
+}
+
+/* Finds between which host ids those are that were made under the filter. */
+static long find_range(void *map, struct bpfns_object_key *key, struct bpfns_object *object, struct adoption *adoption)
+{
+	if (key->kind != adoption->kind || !is_to_adopt(object, adoption))
+		return 0;
+	if (!adoption->oldest || is_newer(adoption->oldest, key->host_id))
+		adoption->oldest = key->host_id;
+	if (!adoption->newest || is_newer(key->host_id, adoption->newest))
+		adoption->newest = key->host_id;
+	return 0;
+}
+
+/* Takes over an object of init that was made under the filter before its namespace was known. */
+static __always_inline void adopt(struct bpfns_object_key *key, struct adoption *adoption)
+{
+	struct bpfns_object *object = bpf_map_lookup_elem(&objects, key);
 	struct bpfns_status *stat = get_status();
 	struct bpfns_object *changed;
 
-	if (object->owner != BPFNS_INIT || object->filter != adoption->filter || !stat)
-		return 0;
+	if (!object || !is_to_adopt(object, adoption) || !stat)
+		return;
 	changed = get_draft();
 	if (!changed)
 		goto lost;
@@ -80,10 +104,46 @@ static long adopt(void *map, struct bpfns_object_key *key, struct bpfns_object *
 	count_live(adoption->owner, key->kind, 1);
 	publish(stat, key, changed);
 	adoption->count++;
-	return 0;
+	return;
 lost:
 	__sync_fetch_and_add(&stat->lost_objects, 1);
+}
+
+static long adopt_next(__u64 place, struct adoption *adoption)
+{
+	struct bpfns_object_key key = { .kind = adoption->kind, .host_id = adoption->oldest + place };
+
+	if (key.host_id > BPFNS_MAX_ID)
+		key.host_id -= BPFNS_MAX_ID;
+	adopt(&key, adoption);
 	return 0;
+}
+
+static long adopt_each(void *map, struct bpfns_object_key *key, void *object, struct adoption *adoption)
+{
+	adopt(key, adoption);
+	return 0;
+}
+
+/* In the order of creation, which is that of the host ids: the map keeps none. */
+static __always_inline void adopt_all(struct adoption *adoption)
+{
+	for (int kind = 0; kind < BPFNS_KINDS; kind++) {
+		__u32 places;
+
+		adoption->kind = kind;
+		adoption->oldest = 0;
+		adoption->newest = 0;
+		bpf_for_each_map_elem(&objects, find_range, adoption, 0);
+		if (!adoption->oldest)
+			continue;
+		places = adoption->newest - adoption->oldest + 1;
+		if (adoption->newest < adoption->oldest)
+			places += BPFNS_MAX_ID;
+		bpf_loop(places < MAX_PLACES ? places : MAX_PLACES, adopt_next, adoption, 0);
+	}
+	/* What is left is farther apart than that. */
+	bpf_for_each_map_elem(&objects, adopt_each, adoption, 0);
 }
 
 /*
@@ -116,17 +176,8 @@ int bind_filter(struct bpfns_bind *args)
 	if (args->error)
 		return 0;
 	adoption.level = namespace->level;
-	bpf_for_each_map_elem(&objects, adopt, &adoption, 0);
+	adopt_all(&adoption);
 	args->adopted = adoption.count;
-	return 0;
-}
-
-/* Run by the agent: kernel-owned BTF is visible everywhere and numbered like any other. */
-SEC("syscall")
-int number_kernel_btf(struct bpfns_number *args)
-{
-	creates_nothing();
-	args->id = allocate_id(args->ns, BPFNS_BTF, args->host_id);
 	return 0;
 }
 

@@ -31,7 +31,6 @@ const contractStructs = [
   'bpfns_id_key',
   'bpfns_member',
   'bpfns_namespace',
-  'bpfns_number',
   'bpfns_object',
   'bpfns_object_key',
   'bpfns_status',

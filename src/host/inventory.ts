@@ -66,9 +66,9 @@ export function readRecords(): Records {
       }),
     );
     withMap('ids', (fd) =>
-      forEachBtfNumber(fd, (ns, host, id) => {
+      forEachBtfNumber(fd, (ns, host) => {
         const namespace = model.get(ns);
-        if (namespace && !model.isRecorded('btf', host)) model.numberKernelBtf(namespace, host, id);
+        if (namespace && !model.isRecorded('btf', host)) model.numberKernelBtf(namespace, host);
       }),
     );
   }

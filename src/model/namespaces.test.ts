@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { hostId, INIT, type Kind, kinds, type NamespaceId, namespaceId, nsId } from './ids.js';
+import { hostId, INIT, type Kind, kinds, type NamespaceId, namespaceId } from './ids.js';
 import { isSameOrAncestor, type Namespace, Namespaces } from './namespaces.js';
 
 interface NaiveObject {
@@ -18,8 +18,9 @@ class Specification {
   readonly parents: number[] = [-1];
   /** In the order of creation; a dead one stays, as its ids stay used. */
   readonly objects: NaiveObject[] = [];
-  /** How many objects there were when each namespace began. */
+  /** How many objects there were when each namespace began, and the newest host id. */
   readonly begun: number[] = [0];
+  readonly floors: number[] = [0];
 
   isSameOrAncestor(upper: number, lower: number): boolean {
     for (let at = lower; at >= 0; at = this.parents[at] ?? -1) if (at === upper) return true;
@@ -31,22 +32,29 @@ class Specification {
     return object.isAlive && (object.owner === 'kernel' || this.isSameOrAncestor(namespace, object.owner));
   }
 
-  /** Every object that ever got an id in a namespace, in the order of their ids. */
-  numbered(namespace: number, kind: Kind): NaiveObject[] {
-    const begun = this.begun[namespace] ?? 0;
+  /**
+   * Numbers are counted from 1, without those that kernel BTF has, up to the newest host id there was when
+   * the namespace began; behind that, and for kernel BTF, an object's number is its host id.
+   */
+  numbers(namespace: number, kind: Kind): Map<NaiveObject, number> {
     const all = this.objects.filter((object) => object.kind === kind);
-    const earlierKernel = all.filter((o) => o.owner === 'kernel' && this.objects.indexOf(o) < begun);
-    const later = all.filter((o) => this.objects.indexOf(o) >= begun);
-    return [
-      ...earlierKernel,
-      ...later.filter((o) => o.owner === 'kernel' || this.isSameOrAncestor(namespace, o.owner)),
-    ];
+    const kernels = all.filter(({ owner }) => owner === 'kernel');
+    const numbers = new Map(kernels.map((object) => [object, object.host]));
+    let counted = 0;
+    for (const object of all) {
+      if (this.objects.indexOf(object) < (this.begun[namespace] ?? 0)) continue;
+      if (object.owner === 'kernel' || !this.isSameOrAncestor(namespace, object.owner)) continue;
+      do counted++;
+      while (kernels.some(({ host }) => host === counted));
+      numbers.set(object, counted <= (this.floors[namespace] ?? 0) ? counted : object.host);
+    }
+    return numbers;
   }
 
-  /** "Each (namespace, kind) counts from 1"; init's ids are the kernel's own. */
+  /** Init's ids are the kernel's own. */
   idIn(namespace: number, object: NaiveObject): number {
     if (namespace === 0) return object.host;
-    return this.isVisible(object, namespace) ? this.numbered(namespace, object.kind).indexOf(object) + 1 : 0;
+    return this.isVisible(object, namespace) ? (this.numbers(namespace, object.kind).get(object) ?? 0) : 0;
   }
 }
 
@@ -73,7 +81,7 @@ function carryOut(steps: readonly Step[], delays: readonly number[]): { spec: Sp
   const at = (index: number): Namespace => model.get(namespaceId(index)) as Namespace;
   const deliveries: Array<() => void> = [];
   const deaths: NaiveObject[] = [];
-  let host = 100;
+  let host = 5;
   for (const each of steps) {
     const count = spec.parents.length;
     switch (each.op) {
@@ -81,9 +89,10 @@ function carryOut(steps: readonly Step[], delays: readonly number[]): { spec: Sp
         const parent = each.parent % count;
         spec.parents.push(parent);
         spec.begun.push(spec.objects.length);
+        spec.floors.push(host - 1);
         assert.ok(model.add(namespaceSpec(count, parent)));
         const kernelBtf = spec.objects.filter(({ owner }) => owner === 'kernel');
-        for (const [i, btf] of kernelBtf.entries()) model.numberKernelBtf(at(count), hostId(btf.host), nsId(i + 1));
+        for (const btf of kernelBtf) model.numberKernelBtf(at(count), hostId(btf.host));
         break;
       }
       case 'object': {
@@ -97,9 +106,7 @@ function carryOut(steps: readonly Step[], delays: readonly number[]): { spec: Sp
       case 'kernel btf': {
         const object: NaiveObject = { kind: 'btf', host: host++, owner: 'kernel', isAlive: true };
         spec.objects.push(object);
-        for (let ns = 1; ns < count; ns++) {
-          model.numberKernelBtf(at(ns), hostId(object.host), nsId(spec.idIn(ns, object)));
-        }
+        for (let ns = 1; ns < count; ns++) model.numberKernelBtf(at(ns), hostId(object.host));
         break;
       }
       case 'death': {
@@ -162,7 +169,7 @@ describe('the namespace model, in any history', () => {
     });
   });
 
-  test('iterating a namespace yields exactly the visible objects, in the order of creation', () => {
+  test('iterating a namespace yields exactly the visible objects, in the order of their ids', () => {
     always((spec, _model, namespace, index) => {
       if (index === 0) return; // init asks the kernel itself
       for (const kind of kinds) {
@@ -170,22 +177,27 @@ describe('the namespace model, in any history', () => {
         for (let next = namespace.numbers[kind].next(0); next; next = namespace.numbers[kind].next(next.id)) {
           seen.push(next.host);
         }
-        const visible = spec.numbered(index, kind).filter((object) => spec.isVisible(object, index));
+        const numbers = [...spec.numbers(index, kind)].filter(([object]) => spec.isVisible(object, index));
         assert.deepEqual(
           seen,
-          visible.map(({ host }) => host),
+          numbers.sort(([, a], [, b]) => a - b).map(([{ host }]) => host),
         );
       }
     });
   });
 
-  test('an id resolves to the object that has it, and every other id to none', () => {
+  test('an id resolves to the one visible object that has it as its id or as its host id, any other to none', () => {
     always((spec, _model, namespace, index) => {
       if (index === 0) return;
       for (const kind of kinds) {
-        for (let id = 1; id <= spec.objects.length + 1; id++) {
-          const expected = spec.objects.find((object) => object.kind === kind && spec.idIn(index, object) === id);
-          assert.equal(namespace.numbers[kind].hostOf(nsId(id)), expected?.host);
+        const visible = spec.objects.filter((object) => object.kind === kind && spec.isVisible(object, index));
+        for (let id = 1; id <= spec.objects.length + 10; id++) {
+          const meant = visible.filter((object) => spec.idIn(index, object) === id || object.host === id);
+          assert.ok(meant.length <= 1);
+          assert.equal(
+            namespace.numbers[kind].resolve(id, () => assert.fail()),
+            meant[0]?.host,
+          );
         }
       }
     });

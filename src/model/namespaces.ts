@@ -165,9 +165,9 @@ export class Namespaces {
     }
   }
 
-  /** Sets the id of a kernel-owned BTF, which is visible everywhere, in one namespace. */
-  numberKernelBtf(namespace: Namespace, host: HostId, id: NsId): void {
-    namespace.numbers.btf.add(id, host);
+  /** Makes a kernel-owned BTF visible in one namespace: its number is its host id, everywhere. */
+  numberKernelBtf(namespace: Namespace, host: HostId): void {
+    namespace.numbers.btf.add(nsId(host), host);
   }
 
   /** The namespace that owns an object; init if the object has no record. */

@@ -1,5 +1,5 @@
 /** The ids of one kind in one namespace, in order. */
-import type { HostId, NsId } from './ids.js';
+import { type HostId, hostId, type NsId, nsId } from './ids.js';
 
 /** {@link Numbers.next} compacts the array once it has skipped this many removed ids. */
 const PASSED_OVER = 64;
@@ -46,6 +46,19 @@ export class Numbers {
 
   idOf(host: HostId): NsId | undefined {
     return this.#byHost.get(host);
+  }
+
+  /**
+   * The object that `id` means: the one that has this number here, else the visible one with this
+   * host id. Numbers are given out so that these are never two; should they be all the same, once the
+   * kernel has counted round, it means neither.
+   */
+  resolve(id: number, isAlive: (host: HostId) => boolean): HostId | undefined {
+    const named = this.#hosts.get(nsId(id));
+    const alias = this.#byHost.has(hostId(id)) ? hostId(id) : undefined;
+    if (named === undefined || alias === undefined || named === alias) return named ?? alias;
+    if (!isAlive(alias)) return named;
+    return isAlive(named) ? undefined : alias;
   }
 
   /** The lowest id greater than `start`, as for BPF_*_GET_NEXT_ID. */

@@ -3,12 +3,12 @@
  * lost event makes it read the maps again, dead objects are found by their host id.
  */
 
-import { type HostId, hostId, INIT, type Kind, kinds, type NamespaceId, namespaceId, nsId } from '../model/ids.js';
+import { type HostId, hostId, INIT, type Kind, kinds, type NamespaceId, namespaceId } from '../model/ids.js';
 import { type Namespace, type NamespaceSpec, Namespaces } from '../model/namespaces.js';
 import type { ObjectEvent } from '../model/object-event.js';
 import { getNextId, mapDelete, mapLookup, mapUpdate, withObject } from '../sys/bpf.js';
 import { btfInfo } from '../sys/btf-info.js';
-import { bpfns_counter, bpfns_event } from '../sys/contract.gen.js';
+import { bpfns_counter, bpfns_event, bpfns_id_key } from '../sys/contract.gen.js';
 import { E, Refusal } from '../sys/errno.js';
 import type { Fd } from '../sys/fd.js';
 import { Ring } from '../sys/ring.js';
@@ -20,11 +20,11 @@ import {
   counterKey,
   decodeObject,
   encodeNamespace,
-  forEachBtfNumber,
   forEachObject,
   newCounter,
   type ObjectRecord,
   readNamespaces,
+  readNewest,
   readStatus,
 } from './records.js';
 import { type TaskHandle, TaskStates } from './task-states.js';
@@ -63,10 +63,6 @@ export class Mirror {
       this.#nextNamespace = Math.max(this.#nextNamespace, spec.id + 1);
     }
     this.#readAll();
-    forEachBtfNumber(recorder.mapFd('ids'), (ns, host, id) => {
-      const namespace = this.model.get(ns);
-      if (namespace && !this.model.isRecorded('btf', host)) this.model.numberKernelBtf(namespace, host, id);
-    });
     this.#findKernelBtf();
     this.#numberMissing();
   }
@@ -124,8 +120,13 @@ export class Mirror {
     const namespace = this.model.add({ ...spec, id });
     if (!namespace) throw new Refusal(E.ENOENT, 'create', `there is no namespace ${spec.parent} to be its parent`);
     const value = encodeNamespace(namespace.spec, namespace.level);
+    // No task is in it yet: whatever will be made in it is newer, and has a higher host id.
+    const newest = readNewest(this.#recorder.mapFd('status'));
+    const floorOf = (what: (typeof counted)[number]): number => (what === 'task' ? 0 : newest(what));
     const written = [
-      ...counted.map((what) => mapUpdate(this.#recorder.mapFd('counters'), counterKey(id, what), newCounter())),
+      ...counted.map((what) =>
+        mapUpdate(this.#recorder.mapFd('counters'), counterKey(id, what), newCounter(floorOf(what))),
+      ),
       mapUpdate(this.#recorder.mapFd('namespaces'), u32Key(id), value),
     ];
     if (written.some((result) => result < 0)) {
@@ -148,7 +149,7 @@ export class Mirror {
   remove(namespace: Namespace): void {
     this.model.remove(namespace);
     for (let next = namespace.numbers.btf.next(0); next; next = namespace.numbers.btf.next(next.id)) {
-      this.#deleteNumber(namespace, next.id);
+      mapDelete(this.#recorder.mapFd('ids'), btfNumberKey(namespace, next.id));
     }
     for (const what of counted) mapDelete(this.#recorder.mapFd('counters'), counterKey(namespace.id, what));
     mapDelete(this.#recorder.mapFd('namespaces'), u32Key(namespace.id));
@@ -156,7 +157,7 @@ export class Mirror {
 
   /** How many tasks have started in it so far, by fork. */
   tasksStarted(namespace: Namespace): bigint {
-    const value = newCounter();
+    const value = newCounter(0);
     mapLookup(this.#recorder.mapFd('counters'), counterKey(namespace.id, 'task'), value);
     return value.readBigUInt64LE(bpfns_counter.allocated);
   }
@@ -177,6 +178,11 @@ export class Mirror {
     if (this.model.isRecorded(kind, host)) this.#tell('object-gone', kind, host);
     this.model.forget(kind, host);
     this.#recorder.forget(kinds.indexOf(kind), host);
+  }
+
+  /** What an id means in a namespace: an object's id there, or the host id of one that is visible. */
+  resolve(namespace: Namespace, kind: Kind, id: number): HostId | undefined {
+    return namespace.numbers[kind].resolve(id, (host) => this.isAlive(kind, host));
   }
 
   /** Numbers kernel BTF that came since (a module was loaded). */
@@ -270,16 +276,17 @@ export class Mirror {
     }
   }
 
+  /** The number of a kernel-owned BTF is its host id, everywhere. */
   #number(namespace: Namespace, host: HostId): void {
-    const id = this.#recorder.numberKernelBtf(namespace.id, host);
-    if (id > 0) this.model.numberKernelBtf(namespace, host, nsId(id));
+    if (mapUpdate(this.#recorder.mapFd('ids'), btfNumberKey(namespace, host), u32Key(host)) < 0) return;
+    this.model.numberKernelBtf(namespace, host);
   }
+}
 
-  #deleteNumber(namespace: Namespace, id: number): void {
-    const key = Buffer.alloc(12);
-    key.writeUInt32LE(namespace.id, 0);
-    key.writeUInt32LE(kinds.indexOf('btf'), 4);
-    key.writeUInt32LE(id, 8);
-    mapDelete(this.#recorder.mapFd('ids'), key);
-  }
+function btfNumberKey(namespace: Namespace, id: number): Buffer {
+  const key = Buffer.alloc(bpfns_id_key.sizeof);
+  key.writeUInt32LE(namespace.id, bpfns_id_key.ns);
+  key.writeUInt32LE(kinds.indexOf('btf'), bpfns_id_key.kind);
+  key.writeUInt32LE(id, bpfns_id_key.id);
+  return key;
 }

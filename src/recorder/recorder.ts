@@ -7,13 +7,14 @@ import { paths } from '../config/paths.js';
 import { INIT } from '../model/ids.js';
 import { architecture } from '../sys/architecture.js';
 import { mapDelete, mapForEach, mapUpdate, runProgram } from '../sys/bpf.js';
-import { bpfns_bind, bpfns_forget, bpfns_number } from '../sys/contract.gen.js';
+import { bpfns_bind, bpfns_forget } from '../sys/contract.gen.js';
 import { check } from '../sys/errno.js';
 import { type Attached, BpfObject } from '../sys/libbpf.js';
 import { close, mount, umount2 } from '../sys/libc.js';
 import { bpfObjectPath } from '../sys/object-path.js';
 import { isPreemptible } from '../sys/preemption.js';
 import { openSyscallTracepoint } from '../sys/tracepoint.js';
+import { takeHeadStart } from './head-start.js';
 import { counted, counterKey, newCounter } from './records.js';
 
 /** How creations are noticed; see docs/decisions/0002-recorder-backends.md. */
@@ -80,7 +81,8 @@ export class Recorder {
       removePins();
       try {
         const object = load(backend);
-        for (const what of counted) mapUpdate(object.mapFd('counters'), counterKey(INIT, what), newCounter());
+        for (const what of counted) mapUpdate(object.mapFd('counters'), counterKey(INIT, what), newCounter(0));
+        takeHeadStart(object);
         return new Recorder(object, attachAll(object, backend), backend);
       } catch (error) {
         failure = error;
@@ -131,16 +133,6 @@ export class Recorder {
     const keys: Buffer[] = [];
     mapForEach(this.mapFd('filters'), 8, 4, (key) => keys.push(Buffer.from(key)));
     for (const key of keys) mapDelete(this.mapFd('filters'), key);
-  }
-
-  /** The number of a kernel-owned BTF in a namespace; 0 if there was no room. */
-  numberKernelBtf(ns: number, host: number): number {
-    const context = Buffer.alloc(bpfns_number.sizeof);
-    context.writeUInt32LE(ns, bpfns_number.ns);
-    context.writeUInt32LE(host, bpfns_number.host_id);
-    return runProgram(this.#object.programFd('number_kernel_btf'), context) < 0
-      ? 0
-      : context.readUInt32LE(bpfns_number.id);
   }
 
   /** Closes our handles; what is pinned goes on. */

@@ -1,16 +1,6 @@
 /** Reads and writes the recorder's maps: the records as typed values. */
 
-import {
-  type HostId,
-  hostId,
-  INIT,
-  type Kind,
-  kinds,
-  type NamespaceId,
-  type NsId,
-  namespaceId,
-  nsId,
-} from '../model/ids.js';
+import { type HostId, hostId, INIT, type Kind, kinds, type NamespaceId, namespaceId } from '../model/ids.js';
 import type { NamespaceSpec } from '../model/namespaces.js';
 import { mapForEach, mapLookup } from '../sys/bpf.js';
 import { cString } from '../sys/c-string.js';
@@ -93,13 +83,12 @@ export function readObject(
   return { object: decodeObject(kinds.indexOf(kind), host, value), creator: decodeCreator(value) };
 }
 
-/** Every number of a BTF in any namespace, kernel-owned ones included. @throws SyscallError */
-export function forEachBtfNumber(fd: number, visit: (ns: NamespaceId, host: HostId, id: NsId) => void): void {
+/** Every number of a BTF in any namespace, those that the kernel owns included. @throws SyscallError */
+export function forEachBtfNumber(fd: number, visit: (ns: NamespaceId, host: HostId) => void): void {
   const btf = kinds.indexOf('btf');
   const result = mapForEach(fd, bpfns_id_key.sizeof, 4, (key, value) => {
     if (key.readUInt32LE(bpfns_id_key.kind) !== btf) return;
-    const ns = namespaceId(key.readUInt32LE(bpfns_id_key.ns));
-    visit(ns, hostId(value.readUInt32LE(0)), nsId(key.readUInt32LE(bpfns_id_key.id)));
+    visit(namespaceId(key.readUInt32LE(bpfns_id_key.ns)), hostId(value.readUInt32LE(0)));
   });
   check(result, 'bpf', 'cannot read the number spaces');
 }
@@ -150,9 +139,11 @@ export function counterKey(ns: NamespaceId, what: (typeof counted)[number]): Buf
   return key;
 }
 
-/** A fresh `struct bpfns_counter`. */
-export function newCounter(): Buffer {
-  return Buffer.alloc(bpfns_counter.sizeof);
+/** A fresh `struct bpfns_counter`. @param floor the number that numbers are counted up to */
+export function newCounter(floor: number): Buffer {
+  const value = Buffer.alloc(bpfns_counter.sizeof);
+  value.writeUInt32LE(floor, bpfns_counter.floor);
+  return value;
 }
 
 /** The namespace of the thread behind a pidfd, from the map "tasks"; init if nothing is known of it. */
@@ -171,12 +162,23 @@ export interface RecorderStatus {
 }
 
 export function readStatus(fd: number): RecorderStatus {
-  const value = Buffer.alloc(bpfns_status.sizeof);
-  check(mapLookup(fd, Buffer.alloc(4), value), 'bpf', "cannot read the recorder's status");
+  const value = statusOf(fd);
   return {
     ringOverflows: Number(value.readBigUInt64LE(bpfns_status.ring_overflows)),
     lostObjects: Number(value.readBigUInt64LE(bpfns_status.lost_objects)),
     lostTasks: Number(value.readBigUInt64LE(bpfns_status.lost_tasks)),
     refused: Number(value.readBigUInt64LE(bpfns_status.refused)),
   };
+}
+
+/** The newest host id of a kind that the recorder knows of. */
+export function readNewest(fd: number): (kind: Kind) => HostId {
+  const value = statusOf(fd);
+  return (kind) => hostId(value.readUInt32LE(bpfns_status.newest + kinds.indexOf(kind) * 4));
+}
+
+function statusOf(fd: number): Buffer {
+  const value = Buffer.alloc(bpfns_status.sizeof);
+  check(mapLookup(fd, Buffer.alloc(4), value), 'bpf', "cannot read the recorder's status");
+  return value;
 }

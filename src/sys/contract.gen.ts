@@ -20,9 +20,10 @@ export const bpfns_bind = {
 } as const;
 
 export const bpfns_counter = {
-  sizeof: 16,
+  sizeof: 24,
   allocated: 0,
   live: 8,
+  floor: 16,
 } as const;
 
 export const bpfns_counter_key = {
@@ -102,13 +103,6 @@ export const bpfns_namespace = {
   created_ns: 24,
   max_namespaces: 32,
   name: 36,
-} as const;
-
-export const bpfns_number = {
-  sizeof: 12,
-  ns: 0,
-  host_id: 4,
-  id: 8,
 } as const;
 
 export const bpfns_object = {

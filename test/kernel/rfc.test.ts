@@ -56,7 +56,8 @@ describe('the RFC', { skip: skipReason }, () => {
     // Makes it look as if the namespace owned as many maps as it may.
     const counter = ['pinned', `${runDir}/bpf/maps/counters`, 'key', 'hex', ...hex(id, 4), ...hex(0, 4)];
     assert.equal(
-      run(['bpftool', 'map', 'update', ...counter, 'value', 'hex', ...hex(0, 8), ...hex(131072, 8)]).status,
+      run(['bpftool', 'map', 'update', ...counter, 'value', 'hex', ...hex(0, 8), ...hex(131072, 8), ...hex(0, 8)])
+        .status,
       0,
     );
     const guest = Guest.bpfns(['exec', 'full', '--', guestPath('observe'), 'lost']);

@@ -1,5 +1,5 @@
 /** BPF_{PROG,MAP,LINK,BTF}_GET_FD_BY_ID: opens the object by its host id and puts the fd into the caller. */
-import { type Kind, nsId } from '../../model/ids.js';
+import type { Kind } from '../../model/ids.js';
 import { getFdById as openById } from '../../sys/bpf.js';
 import { E } from '../../sys/errno.js';
 import { Fd } from '../../sys/fd.js';
@@ -28,7 +28,7 @@ export function getFdById(call: Call, { mirror, facts }: Services, kind: Kind): 
   if (!call.mayUseIds) return -E.EPERM;
   if (kind === 'map' && flags === (BPF_F_RDONLY | BPF_F_WRONLY)) return -E.EINVAL;
 
-  const host = call.namespace.numbers[kind].hostOf(nsId(id));
+  const host = mirror.resolve(call.namespace, kind, id);
   if (host === undefined) return -E.ENOENT;
   const open = (): number => openById(kind, host, kind === 'map' ? flags : 0);
   // The opener's CAP_SYSLOG matters only for what a program's fd shows, and perhaps a link's.

@@ -2,7 +2,6 @@
  * BPF_LINK_CREATE, BPF_PROG_ATTACH, BPF_PROG_DETACH run natively. Only an id that gives the place
  * to attach to (BPF_F_ID) is translated first, in the caller's attr.
  */
-import { nsId } from '../../model/ids.js';
 import { E } from '../../sys/errno.js';
 import { bpf_attr } from '../../sys/kernel.gen.js';
 import type { Call, Reply } from '../call.js';
@@ -39,7 +38,7 @@ export function translateRelativeId(call: Call, { mirror }: Services, place: Rel
   const id = call.attr.readUInt32LE(place.id);
   if (id === 0) return 'continue';
   const kind = (flags & BPF_F_LINK) !== 0 ? 'link' : 'prog';
-  const host = call.namespace.numbers[kind].hostOf(nsId(id));
+  const host = mirror.resolve(call.namespace, kind, id);
   // The kernel itself fails with ENOENT, after its other checks.
   const target = host !== undefined && mirror.isAlive(kind, host) ? host : NO_OBJECT;
   return call.writeAttr(place.id, target) ? 'continue' : -E.EFAULT;
