@@ -1,9 +1,9 @@
-/** `bpfns events`: prints what happens until it is interrupted. */
+/** `bpfns events`: prints events until it is interrupted. */
 import { AgentClient } from '../control/client.js';
 import { type Event, formatEvent } from '../control/events.js';
 import { printable } from './output.js';
 
-/** Goes on when the agent restarts; returns when it has ended for good. */
+/** Continues when the agent restarts. Returns when the agent has exited for good. */
 export async function events(asJson: boolean, print: (line: string) => void): Promise<void> {
   const show = (line: string): void =>
     print(asJson ? line : printable(formatEvent(JSON.parse(line) as Event & { readonly time: string })));

@@ -23,7 +23,7 @@ const objectColumns: readonly Column<HostObject>[] = [
   { title: 'PINS', value: ({ pins }) => pins.join(',') },
 ];
 
-/** @param ns a namespace's name or id: only what it and its descendants own */
+/** @param ns name or id of a namespace: lists only what it and its descendants own */
 export function listObjects(kind: Kind, ns: string | undefined, asJson: boolean): string {
   const records = readRecords();
   const wanted = ns === undefined ? undefined : findNamespace(records.model, ns);
@@ -33,7 +33,7 @@ export function listObjects(kind: Kind, ns: string | undefined, asJson: boolean)
   return asJson ? json({ objects }) : table(objectColumns, objects);
 }
 
-/** One object, in words. */
+/** Describes one object. */
 export function who(kind: Kind, id: number, asJson: boolean): string {
   const report = objectReport(kind, id);
   if (!report) throw new CliError(`no ${kind} has the host id ${id}: see 'bpfns ${kind} list'`);

@@ -1,4 +1,4 @@
-/** What keeps an object alive, as far as the kernel lets one find out. */
+/** Finds out what keeps an object alive, as far as the kernel shows it. */
 import { fstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Kind, kinds } from '../model/ids.js';
@@ -10,7 +10,7 @@ import { cgroup2Mount } from './cgroups.js';
 import { detailsOf } from './details.js';
 import type { HostObject } from './inventory.js';
 
-/** One line for each reason; empty if none was found. */
+/** One line per reason; empty if none was found. */
 export function reasonsAlive(object: HostObject): string[] {
   return [
     ...object.users.map(({ pid, comm }) => `a file descriptor of ${comm}[${pid}]`),
@@ -24,7 +24,7 @@ export function reasonsAlive(object: HostObject): string[] {
   ];
 }
 
-/** Objects that use it: programs their maps and BTF, maps their BTF, links their program. */
+/** Objects that use it: programs use their maps and BTF, maps their BTF, links their program. */
 function referrers(kind: Kind, host: number): string[] {
   return kinds.flatMap((other) =>
     [...hostIds(other)].flatMap((id) => {
@@ -41,7 +41,7 @@ const containers: Readonly<Record<'map' | 'prog', ReadonlySet<string>>> = {
 };
 const MAX_ELEMENTS = 65536;
 
-/** Maps that hold it as an element: looking such a map up yields ids. */
+/** Maps that have it as an element: a lookup in such a map returns ids. */
 function elements(kind: 'map' | 'prog', host: number): string[] {
   return [...hostIds('map')].flatMap((map) => {
     const type = detailsOf('map', map)?.type ?? '';
@@ -68,12 +68,12 @@ function holdsElement(map: number, host: number): boolean {
   return false;
 }
 
-/** Attach types of cgroups, by the names of enum bpf_attach_type. */
+/** The attach types of cgroups, by the names of enum bpf_attach_type. */
 const cgroupTypes = Object.entries(bpf_attach_type).filter(([name]) => name.startsWith('BPF_CGROUP_'));
 const MAX_CGROUPS = 4096;
 
 export interface CgroupAttachment {
-  /** In the v2 hierarchy: '/' for its root. */
+  /** The path in the v2 hierarchy: '/' for its root. */
   readonly path: string;
   /** 'cgroup_inet_egress', ... */
   readonly type: string;
@@ -81,7 +81,7 @@ export interface CgroupAttachment {
   readonly detach: () => void;
 }
 
-/** Cgroups that a program is attached to without a link (BPF_PROG_ATTACH). */
+/** The cgroups that a program is attached to without a link (BPF_PROG_ATTACH). */
 export function cgroupAttachments(prog: number): CgroupAttachment[] {
   const root = cgroup2Mount();
   if (!root || getNextId('prog', prog - 1) !== prog) return [];
@@ -117,7 +117,7 @@ function placeOf(cgroup: bigint, type: number): string {
   return `${cgroup} ${type}`;
 }
 
-/** At which cgroups and as what links attach a program, and how often. */
+/** The cgroups and attach types at which links attach a program, and how often. */
 function cgroupLinks(prog: number): Places {
   const places = new Map<string, number>();
   const info = Buffer.alloc(bpf_link_info.sizeof);
@@ -133,12 +133,12 @@ function cgroupLinks(prog: number): Places {
   return places;
 }
 
-/** Without those by links, which a query does not tell apart. */
+/** Without attachments by links, which a query does not distinguish. */
 function attachedTypes(directory: string, prog: number, linked: Places): Array<readonly [name: string, type: number]> {
   const fd = open(directory, O_RDONLY | O_DIRECTORY);
   if (fd < 0) return [];
   try {
-    const { ino } = fstatSync(fd, { bigint: true }); // of a cgroup: its id
+    const { ino } = fstatSync(fd, { bigint: true }); // for a cgroup this is its id
     return cgroupTypes
       .filter(([, type]) => {
         const attached = queryCgroup(fd, type).filter((each) => each === prog).length;
@@ -150,7 +150,7 @@ function attachedTypes(directory: string, prog: number, linked: Places): Array<r
   }
 }
 
-/** Programs attached to a cgroup itself; those behind links included. */
+/** The programs attached to a cgroup itself, including those of links. */
 function queryCgroup(fd: number, type: number): number[] {
   const MAX = 64;
   const progs = Buffer.alloc(MAX * 4);

@@ -1,4 +1,4 @@
-/** Takes away what keeps a namespace's objects alive: pins, links, cgroup attachments. */
+/** Removes what keeps a namespace's objects alive: pins, links, attachments to cgroups. */
 import { bpf, withObject } from '../sys/bpf.js';
 import { errnoName } from '../sys/errno.js';
 import { bpf_attr, bpf_cmd } from '../sys/kernel.gen.js';
@@ -6,7 +6,7 @@ import { cgroupAttachments } from './alive.js';
 import type { HostObject } from './inventory.js';
 import { forEachPin } from './pins.js';
 
-/** What was done, or why it could not be, a line each. */
+/** @returns what was done, or why it could not be done, one line each */
 export function evict(objects: readonly HostObject[]): string[] {
   return [
     ...unpin(objects),

@@ -1,7 +1,7 @@
 /**
- * The host's view: every object with its owner, creator, users and pins. Reads the
- * kernel and the recorder's pinned maps directly, so it costs the agent nothing and
- * works without one (then everything belongs to init).
+ * The host's view: every object with its owner, creator, users and pins. It reads the kernel and
+ * the recorder's pinned maps directly. So it costs the agent nothing, and works without one (then
+ * everything belongs to init).
  */
 import { existsSync } from 'node:fs';
 import { paths } from '../config/paths.js';
@@ -23,16 +23,16 @@ export interface Process {
   readonly comm: string;
 }
 
-/** One object as the host sees it; this is also the JSON of the listings. */
+/** One object as the host sees it. This is also the JSON of the listings. */
 export interface HostObject {
   readonly kind: Kind;
   readonly hostId: number;
   readonly namespace: { readonly id: number; readonly name: string; readonly path: string };
-  /** In its namespace. */
+  /** The id in its namespace. */
   readonly id: number;
   readonly name: string;
   readonly type: string;
-  /** null: it was there before bpfns, or nothing was recorded. */
+  /** Null if the object existed before bpfns, or has no record. */
   readonly creator: {
     readonly pid: number;
     readonly comm: string;
@@ -88,14 +88,14 @@ export function withMap<T>(name: MapName, use: (fd: number) => T): T | undefined
   }
 }
 
-/** The host ids of a kind, and nothing more about them. */
+/** The host ids of a kind, without details. */
 export function idsOf(kind: Kind): number[] {
   return [...hostIds(kind)];
 }
 
 /** Every object of the given kinds, in the order of their host ids. @throws SyscallError */
 export function inventory(wanted: readonly Kind[], records: Records): HostObject[] {
-  // The iterators create objects of their own: list before, so that they do not show.
+  // The iterators create objects themselves: list first, so that these do not appear.
   const found = wanted.flatMap((kind) =>
     [...hostIds(kind)].flatMap((host) => {
       const details = detailsOf(kind, host);

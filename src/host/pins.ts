@@ -1,4 +1,4 @@
-/** Where objects are pinned: walks every bpffs, by directories that are held. */
+/** Finds pinned objects: walks the bpffs mounts of this mount namespace. */
 import type { Kind } from '../model/ids.js';
 import { idOfFd, kindOfFd, objGet } from '../sys/bpf.js';
 import { entriesOf, openDirectoryIn, openFileIn, pathText, removeFrom } from '../sys/directory.js';

@@ -1,4 +1,4 @@
-/** bpf(2): one function a command. All return a value >= 0 or -errno; an fd returned is the caller's to close. */
+/** bpf(2): one function per command. All return a value >= 0 or -errno. The caller closes a returned fd. */
 
 import type { Kind } from '../model/ids.js';
 import { bpf_attr, bpf_btf_info, bpf_cmd, bpf_link_info, bpf_map_info, bpf_prog_info } from './kernel.gen.js';
@@ -17,12 +17,12 @@ const fdByIdCommand = {
   btf: bpf_cmd.BPF_BTF_GET_FD_BY_ID,
 } as const;
 
-/** The largest size bpf(2) accepts for attr and for info structures (bpf_check_uarg_tail_zero). */
+/** The largest size that bpf(2) accepts for attr and for info structures (bpf_check_uarg_tail_zero). */
 export const MAX_STRUCT = 4096;
 
 const attr = Buffer.alloc(bpf_attr.sizeof);
 
-/** The raw call; `command` is one of `bpf_cmd`. */
+/** The raw call. `command` is one of `bpf_cmd`. */
 export function bpf(command: number, attribute: Buffer, size: number): number {
   return syscallBpf(SYS.bpf, command, attribute, size);
 }
@@ -32,7 +32,7 @@ export function bpfWithCommonAttributes(command: number, attribute: Buffer, size
   return syscallBpfCommon(SYS.bpf, command | bpf_cmd.BPF_COMMON_ATTRS, attribute, size, null, 0);
 }
 
-/** The next host id above `start`. ENOENT at the end; needs CAP_SYS_ADMIN. */
+/** The next host id greater than `start`. ENOENT at the end. Needs CAP_SYS_ADMIN. */
 export function getNextId(kind: Kind, start: number): number {
   attr.writeUInt32LE(start, bpf_attr.start_id);
   attr.writeUInt32LE(0, bpf_attr.next_id);
@@ -41,7 +41,7 @@ export function getNextId(kind: Kind, start: number): number {
   return result < 0 ? result : attr.readUInt32LE(bpf_attr.next_id);
 }
 
-/** Opens an object by its host id. ENOENT if there is none; needs CAP_SYS_ADMIN. */
+/** Opens an object by its host id. ENOENT if it does not exist. Needs CAP_SYS_ADMIN. */
 export function getFdById(kind: Kind, id: number, openFlags = 0): number {
   attr.writeUInt32LE(id, bpf_attr.start_id);
   attr.writeUInt32LE(0, bpf_attr.next_id);
@@ -50,10 +50,10 @@ export function getFdById(kind: Kind, id: number, openFlags = 0): number {
 }
 
 const infoAttr = Buffer.alloc(bpf_attr.info_info + 8);
-/** What `infoAttr` names: mostly the same buffer again. */
+/** The buffer that `infoAttr` refers to, which is mostly the same again. */
 let infoBuffer: Buffer | undefined;
 
-/** Fills `info` (whose own pointers must be valid here), returns the length the kernel knows. */
+/** Fills `info`, whose pointers must be valid in this process. @returns the length that the kernel knows */
 export function getInfoByFd(fd: number, info: Buffer, length: number): number {
   if (info !== infoBuffer) {
     infoAttr.writeBigUInt64LE(addressOf(info), bpf_attr.info_info);
@@ -65,7 +65,7 @@ export function getInfoByFd(fd: number, info: Buffer, length: number): number {
   return result < 0 ? result : infoAttr.readUInt32LE(bpf_attr.info_info_len);
 }
 
-/** Opens a pinned object. `path` as it is for this thread (root, cwd, credentials). */
+/** Opens a pinned object. `path` is resolved for the calling thread (root, cwd, credentials). */
 export function objGet(path: string, flags = 0): number {
   const name = Buffer.from(`${path}\0`);
   const call = Buffer.alloc(16);
@@ -76,7 +76,7 @@ export function objGet(path: string, flags = 0): number {
 
 const runAttr = Buffer.alloc(bpf_attr.test_batch_size + 4);
 
-/** Runs a program of type SYSCALL on `context`, which it may change. Returns 0 or -errno. */
+/** Runs a program of type SYSCALL on `context`, which the program may change. @returns 0 or -errno */
 export function runProgram(fd: number, context: Buffer): number {
   runAttr.writeInt32LE(fd, bpf_attr.test_prog_fd);
   runAttr.writeUInt32LE(context.length, bpf_attr.test_ctx_size_in);
@@ -100,7 +100,7 @@ export class PreparedRun {
   }
 }
 
-/** Looks `key` up; `value` is filled. ENOENT if absent. */
+/** Looks up `key`, and fills `value`. ENOENT if absent. */
 export function mapLookup(fd: number, key: Buffer, value: Buffer): number {
   return elementCommand(bpf_cmd.BPF_MAP_LOOKUP_ELEM, fd, key, value);
 }
@@ -123,9 +123,9 @@ function elementCommand(command: number, fd: number, key: Buffer, value: Buffer 
 }
 
 /**
- * Calls `visit` with every key and value of a hash map, in batches. The buffers are
- * reused: copy what must stay. An entry changed meanwhile may be seen or not.
- * Returns 0 or -errno.
+ * Calls `visit` with every key and value of a hash map, in batches. The buffers are reused: copy
+ * what must stay. An entry that changes in the meantime may or may not appear.
+ * @returns 0 or -errno
  */
 export function mapForEach(
   fd: number,
@@ -161,14 +161,14 @@ const link = Buffer.alloc(64);
 const kindByLink: Readonly<Record<string, Kind | 'token'>> = {
   'anon_inode:bpf-map': 'map',
   'anon_inode:bpf-prog': 'prog',
-  // Created by bpf_link_prime(), opened again by bpf_link_new_fd().
+  // Named by bpf_link_prime() at creation, and by bpf_link_new_fd() when opened again.
   'anon_inode:bpf_link': 'link',
   'anon_inode:bpf-link': 'link',
   'anon_inode:btf': 'btf',
   'anon_inode:bpf-token': 'token',
 };
 
-/** What kind of BPF object one of our own fds is, or undefined. */
+/** The kind of the BPF object behind one of our own fds; undefined for another file. */
 export function kindOfFd(fd: number): Kind | 'token' | undefined {
   const length = readlink(`/proc/self/fd/${fd}`, link, link.length);
   return length < 0 ? undefined : kindByLink[link.toString('latin1', 0, length)];
@@ -181,18 +181,18 @@ const idOffset: Readonly<Record<Kind, number>> = {
   btf: bpf_btf_info.id,
 };
 
-/** The host id of the object behind one of our own fds, which is of that kind; 0 if it cannot be told. */
+/** The host id of the object of this kind behind one of our own fds; 0 if it is unknown. */
 export function idOfFd(fd: number, kind: Kind): number {
   const info = Buffer.alloc(32);
   return getInfoByFd(fd, info, info.length) < 0 ? 0 : info.readUInt32LE(idOffset[kind]);
 }
 
-/** Every host id of a kind, in order. */
+/** All host ids of a kind, in order. */
 export function* hostIds(kind: Kind): Generator<number> {
   for (let id = getNextId(kind, 0); id > 0; id = getNextId(kind, id)) yield id;
 }
 
-/** Opens a host object, calls `use` and closes it again; undefined if it is gone. */
+/** Opens an object by its host id, calls `use` and closes it. @returns undefined if the object is gone */
 export function withObject<T>(kind: Kind, id: number, use: (fd: number) => T): T | undefined {
   const fd = getFdById(kind, id);
   if (fd < 0) return undefined;

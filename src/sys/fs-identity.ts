@@ -1,7 +1,7 @@
 /**
- * Lets one thread see the file system as another does: root, working directory, file
- * system ids, groups, capabilities. All of these are per thread in the kernel; the raw
- * system calls are used, as libc's wrappers would change every thread.
+ * Gives one thread another task's view of the file system: root, working directory, file system
+ * ids, groups and capabilities. All of these are per thread in the kernel. The raw system calls are
+ * used, since libc's wrappers change every thread.
  */
 import { check } from './errno.js';
 import {
@@ -34,20 +34,20 @@ export function openHow(start: number, path: Buffer, flags: number, resolve: num
 }
 
 /**
- * openat2(2) with O_PATH: no link of procfs is followed (ELOOP), as those that lead to a
- * process's own root, directory or fds would lead to the agent's.
+ * openat2(2) with O_PATH. It follows no link of procfs (ELOOP): a link to a process's own root,
+ * directory or fds would lead to the agent's.
  */
 export function openPath(start: number, path: Buffer, resolve = 0): number {
   return openHow(start, path, O_PATH | O_CLOEXEC, RESOLVE_NO_MAGICLINKS | resolve);
 }
 
-/** As {@link openPath}, with `root` as the root directory. */
+/** Like {@link openPath}, with `root` as the root directory. */
 export function openInRoot(root: number, path: string): number {
   return openPath(root, Buffer.from(path), RESOLVE_IN_ROOT);
 }
 
 export interface FsIdentity {
-  /** O_PATH fds. */
+  /** Fds opened with O_PATH. */
   readonly root: number;
   readonly cwd: number;
   readonly fsuid: number;
@@ -56,12 +56,15 @@ export interface FsIdentity {
   readonly effective: Capabilities;
 }
 
-/** The thread's own view, to go back to. */
+/** The thread's own view, to return to. */
 export type PrivateFs = FsIdentity;
 
 const CLONE_FS = 0x200;
 
-/** Separates the calling thread's root and working directory from its process's. Call once per thread. */
+/**
+ * Separates the root and working directory of the calling thread from those of its process. Call it
+ * once per thread.
+ */
 export function privateFs(): PrivateFs {
   check(unshare(CLONE_FS), 'unshare', 'cannot get a root and working directory of its own');
   const flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
@@ -78,7 +81,7 @@ export function privateFs(): PrivateFs {
   };
 }
 
-/** Runs `action` as `other`, then becomes `own` again. Returns -errno if that view cannot be taken. */
+/** Runs `action` with the view `other`, then restores `own`. @returns -errno if the view cannot be taken */
 export function actAs(own: PrivateFs, other: FsIdentity, action: () => number): number {
   const mine = permittedCapabilities();
   try {
@@ -105,6 +108,6 @@ function become(view: FsIdentity, effective: Capabilities): number {
     if (result < 0) return result;
   }
   syscall1(SYS.setfsgid, view.fsgid);
-  syscall1(SYS.setfsuid, view.fsuid); // may drop file capabilities: the set below decides
+  syscall1(SYS.setfsuid, view.fsuid); // may drop file capabilities, which the set below restores
   return setEffectiveCapabilities(effective);
 }

@@ -1,7 +1,7 @@
 /**
- * The C library, as far as it is needed. Functions return what the kernel would:
- * a value >= 0, or -errno; none throws but those that say so. Strings go in as paths, memory as Buffers
- * (used only during the call, unless a comment says otherwise).
+ * The parts of the C library that are needed. Functions return what the kernel returns: a value >=
+ * 0, or -errno. None throws unless its comment says so. Strings are passed as paths, memory as
+ * Buffers, which are used only during the call unless a comment says otherwise.
  */
 import koffi from 'koffi';
 import { architecture } from './architecture.js';
@@ -23,7 +23,7 @@ function wrap<A extends readonly Arg[]>(
   };
 }
 
-/** The raw system call, for those without a wrapper. Unused arguments must be passed as 0. */
+/** The raw system call, for system calls without a wrapper. Pass 0 for unused arguments. */
 const long = 'long';
 export const syscall0 = wrap<[number]>('syscall', long, [long]);
 export const syscall1 = wrap<[number, number]>('syscall', long, [long, long]);
@@ -37,7 +37,7 @@ export const syscall5 = wrap<[number, number, number, number, number, number]>('
   long,
   long,
 ]);
-/** Two pointers: capget(2), capset(2). */
+/** For system calls with two pointers: capget(2), capset(2). */
 export const syscallBuffers = wrap<[number, Buffer, Buffer]>('syscall', long, [long, 'void *', 'void *']);
 export const syscallBpf = wrap<[number, number, Buffer, number]>('syscall', long, [long, 'int', 'void *', 'uint']);
 export const syscallBpfCommon = wrap<[number, number, Buffer, number, null, number]>('syscall', long, [
@@ -70,7 +70,7 @@ export const syscallOpenat2 = wrap<[number, number, Buffer, Buffer, number]>('sy
   'void *',
   long,
 ]);
-/** getgroups/setgroups of the calling thread alone: libc's would change every thread. */
+/** getgroups/setgroups of the calling thread alone. libc's functions change every thread. */
 export const syscallGroups = wrap<[number, number, Buffer]>('syscall', long, [long, 'int', 'void *']);
 
 export const open = wrap<[string, number]>('open', 'int', ['str', 'int']);
@@ -78,7 +78,7 @@ export const openat = wrap<[number, string, number]>('openat', 'int', ['int', 's
 export const close = wrap<[number]>('close', 'int', ['int']);
 export const dup = wrap<[number]>('dup', 'int', ['int']);
 export const ioctl = wrap<[number, number, Buffer]>('ioctl', 'int', ['int', 'ulong', 'void *']);
-/** For the ioctls that take their argument by value. */
+/** For ioctls that take their argument by value. */
 export const ioctlValue = wrap<[number, number, number]>('ioctl', 'int', ['int', 'ulong', 'ulong']);
 export const read = wrap<[number, Buffer, number]>('read', long, ['int', 'void *', 'size_t']);
 export const pread = wrap<[number, Buffer, number, number]>('pread', long, ['int', 'void *', 'size_t', long]);
@@ -152,11 +152,11 @@ export const sendmsg = wrap<[number, Buffer, number]>('sendmsg', long, ['int', '
 export const recvmsg = wrap<[number, Buffer, number]>('recvmsg', long, ['int', 'void *', 'int']);
 export const ftruncate = wrap<[number, number]>('ftruncate', 'int', ['int', long]);
 /**
- * Searches this process's PATH as a shell does. `argv` and `envp` are arrays of C strings,
- * see {@link cStrings}. Returns only on failure.
+ * Searches this process's PATH like a shell. `argv` and `envp` are arrays of C strings, see {@link
+ * cStrings}. Returns only on failure.
  */
 export const execvpe = wrap<[Buffer, Buffer, Buffer]>('execvpe', 'int', ['void *', 'void *', 'void *']);
-/** The raw call, as libc's keeps two signals back. */
+/** The raw call, since libc's wrapper keeps two signals to itself. */
 export const rtSigprocmask = wrap<[number, number, Buffer, null, number]>('syscall', long, [
   long,
   'int',
@@ -174,12 +174,15 @@ export const O_CLOEXEC = 0o2000000;
 export const O_PATH = 0o10000000;
 export const O_DIRECTORY = architecture.directory;
 
-/** The address of a Buffer, for pointers inside structures. Keep the Buffer referenced meanwhile. */
+/**
+ * The address of a Buffer, for pointers in structures. Keep the Buffer referenced as long as the
+ * pointer is used.
+ */
 export function addressOf(buffer: Buffer): bigint {
   return koffi.address(buffer);
 }
 
-/** A NULL-terminated array of C strings; keep the result referenced while C uses it. */
+/** A NULL-terminated array of C strings. Keep the result referenced while C uses it. */
 export function cStrings(strings: readonly Buffer[]): { array: Buffer; keep: readonly Buffer[] } {
   const keep = strings.map((text) => Buffer.concat([text, Buffer.alloc(1)]));
   const array = Buffer.alloc((keep.length + 1) * 8);
@@ -204,12 +207,15 @@ function map(fd: number, length: number, protection: number, offset: number): Bu
   return Buffer.from(koffi.view(address, length));
 }
 
-/** The first `length` bytes of a file as memory shared with every other process that maps it; for ever. @throws SyscallError */
+/**
+ * Maps the first `length` bytes of a file, shared with every other process that maps it, for the
+ * life of this process. @throws SyscallError
+ */
 export function mapShared(fd: number, length: number): Buffer {
   return map(fd, length, PROT_READ_WRITE, 0);
 }
 
-/** As {@link mapShared}, from `offset` on, to be read only: a write would be a fault. */
+/** Like {@link mapShared}, from `offset` on and read-only: a write is a fault. */
 export function mapReadOnly(fd: number, length: number, offset: number): Buffer {
   return map(fd, length, PROT_READ, offset);
 }

@@ -1,6 +1,7 @@
 /**
- * A task's directory in /proc, held open. What is opened through it is that task's, or fails
- * with ESRCH once it is gone: its number may be another's by then (fs/proc/base.c, get_proc_task()).
+ * A task's directory in /proc, held open. What is opened through it belongs to that task, or fails
+ * with ESRCH once the task is gone, even if its number belongs to another task by then
+ * (fs/proc/base.c, get_proc_task()).
  */
 import { fstatSync } from 'node:fs';
 import { E } from './errno.js';
@@ -10,7 +11,7 @@ import { ioctlValue, O_CLOEXEC, O_DIRECTORY, O_PATH, O_RDONLY, openat, read, rea
 const NS_GET_PARENT = 0xb702;
 const CLONE_NEWNET = 0x40000000;
 const NOBODY = 65534;
-/** Depth of user namespaces (kernel/user_namespace.c). */
+/** The greatest depth of user namespaces (kernel/user_namespace.c). */
 const MAX_USER_NS = 64;
 const AT_FDCWD = -100;
 
@@ -20,7 +21,7 @@ const chunk = Buffer.alloc(8192);
 export class ProcDir implements Disposable {
   readonly #fd: Fd;
 
-  /** @param task a process or thread id, as seen from here */
+  /** @param task a process or thread id, as seen from this process */
   constructor(task: number | 'self') {
     this.#fd = new Fd(openat(AT_FDCWD, `/proc/${task}`, O_PATH | O_DIRECTORY | O_CLOEXEC));
   }
@@ -29,7 +30,7 @@ export class ProcDir implements Disposable {
     return this.#fd.isOpen;
   }
 
-  /** For {@link openat} by another thread of this process; -errno if there is no such task. */
+  /** The fd's number, for {@link openat} by another thread of this process; -errno if the task does not exist. */
   get number(): number {
     return this.#fd.number;
   }
@@ -38,7 +39,7 @@ export class ProcDir implements Disposable {
     return openIn(this.number, path, flags);
   }
 
-  /** What /proc/PID/status says; '' if the task is gone. */
+  /** The contents of /proc/PID/status; '' if the task is gone. */
   status(): string {
     return statusIn(this.number);
   }
@@ -48,22 +49,22 @@ export class ProcDir implements Disposable {
     return textIn(this.number, path);
   }
 
-  /** The inode of the task's namespace of that type ('user', 'pid', 'net', ...); 0 if it is gone. */
+  /** The inode of the task's namespace of a type ('user', 'pid', 'net', ...); 0 if the task is gone. */
   namespaceInode(type: string): number {
     return inodeOf(readlinkat(this.number, `ns/${type}`, link, link.length), type);
   }
 
-  /** The effective uid as seen from here; that of nobody if the task is gone. */
+  /** The effective uid, as seen from this process; that of nobody if the task is gone. */
   userId(): number {
     return Number(/^Uid:\s+\d+\s+(\d+)/m.exec(this.status())?.[1] ?? NOBODY);
   }
 
-  /** Its id in every pid namespace that it is in, outermost first; empty if it is gone. */
+  /** The task's id in every pid namespace that it is in, outermost first; empty if the task is gone. */
   pidChain(): number[] {
     return pidChainOf(this.status());
   }
 
-  /** Whether its user namespace is the one of that inode or below it. */
+  /** Whether the task's user namespace is the one with this inode, or below it. */
   isUserNsWithin(ancestor: number): boolean {
     let at = this.open('ns/user', O_RDONLY | O_CLOEXEC);
     for (let depth = 0; at.isOpen && depth < MAX_USER_NS; depth++) {
@@ -76,8 +77,9 @@ export class ProcDir implements Disposable {
   }
 
   /**
-   * Runs `action` with the calling thread in the task's network namespace, then goes back.
-   * -ESRCH if the task is gone. Only this thread moves (setns(2)).
+   * Runs `action` with the calling thread in the task's network namespace, then returns to its own.
+   * Only this thread moves (setns(2)).
+   * @returns -ESRCH if the task is gone
    */
   inNetworkNamespace(action: () => number): number {
     using theirs = this.open('ns/net', O_RDONLY | O_CLOEXEC);
@@ -101,12 +103,12 @@ export class ProcDir implements Disposable {
   }
 }
 
-/** As {@link ProcDir.open}, by the directory's number: for a worker thread, which shares it. */
+/** Like {@link ProcDir.open}, with the directory's number: for a worker thread, which shares it. */
 export function openIn(directory: number, path: string, flags: number): Fd {
   return new Fd(openat(directory, path, flags));
 }
 
-/** As {@link ProcDir.status}, by the directory's number. */
+/** Like {@link ProcDir.status}, with the directory's number. */
 export function statusIn(directory: number): string {
   return textIn(directory, 'status');
 }
@@ -115,7 +117,7 @@ function textIn(directory: number, path: string): string {
   using file = openIn(directory, path, O_RDONLY | O_CLOEXEC);
   if (!file.isOpen) return '';
   let text = '';
-  // A task can have 65,536 groups, which all stand there.
+  // A task can have 65,536 groups, all of which are listed there.
   for (let length = 1; length > 0; ) {
     length = read(file.number, chunk, chunk.length);
     text += chunk.toString('latin1', 0, Math.max(length, 0));
@@ -123,13 +125,13 @@ function textIn(directory: number, path: string): string {
   return text;
 }
 
-/** The ids in a `status` by pid namespace, outermost first. */
+/** The ids in a `status` for each pid namespace, outermost first. */
 export function pidChainOf(status: string): number[] {
   const line = /^NSpid:\s+(.+)$/m.exec(status)?.[1] ?? '';
   return line === '' ? [] : line.split(/\s+/).map(Number);
 }
 
-/** The number in "user:[4026531837]", `length` bytes of `link`; 0 if there is no link. */
+/** The number in "user:[4026531837]", the first `length` bytes of `link`; 0 if there is no link. */
 function inodeOf(length: number, type: string): number {
   let inode = 0;
   for (let i = type.length + 2; i < length - 1; i++) inode = inode * 10 + ((link[i] ?? 0) - 0x30);
