@@ -129,7 +129,12 @@ export class Agent {
     this.#listeners.resume(beginning.listeners);
     this.#containers = new Containers(this.#services, this.#listeners, options.onContainer, options.onRefused);
     this.#accountant = new Accountant(options.runtime, statistics.namespaces);
-    this.#readers = new Readers(this.#services, this.#recorder, this.#accountant);
+    this.#readers = new Readers(
+      this.#services,
+      this.#recorder,
+      this.#accountant,
+      options.lingerMs === Number.POSITIVE_INFINITY,
+    );
     this.#control = new ControlServer(
       (peer) => refusal(peer, this.#services),
       (request, peer, socket) => this.#handle(request, peer, socket),

@@ -6,7 +6,7 @@ import { paths } from '../config/paths.js';
 import { SupervisorLink } from '../supervisor/link.js';
 import { openFds } from '../sys/fd.js';
 import { notifyManager, watchdogInterval } from '../sys/notify.js';
-import { type Log, logTo, toFile, toStderr } from '../telemetry/log.js';
+import { daemonLog, type Log, logTo, toFile } from '../telemetry/log.js';
 import { Agent, defaultMaxNamespaces } from './agent.js';
 
 const DEFAULT_LINGER_MS = 1000;
@@ -80,8 +80,7 @@ function reportReady(log: Log): void {
 }
 
 function openLog({ log }: Config, isDaemon: boolean): Log {
-  const isJournal = isDaemon && process.env.JOURNAL_STREAM !== undefined;
-  return logTo(isDaemon ? toStderr : toFile(paths.log), { ...log, isJournal });
+  return isDaemon ? daemonLog(log) : logTo(toFile(paths.log), { ...log, isJournal: false });
 }
 
 function maxNamespaces({ limits }: Config): number {

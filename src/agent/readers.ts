@@ -31,8 +31,10 @@ export class Readers {
   readonly #services: Services;
   readonly #recorder: Recorder;
   readonly #accountant: Accountant;
+  readonly #isDaemon: boolean;
 
-  constructor(services: Services, recorder: Recorder, accountant: Accountant) {
+  constructor(services: Services, recorder: Recorder, accountant: Accountant, isDaemon: boolean) {
+    this.#isDaemon = isDaemon;
     this.#services = services;
     this.#recorder = recorder;
     this.#accountant = accountant;
@@ -69,7 +71,9 @@ export class Readers {
   #status(): StatusReply {
     const { lostObjects, lostTasks, ringOverflows } = readStatus(this.#recorder.mapFd('status'));
     const namespaces = this.#services.mirror.model.all().length;
-    return { pid: process.pid, backend: this.#recorder.backend, namespaces, lostObjects, lostTasks, ringOverflows };
+    const { backend } = this.#recorder;
+    const isDaemon = this.#isDaemon;
+    return { pid: process.pid, isDaemon, backend, namespaces, lostObjects, lostTasks, ringOverflows };
   }
 
   #statistics(): StatisticsReply {

@@ -76,11 +76,16 @@ export function program(): Command {
     .option('--check-config', 'check the configuration and exit', false)
     .action(async ({ config, checkConfig, replace }: DaemonFlags) => {
       const { daemonConfig } = await import('./daemon.js');
-      const settings = JSON.stringify(daemonConfig(config));
+      const { daemonLog } = await import('../telemetry/log.js');
+      const settings = daemonConfig(config);
       if (checkConfig) return;
       await requireHost('daemon');
-      if (replace) await (await import('../supervisor/handover.js')).replaceMain(['--daemon', settings]);
-      else (await import('../supervisor/supervisor.js')).supervisorMain(undefined, ['--daemon', settings]);
+      const { daemonMain } = await import('../supervisor/handover.js');
+      await daemonMain(['--daemon', JSON.stringify(settings)], {
+        replace,
+        onTakeOver: (pid) =>
+          daemonLog(settings.log)('info', 'taking over from an agent that bpfns run started', { pid }),
+      });
     });
 
   addWatching(main, out);

@@ -137,6 +137,8 @@ export interface NamespaceReply {
 
 export interface StatusReply {
   readonly pid: number;
+  /** Whether it stays when no namespace is left. */
+  readonly isDaemon: boolean;
   readonly backend: 'function' | 'tracepoint';
   readonly namespaces: number;
   readonly lostObjects: number;

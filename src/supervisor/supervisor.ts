@@ -27,24 +27,30 @@ const QUICK_STARTS = 5;
 const FIRST_PAUSE = 100;
 const LONGEST_PAUSE = 1000;
 
+/** {@link supervise} for a command that waits for an agent: which one it is does not matter. @throws AgentError */
+export function supervisorMain(ready: number | undefined, agentArguments: readonly string[]): void {
+  if (supervise(ready, agentArguments)) return;
+  // Another supervisor is starting or exiting. The caller finds out when it tries again.
+  if (ready !== undefined) writeSync(ready, 'ready\n');
+  process.exit(0);
+}
+
 /**
  * Takes the lock and runs agents until one exits by itself.
  * @param ready an fd for one line, see {@link agentMain}; closed here
  * @param agentArguments for every agent that it starts
+ * @returns false if another supervisor has the lock
  * @throws AgentError if only the service manager, which has the listeners, may start an agent
  */
-export function supervisorMain(ready: number | undefined, agentArguments: readonly string[]): void {
+export function supervise(ready: number | undefined, agentArguments: readonly string[]): boolean {
   if (!isService() && existsSync(paths.service)) throw new AgentError('EBUSY', serviceIsDown);
   const lock = takeLock();
-  if (lock === undefined) {
-    // Another supervisor is starting or exiting. The caller finds out when it tries again.
-    if (ready !== undefined) writeSync(ready, 'ready\n');
-    process.exit(0);
-  }
+  if (lock === undefined) return false;
   const stored = takeStored();
   const journal =
     stored.journal >= 0 ? stored.journal : check(createJournalFile(), 'memfd_create', 'cannot make the journal');
   new Supervisor(lock, agentArguments, { ...stored, journal }).start(ready);
+  return true;
 }
 
 /** Replaces a supervisor that died. Its agent started this process, lives on, and reports what there is. */

@@ -36,7 +36,12 @@ export function logTo(write: (line: string) => void, options: LogOptions): Log {
   };
 }
 
-export function toStderr(line: string): void {
+/** The log of `bpfns daemon`: stderr, which may be connected to systemd's journal. */
+export function daemonLog(options: Omit<LogOptions, 'isJournal'>): Log {
+  return logTo(toStderr, { ...options, isJournal: process.env.JOURNAL_STREAM !== undefined });
+}
+
+function toStderr(line: string): void {
   try {
     writeSync(2, line);
   } catch {

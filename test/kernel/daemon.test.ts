@@ -17,6 +17,7 @@ import {
   removePins,
   runDir,
   skipReason,
+  startInNamespace,
   until,
 } from '../support/host.js';
 import { limit } from '../support/slowness.js';
@@ -92,6 +93,12 @@ describe('bpfns daemon', { skip: skipReason }, () => {
     rmSync(wrong);
     assert.equal(status, 1);
     assert.equal(stderr, `bpfns: ${wrong}:2: log.levle: there is no such key\n`);
+  });
+
+  test('that runs is not joined by a second: that fails with one line', () => {
+    const { status, stderr } = bpfns(['daemon', '--config', file]);
+    assert.equal(status, 1);
+    assert.equal(stderr, `bpfns: a daemon is running (process ${agent()}); 'bpfns daemon --replace' takes its place\n`);
   });
 
   test('logs as configured', () => {
@@ -180,5 +187,24 @@ describe('bpfns daemon', { skip: skipReason }, () => {
       manager.told.filter((text) => text !== 'WATCHDOG=1'),
       ['FDSTORE=1\nFDNAME=journal', 'READY=1\nSTATUS=Serving', 'STOPPING=1'],
     );
+  });
+});
+
+describe('bpfns daemon, started while an agent that bpfns run has started serves guests', { skip: skipReason }, () => {
+  leavesNothingBehind();
+
+  test('takes over, says so in its log, and stays when the guests have ended', async () => {
+    const guest = await startInNamespace('echo ready; read -r _ || true; bpftool map list; echo "status $?"');
+    const earlier = agent();
+    const daemon = startDaemon([]);
+    await until(() => daemon.log().includes(' info ready'), 'the daemon has not started');
+    assert.match(daemon.log(), new RegExp(`^\\S+ info taking over from an agent .* pid=${earlier}$`, 'm'));
+    assert.notEqual(agent(), earlier);
+    await guest.stop();
+    assert.match(guest.output(), /^status 0$/m);
+    await until(() => bpfns(['ls']).stdout.trimEnd().split('\n').length === 2, 'the namespace is left');
+    assert.equal(daemon.process.exitCode, null);
+    daemon.process.kill('SIGTERM');
+    await until(() => daemon.process.exitCode === 0, 'the daemon has not ended');
   });
 });
