@@ -1,6 +1,7 @@
 /**
- * What of others is in the bundle: the packages that esbuild took files from, and koffi, which stays beside it.
- * Usage: licences META notices|debian|sbom, META being what esbuild --metafile wrote.
+ * Lists third-party code in the bundle: the packages from which esbuild took files, and koffi,
+ * which is beside it.
+ * Usage: licences META notices|debian|sbom, where META is the file that esbuild --metafile wrote.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import product from '../package.json' with { type: 'json' };
@@ -8,12 +9,12 @@ import product from '../package.json' with { type: 'json' };
 interface Package {
   readonly name: string;
   readonly version: string;
-  /** SPDX. */
+  /** The SPDX identifier. */
   readonly license: string;
   readonly directory: string;
 }
 
-/** Everything from npm that is installed with bpfns. */
+/** All npm packages that are installed with bpfns. */
 function packagesIn(metafile: string): Package[] {
   const meta = JSON.parse(readFileSync(metafile, 'utf8')) as { readonly inputs: Readonly<Record<string, unknown>> };
   const bundled = Object.keys(meta.inputs).flatMap(
@@ -27,7 +28,7 @@ function packagesIn(metafile: string): Package[] {
   });
 }
 
-/** The licence's text as the package has it; koffi's native half has it in koffi. */
+/** The text of the licence in the package. For koffi's native module it is in koffi. */
 function textOf({ name, directory }: Package): string {
   const place = name.startsWith('@koromix/') ? 'node_modules/koffi' : directory;
   const file = readdirSync(place).find((each) => /^licen[cs]e(\.\w+)?$/i.test(each));
@@ -41,7 +42,7 @@ function notices(packages: readonly Package[]): string {
   return packages.map((each) => `${heading(each)}\n\n${textOf(each)}\n`).join(`\n${'-'.repeat(80)}\n\n`);
 }
 
-/** The same for Debian's copyright file, which refers to the texts that Debian has. */
+/** For Debian's copyright file, which refers to the texts that Debian has. */
 function debianNotices(packages: readonly Package[]): string {
   return packages
     .map((each) => {

@@ -1,4 +1,4 @@
-/** The agent's side of its accounting thread: starts it when somebody asks, and streams samples. */
+/** The agent's side of its accounting thread: starts the thread at the first request, and streams samples. */
 import type { Socket } from 'node:net';
 import { Worker } from 'node:worker_threads';
 import type { RuntimeChoice } from '../control/usage.js';
@@ -9,7 +9,7 @@ import { RunTimeStatistics } from './run-time.js';
 
 /** The shortest time between two samples, in ms. */
 const MIN_INTERVAL = 100;
-/** Questions about single objects that may wait at a time. */
+/** The most waiting requests about single objects. */
 const MAX_WHOS = 8;
 
 interface Waiting {
@@ -19,7 +19,7 @@ interface Waiting {
 
 export interface StreamOptions {
   readonly objects: boolean;
-  /** Milliseconds from one sample to the next; undefined for one sample, after which the connection ends. */
+  /** Milliseconds between two samples; undefined for a single sample, after which the connection ends. */
   readonly interval: number | undefined;
 }
 
@@ -32,21 +32,24 @@ export class Accountant {
   #next = 1;
   #whos = 0;
 
-  /** @param calls what the agent counts of each namespace, by its id */
+  /** @param calls the agent's counters of each namespace, by its id */
   constructor(runtime: RuntimeChoice, calls: ReadonlyMap<number, Calls>) {
     this.runtime = runtime;
     this.#calls = calls;
     this.#statistics = new RunTimeStatistics(runtime);
   }
 
-  /** What every namespace costs. @param programs how many programs to tell of at most */
+  /** The cost of every namespace. @param programs the most programs to report */
   usage(programs: number): Promise<Usage> {
     return this.#ask('usage', { op: 'usage', view: this.#view, programs });
   }
 
-  /** Everything about one object; undefined if there is none. @throws SyscallError EAGAIN if too many ask */
+  /**
+   * Everything about one object; undefined if it does not exist. @throws SyscallError EAGAIN if too
+   * many requests wait
+   */
   async who(kind: Kind, hostId: number): Promise<Results['who']> {
-    // It takes longer than a look: what others wait for has to get its turn.
+    // It takes longer than a sample, so that other requests get their turn in between.
     if (this.#whos >= MAX_WHOS) throw new SyscallError(E.EAGAIN, 'who', 'others ask at this moment: try again');
     this.#whos++;
     try {
@@ -57,8 +60,8 @@ export class Accountant {
   }
 
   /**
-   * Writes samples until the socket closes. One that reads slowly gets fewer of them: the next is not made
-   * before the last is written. Meanwhile run time is counted, if the configuration has it so.
+   * Writes samples until the socket closes. A slow reader gets fewer samples: the next one is made
+   * only after the last was written. Meanwhile run time is counted, if the configuration says so.
    */
   stream(socket: Socket, { objects, interval }: StreamOptions): void {
     const release = this.#statistics.hold();
@@ -117,7 +120,7 @@ export class Accountant {
       if ('failure' in outcome) waiting?.failed(new Error(outcome.failure));
       else waiting?.done(outcome.result as never);
     });
-    // A fault over there costs those who wait their answers, not the agent.
+    // A fault of the thread fails the waiting requests, not the agent.
     thread.once('error', (error) => this.#lost(error));
     thread.once('exit', () => this.#lost(new Error('the accounting thread has ended')));
     return thread;

@@ -1,6 +1,6 @@
 /**
- * A thread of the agent: looks at every object of the host while somebody wants to know. On a thread, as
- * 20,000 objects take longer than a guest's call may wait.
+ * A thread of the agent that examines every object of the host while somebody asks for it. It is a
+ * thread, since 20,000 objects take longer than a guest's call may wait.
  */
 import { parentPort } from 'node:worker_threads';
 import type { NamespaceUsage, ObjectUsage } from '../control/usage.js';
@@ -9,7 +9,7 @@ import type { AgentView, Job, Numbered, Outcome, Results, Usage, UsageJob } from
 import { Samples } from './samples.js';
 import { isCounting, Survey } from './survey.js';
 
-/** Several who ask within so many ms share one look. */
+/** Requests within this many ms share one look. */
 const FRESH = 100;
 
 const survey = new Survey();

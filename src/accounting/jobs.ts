@@ -1,19 +1,19 @@
-/** What the agent asks of its accounting thread, and what it gets. */
+/** The requests of the agent to its accounting thread, and the answers. */
 import type { NamespaceUsage, ObjectUsage } from '../control/usage.js';
 import type { ObjectReport } from '../host/report.js';
 import type { Kind } from '../model/ids.js';
 
-/** Trapped calls of one namespace. */
+/** Counters of trapped calls of one namespace. */
 export interface Calls {
   readonly calls: number;
   readonly refused: number;
 }
 
-/** What only the agent knows of the moment. */
+/** Information that only the agent has. */
 export interface AgentView {
-  /** Whether run time is counted on the agent's account. */
+  /** Whether the agent makes the kernel count run time. */
   readonly counting: boolean;
-  /** By the namespace's id. */
+  /** By the id of the namespace. */
   readonly calls: ReadonlyMap<number, Calls>;
 }
 
@@ -27,7 +27,7 @@ export interface SampleJob {
 export interface UsageJob {
   readonly op: 'usage';
   readonly view: AgentView;
-  /** The most programs to tell of, by host id from the lowest on. */
+  /** The most programs to report, from the lowest host id on. */
   readonly programs: number;
 }
 
@@ -52,7 +52,7 @@ export interface Usage {
 
 /** By the op of the job. */
 export interface Results {
-  /** Lines. */
+  /** Lines of text. */
   readonly sample: string;
   readonly usage: Usage;
   readonly who: ObjectReport | undefined;

@@ -1,12 +1,12 @@
 /**
- * Run counters summed by namespace. A program's own counters go with it; what it ran stays
- * in its namespace's account, so that a sum never falls while the namespace lives.
+ * Run counters, summed by namespace. A program's own counters end with it, but its runs stay in the
+ * account of its namespace: a sum never falls while the namespace lives.
  */
 
-/** A program at one moment; the counters are the kernel's, since it was loaded. */
+/** A program at one moment. The counters are the kernel's, since the program was loaded. */
 export interface ProgramReading {
   readonly hostId: number;
-  /** The owner. */
+  /** The namespace that owns it. */
   readonly namespace: number;
   readonly loadTimeNs: number;
   readonly runs: number;
@@ -24,8 +24,9 @@ export class Ledger {
   #isNew = true;
 
   /**
-   * Takes one look at all programs there are, and at the namespaces there are. What programs ran before
-   * the first look is not counted: of later ones all is, as they were not there at the look before.
+   * Processes one look at all programs and namespaces. Runs before the first look are not counted.
+   * All runs of programs that appear later are counted, since these did not exist at the previous
+   * look.
    */
   take(programs: readonly ProgramReading[], namespaces: ReadonlySet<number>): void {
     const seen = new Set<number>();

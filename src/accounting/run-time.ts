@@ -1,4 +1,4 @@
-/** Has the kernel count runs and run time for as long as somebody wants it. */
+/** Makes the kernel count runs and run time as long as somebody wants it. */
 import type { RuntimeChoice } from '../control/usage.js';
 import { enableRunTimeStatistics } from '../sys/bpf-usage.js';
 import { close } from '../sys/libc.js';
@@ -13,15 +13,15 @@ export class RunTimeStatistics {
     if (choice === 'always') this.hold();
   }
 
-  /** Whether the kernel counts on our account. */
+  /** Whether the kernel counts because of this process. */
   get isOn(): boolean {
     return this.#fd >= 0;
   }
 
-  /** Counting goes on until everybody who got one of these has called it, once. */
+  /** Starts counting. It continues until every caller has called the returned function, once. */
   hold(): () => void {
     this.#holders++;
-    // Where the kernel refuses there is no run time to show, and all else to show as ever.
+    // If the kernel refuses, run time is missing, and everything else works.
     if (this.#choice !== 'off' && this.#fd < 0) this.#fd = Math.max(-1, enableRunTimeStatistics());
     return () => {
       this.#holders--;

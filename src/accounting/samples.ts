@@ -1,11 +1,11 @@
-/** What each subscriber of `watch` has been told, and so what it is to be told next. */
+/** Remembers what each subscriber of `watch` was told, and computes what it is told next. */
 import type { NamespaceUsage, ObjectUsage, WatchLine } from '../control/usage.js';
 
-/** One look, as {@link Samples.lines} needs it. */
+/** One look, in the form that {@link Samples.lines} needs. */
 export interface Look {
   readonly counting: boolean;
   readonly namespaces: readonly NamespaceUsage[];
-  /** The same object as in the look before, if nothing in it has changed. */
+  /** The same JavaScript object as in the previous look, if nothing in it changed. */
   readonly objects: Iterable<ObjectUsage>;
 }
 
@@ -54,7 +54,7 @@ export class Samples {
   }
 }
 
-/** Whether only counts differ. */
+/** Whether only counters differ. */
 function isSameObject(a: ObjectUsage, b: ObjectUsage): boolean {
   return (
     a.namespace === b.namespace && a.id === b.id && a.name === b.name && a.type === b.type && a.creator === b.creator

@@ -1,6 +1,6 @@
 /**
- * Every object there is, with its owner and what it costs. Looks by id and closes again at once: an fd
- * kept would keep the object alive. What does not change is read once.
+ * Every object, with its owner and its cost. Objects are opened by id and closed at once, since an
+ * open fd would keep them alive. What does not change is read once.
  */
 import { readFileSync } from 'node:fs';
 import type { NamespaceUsage, ObjectUsage } from '../control/usage.js';
@@ -15,9 +15,12 @@ import { memoryOf, type RunCounters, runCountersOf } from '../sys/bpf-usage.js';
 import { btfInfo } from '../sys/btf-info.js';
 import { Ledger, type ProgramReading } from './ledger.js';
 
-/** Memory of so many maps is read again at each look, in turn: a map that grows is soon seen. */
+/** The memory of this many maps is read again at each look, in turn, so that growth is noticed soon. */
 const MEMORY_READS = 512;
-/** How long the owner may change, in ms: what a container made before its runtime told of it. */
+/**
+ * How long the owner may still change, in ms: an object of a container can be older than the
+ * runtime's message.
+ */
 const UNSETTLED = 30_000;
 
 interface Entry {
@@ -37,7 +40,7 @@ export class Survey {
   #model = new Namespaces();
   #toMeasure: Iterator<Entry> = [].values();
 
-  /** Looks at everything. @throws SyscallError */
+  /** Examines everything. @throws SyscallError */
   look(): void {
     this.#model = new Namespaces();
     withMap('namespaces', (fd) => {
@@ -49,12 +52,12 @@ export class Survey {
     this.#ledger.take(this.#readings(), new Set(this.#model.all().map(({ id }) => id)));
   }
 
-  /** As of the last look; the objects of a kind in the order of their host ids. */
+  /** The objects of the last look. Those of a kind are in the order of their host ids. */
   *objects(): Generator<ObjectUsage> {
     for (const kind of kinds) for (const { usage } of this.#objects[kind].values()) yield usage;
   }
 
-  /** As of the last look, parents before children; `calls` and `refused` are the agent's to add. */
+  /** The namespaces of the last look, parents before children. The agent adds `calls` and `refused`. */
   namespaces(): Array<Omit<NamespaceUsage, 'calls' | 'refused'>> {
     const sums = new Map<number, { objects: Record<Kind, number>; memory: number }>();
     for (const { kind, namespace, memory } of this.objects()) {
@@ -96,7 +99,7 @@ export class Survey {
   #add(kind: Kind, host: number, records: number): void {
     const details = detailsOf(kind, host);
     const cost = withObject(kind, host, (fd) => measure(kind, fd));
-    if (!details || !cost) return; // gone meanwhile
+    if (!details || !cost) return; // gone in the meantime
     const usage: ObjectUsage = {
       kind,
       hostId: host,
@@ -172,7 +175,7 @@ function runsOf(counters: RunCounters | undefined): Pick<ObjectUsage, 'runs' | '
   return { runs: counters?.runs ?? 0, runTime: (counters?.runTimeNs ?? 0) / 1e9 };
 }
 
-/** Whether the kernel counts runs and run time, on whose account ever. */
+/** Whether the kernel counts runs and run time, because of any process. */
 export function isCounting(): boolean {
   try {
     return readFileSync('/proc/sys/kernel/bpf_stats_enabled', 'latin1').trim() !== '0';

@@ -18,7 +18,7 @@ import { openProcess } from '../sys/task.js';
 
 /** pid_t is signed. */
 const MAX_PID = 0x7fffffff;
-/** How long lists and texts in a reply may be, which is one line: the longest that fit are taken. */
+/** Limits for lists and texts in a reply, which is one line. The longest that fit are chosen. */
 const cuts = [
   { entries: 200, text: 300 },
   { entries: 20, text: 100 },
@@ -42,7 +42,7 @@ export class Readers {
 
   /** @throws SyscallError */
   async handle(request: ReadingRequest, socket: Socket): Promise<Reply> {
-    // What streams does so after the reply, which is written in this turn of the loop.
+    // Streams start after the reply, which this turn of the loop writes.
     switch (request.op) {
       case 'events':
         setImmediate(() => this.#services.events.subscribe(socket));
@@ -92,7 +92,7 @@ export class Readers {
   }
 }
 
-/** Guests choose how many pins there are, and how long their paths. */
+/** Guests decide how many pins there are, and how long their paths are. */
 function shortened<T>(value: T): T {
   const cut = cuts.find((each) => JSON.stringify(cutTo(each, value)).length < MAX_LINE / 2) ?? cuts[2];
   return cutTo(cut, value);

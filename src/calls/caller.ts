@@ -36,7 +36,10 @@ export interface Needs {
   readonly rights?: true;
 }
 
-/** How callers are looked at: with the eye in the kernel where there is one, and what it lets one keep open. */
+/**
+ * How callers are examined: with the eye in the kernel, if there is one, and the memories that it
+ * allows to keep open.
+ */
 export interface Eyes {
   readonly eye: Eye | undefined;
   readonly memories: Memories;
@@ -54,7 +57,7 @@ export class Caller implements Disposable {
   #capabilities: Capabilities = 0n;
   #userNs = 0;
   #namespace: NamespaceId = INIT;
-  /** As {@link #memory}, but not this call's to close. */
+  /** Like {@link #memory}, but this call does not close it. */
   #kept: Fd | undefined;
 
   constructor(notification: Notification, listener: number, tasks: TaskStates, eyes: Eyes) {
@@ -94,7 +97,7 @@ export class Caller implements Disposable {
     this.#capabilities = eye.capabilities;
     this.#userNs = eye.userNs;
     this.#namespace = eye.namespace;
-    // Proved by now to be of this caller, in whose memory nothing can have changed while it waits.
+    // Now proved to belong to this caller, whose memory cannot have changed while it waits.
     if (opened?.isOpen) memories.keep(eye.memory, opened);
     if (needs.memory) this.#kept = memories.get(eye.memory);
   }
@@ -109,7 +112,10 @@ export class Caller implements Disposable {
     return this.#userNs;
   }
 
-  /** The namespace that it was put into or forked in; init if it is in none, or in one by its filter alone. */
+  /**
+   * The namespace that the caller was put into or forked in; init if it is in none, or in one only
+   * by its filter.
+   */
   get namespace(): NamespaceId {
     return this.#namespace;
   }

@@ -1,18 +1,18 @@
 /**
- * Open memories of callers, kept from call to call: opening one costs as much as a whole answer
- * may take. An open /proc/PID/mem pins the structure that the kernel keeps a memory in, so that
- * no other memory can come to have its address: exec(2) and the end of a process give new ones.
+ * Open memories of callers, kept between calls: opening one costs as much as a whole answer should.
+ * An open /proc/PID/mem pins the kernel's structure of that memory, so no other memory can get its
+ * address. exec(2) and the end of a process give new addresses.
  */
 import type { Fd } from '../sys/fd.js';
 
-/** Kept at a time; the one that was not asked for longest goes first. */
+/** The number of open memories. The least recently used one is closed first. */
 export const MOST_MEMORIES = 128;
 
 export class Memories {
-  /** By the address of the kernel's structure, in the order of their last use. */
+  /** By the address of the kernel's structure, in the order of the last use. */
   readonly #open = new Map<number, Fd>();
 
-  /** Stays open until the next {@link keep}. */
+  /** It stays open until the next {@link keep}. */
   get(address: number): Fd | undefined {
     const memory = this.#open.get(address);
     if (memory && this.#open.size > MOST_MEMORIES / 2) {
@@ -22,7 +22,7 @@ export class Memories {
     return memory;
   }
 
-  /** The memory goes over to this object. It must be proved to be the one at that address. */
+  /** Takes over the memory, which must be proved to be the one at that address. */
   keep(address: number, memory: Fd): void {
     this.#open.get(address)?.close();
     this.#open.delete(address);

@@ -1,15 +1,15 @@
-/** Who may use a command. */
+/** Checks who may use a command. */
 import { CliError } from './cli-error.js';
 
-/** Root, outside. @throws CliError */
+/** Requires root, outside any namespace. @throws CliError */
 export async function requireHost(what: string): Promise<void> {
   await requireOutside(what);
   if (process.geteuid?.() !== 0) throw new CliError(`${what} needs root`);
 }
 
 /**
- * Root or not. Inside a namespace the id commands are trapped: the listings would show a mixture, or fail
- * half-way. @throws CliError
+ * Requires a process outside any namespace, root or not. Inside, the id commands are trapped, and
+ * listings would show a mixture or fail half-way. @throws CliError
  */
 export async function requireOutside(what: string): Promise<void> {
   const { ownNamespace } = await import('../filter/own-command.js');

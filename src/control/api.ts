@@ -1,6 +1,6 @@
 /**
- * The package export `bpfns/client`: what the agent tells those who look. docs/control-api.md is the
- * protocol below it. Nothing here changes anything; root is not needed where a group may open the
+ * The package export `bpfns/client`: reads from the agent. docs/control-api.md describes the
+ * protocol. Nothing here changes anything, and root is not needed where a group may open the
  * read-only socket.
  */
 import { accessSync, constants } from 'node:fs';
@@ -23,20 +23,20 @@ export type { NamespaceUsage, ObjectUsage, RuntimeChoice, Sample } from './usage
 export type TimedEvent = Event & { readonly time: string };
 
 export interface ClientOptions {
-  /** The agent's socket. Default: root's own if it may be used, else the read-only one. */
+  /** The agent's socket. Default: root's socket if it may be used, otherwise the read-only one. */
   readonly socket?: string;
 }
 
 export interface WatchOptions {
-  /** Whether samples have objects, or namespaces alone. Default: true. */
+  /** Whether samples have objects, or only namespaces. Default: true. */
   readonly objects?: boolean;
-  /** Milliseconds from one sample to the next, at least 100. Default: 1000. */
+  /** Milliseconds between two samples, at least 100. Default: 1000. */
   readonly interval?: number;
-  /** Ends it. */
+  /** Stops it. */
   readonly signal?: AbortSignal;
 }
 
-/** Makes a connection for each request: nothing needs to be closed. All throw {@link AgentError}. */
+/** Connects for each request, so nothing needs to be closed. All methods throw {@link AgentError}. */
 export class Client {
   readonly socket: string;
 
@@ -48,38 +48,41 @@ export class Client {
     return this.#ask({ op: 'status' });
   }
 
-  /** Trapped calls by command and result, and what the recorder lost. */
+  /** Trapped calls by command and result, and the recorder's losses. */
   statistics(): Promise<StatisticsReply> {
     return this.#ask({ op: 'statistics' });
   }
 
-  /** Everything about one object; ENOENT if there is none. */
+  /** Everything about one object; ENOENT if it does not exist. */
   who(kind: Kind, hostId: number): Promise<WhoReply> {
     return this.#ask({ op: 'who', kind, hostId });
   }
 
-  /** The namespace of a process; ESRCH if there is none. */
+  /** The namespace of a process; ESRCH if it does not exist. */
   task(pid: number): Promise<TaskReply> {
     return this.#ask({ op: 'task', pid });
   }
 
-  /** All there is now. */
+  /** The present state. */
   async list({ objects = true }: Pick<WatchOptions, 'objects'> = {}): Promise<Sample> {
     for await (const sample of this.#samples({ op: 'list', objects }, undefined)) return sample;
     throw new AgentError('ECONNRESET', 'the agent ended before it answered');
   }
 
-  /** A sample at once and one each interval. Ends when the agent does; meanwhile the kernel counts run time. */
+  /**
+   * One sample at once, then one per interval. Ends when the agent exits. Meanwhile the kernel
+   * counts run time.
+   */
   watch({ objects = true, interval = 1000, signal }: WatchOptions = {}): AsyncGenerator<Sample, void> {
     return this.#samples({ op: 'watch', objects, interval }, signal);
   }
 
-  /** What happens from now on. Ends when the agent does. */
+  /** Events from now on. Ends when the agent exits. */
   async *events(signal?: AbortSignal): AsyncGenerator<TimedEvent, void> {
     for await (const line of this.#lines({ op: 'events' }, signal)) yield JSON.parse(line) as TimedEvent;
   }
 
-  /** After `watch` or `events` has ended: whether there is an agent again, 5 s later at most. */
+  /** After `watch` or `events` has ended: waits up to 5 s. @returns whether an agent is running again */
   async isBack(): Promise<boolean> {
     const agent = await AgentClient.connectAgain(this.socket);
     agent?.close();

@@ -1,23 +1,23 @@
-/** From counters to rates: what happened between one sample and the next. */
+/** Computes rates from counters: what happened between two samples. */
 import type { NamespaceUsage, ObjectUsage, Sample } from './usage.js';
 
 export interface Rates {
-  /** Share of one CPU, in percent. */
+  /** The share of one CPU, in percent. */
   readonly cpu: number;
-  /** Runs of programs a second. */
+  /** Runs of programs per second. */
   readonly runs: number;
-  /** Of one run, in nanoseconds; 0 if there was none. */
+  /** The time of one run, in nanoseconds; 0 if there was none. */
   readonly averageNs: number;
-  /** Trapped calls a second; 0 for an object. */
+  /** Trapped calls per second; 0 for an object. */
   readonly calls: number;
 }
 
 export const noRates: Rates = { cpu: 0, runs: 0, averageNs: 0, calls: 0 };
 
-/** One sample with the rates since the one before. */
+/** One sample, with the rates since the previous one. */
 export interface Measured {
   readonly sample: Sample;
-  /** false: the first, or nothing counts runs. All rates but those of calls are 0 then. */
+  /** False for the first sample, or if runs are not counted. All rates except those of calls are 0 then. */
   readonly hasRates: boolean;
   readonly ofNamespace: (id: number) => Rates;
   readonly ofObject: (object: Pick<ObjectUsage, 'kind' | 'hostId'>) => Rates;
@@ -29,7 +29,7 @@ interface Counters {
   readonly calls: number;
 }
 
-/** Of what is new since the last sample, all that it ran counts; counters that fell have begun anew. */
+/** Everything counts for an object that is new since the last sample. Counters that fell have started again. */
 function between(before: Counters | undefined, now: Counters, seconds: number): Rates {
   const since = (key: keyof Counters): number => {
     const earlier = before?.[key] ?? 0;
@@ -47,7 +47,7 @@ function between(before: Counters | undefined, now: Counters, seconds: number): 
 
 const keyOf = ({ kind, hostId }: Pick<ObjectUsage, 'kind' | 'hostId'>): string => `${kind} ${hostId}`;
 
-/** Takes the samples of one connection in order. */
+/** Processes the samples of one connection, in order. */
 export class Meter {
   #before: { sample: Sample; namespaces: Map<number, NamespaceUsage>; objects: Map<string, ObjectUsage> } | undefined;
 

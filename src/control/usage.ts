@@ -1,11 +1,11 @@
-/** What BPF costs and whose it is, as `list` and `watch` tell it: one JSON object a line. */
+/** The cost of BPF objects and their owners, as reported by `list` and `watch`: one JSON object per line. */
 import type { ContainerLabels } from '../model/container.js';
 import type { Kind } from '../model/ids.js';
 
-/** Whether the kernel counts runs and run time: never, while somebody looks, or as long as the agent serves. */
+/** When the kernel counts runs and run time: never, while somebody watches, or as long as the agent serves. */
 export type RuntimeChoice = 'off' | 'on-demand' | 'always';
 
-/** What one namespace owns, without what those below it own. */
+/** What one namespace owns, without the namespaces below it. */
 export interface NamespaceUsage {
   readonly id: number;
   readonly path: string;
@@ -14,51 +14,51 @@ export interface NamespaceUsage {
   readonly level: number;
   readonly parent: number | null;
   readonly ownerUid: number;
-  /** The containers in it, or the last that was; empty if no container runtime made it. */
+  /** The containers in it, or the last one; empty if no container runtime created it. */
   readonly containers: readonly ContainerLabels[];
   readonly objects: Readonly<Record<Kind, number>>;
-  /** Bytes of the kernel's memory. */
+  /** The kernel's memory, in bytes. */
   readonly memory: number;
-  /** Of its programs, those that have ended included, since the agent first looked. */
+  /** Runs of its programs since the agent's first look, including programs that have ended. */
   readonly runs: number;
-  /** Seconds, likewise. */
+  /** In seconds, likewise. */
   readonly runTime: number;
   /** Trapped calls that were answered since the agent started. */
   readonly calls: number;
-  /** Those of them that were answered with EPERM. */
+  /** How many of them were answered with EPERM. */
   readonly refused: number;
 }
 
 export interface ObjectUsage {
   readonly kind: Kind;
-  /** The kernel's own id. */
+  /** The host id. */
   readonly hostId: number;
-  /** The owner. */
+  /** The namespace that owns it. */
   readonly namespace: number;
-  /** The id there; 0 if it has none yet. */
+  /** The id in that namespace; 0 if it has none yet. */
   readonly id: number;
   readonly name: string;
   readonly type: string;
-  /** null: it was there before bpfns, or the kernel made it. */
+  /** Null if it existed before bpfns, or the kernel created it. */
   readonly creator: { readonly pid: number; readonly comm: string; readonly uid: number } | null;
-  /** Bytes of the kernel's memory; 0 for a link. */
+  /** The kernel's memory, in bytes; 0 for a link. */
   readonly memory: number;
-  /** Of a program, since it was loaded, while statistics were on; 0 for other kinds. */
+  /** Runs of a program since it was loaded, while statistics were on; 0 for other kinds. */
   readonly runs: number;
-  /** Seconds, likewise. */
+  /** In seconds, likewise. */
   readonly runTime: number;
 }
 
-/** What changes in an object that stays. */
+/** The changing part of an object. */
 export type ObjectCounts = Pick<ObjectUsage, 'kind' | 'hostId' | 'memory' | 'runs' | 'runTime'>;
 
-/** A line: each sample begins with `sample`, has all namespaces and what changed of the objects, and ends with `end`. */
+/** One line. Each sample starts with `sample`, has all namespaces and the changed objects, and ends with `end`. */
 export type WatchLine =
   | {
       readonly item: 'sample';
       /** ISO 8601, UTC. */
       readonly time: string;
-      /** Of a clock that is not set, from whatever start: for differences. */
+      /** Of a monotonic clock with an arbitrary start: for differences. */
       readonly seconds: number;
       /** Whether the kernel counts runs and run time now. */
       readonly counting: boolean;
@@ -69,24 +69,24 @@ export type WatchLine =
   | { readonly item: 'gone'; readonly kind: Kind; readonly hostId: number }
   | { readonly item: 'end' };
 
-/** All there was at one moment. */
+/** Everything that existed at one moment. */
 export interface Sample {
   readonly time: string;
   readonly seconds: number;
   readonly counting: boolean;
   /** Parents before children, init first. */
   readonly namespaces: readonly NamespaceUsage[];
-  /** In the order of kinds and host ids; empty if they were not asked for. */
+  /** In the order of kinds and host ids; empty if objects were not requested. */
   readonly objects: readonly ObjectUsage[];
 }
 
-/** Puts the lines of `watch` together to samples. */
+/** Assembles samples from the lines of `watch`. */
 export class SampleReader {
   readonly #objects = new Map<string, ObjectUsage>();
   #head: Extract<WatchLine, { item: 'sample' }> | undefined;
   #namespaces: NamespaceUsage[] = [];
 
-  /** @returns the sample that this line ends, if it ends one */
+  /** @returns the sample that this line completes, if any */
   take(line: WatchLine): Sample | undefined {
     switch (line.item) {
       case 'sample':
@@ -118,7 +118,7 @@ export class SampleReader {
         return { time, seconds, counting, namespaces: this.#namespaces, objects: [...this.#objects.values()] };
       }
       default:
-        return undefined; // of a newer agent
+        return undefined; // from a newer agent
     }
   }
 }

@@ -1,4 +1,4 @@
-/** The agent's eye in the kernel: what there is to know of a caller, asked in one system call. */
+/** The agent's eye in the kernel: everything about a caller, in one system call. */
 import { type NamespaceId, namespaceId } from '../model/ids.js';
 import { PreparedRun } from '../sys/bpf.js';
 import { bpfns_eye } from '../sys/contract.gen.js';
@@ -18,7 +18,7 @@ export class Eye {
     this.#run = new PreparedRun(object.programFd('eye'), this.#seen);
   }
 
-  /** undefined where the kernel lacks what it needs (6.3). */
+  /** Undefined where the kernel lacks a feature that it needs (6.3). */
   static open(recorder: Recorder): Eye | undefined {
     const object = new BpfObject(bpfObjectPath('eye'));
     try {
@@ -33,30 +33,33 @@ export class Eye {
     }
   }
 
-  /** Looks at the thread that has the number now; false if there is none. The getters tell of it until the next look. */
+  /**
+   * Examines the thread that has this number now. @returns false if there is none. The getters
+   * describe it until the next look.
+   */
   look(tid: number): boolean {
     this.#seen.writeUInt32LE(tid, bpfns_eye.tid);
     return this.#run.run() === 0 && this.#seen.readUInt32LE(bpfns_eye.found) !== 0 && this.memory !== 0;
   }
 
-  /** Effective, in its own user namespace. */
+  /** The effective capabilities, in its own user namespace. */
   get capabilities(): Capabilities {
     return this.#seen.readBigUInt64LE(bpfns_eye.capabilities);
   }
 
-  /** An inode. */
+  /** The inode of its user namespace. */
   get userNs(): number {
     return this.#seen.readUInt32LE(bpfns_eye.user_ns);
   }
 
-  /** The namespace that it was put into or forked in; init if it is in none, or in one by its filter alone. */
+  /** The namespace that it was put into or forked in; init if it is in none, or in one only by its filter. */
   get namespace(): NamespaceId {
     return namespaceId(this.#seen.readUInt32LE(bpfns_eye.ns));
   }
 
   /**
-   * Names its memory, as long as somebody keeps that open: addresses of the kernel's
-   * structures, a cache line apart at least, in a number that is exact.
+   * Identifies its memory, as long as somebody keeps that open. It is the address of a kernel
+   * structure, at least a cache line apart from others, as an exact number.
    */
   get memory(): number {
     const high = this.#seen.readUInt32LE(bpfns_eye.mm + 4) & 0xffff;

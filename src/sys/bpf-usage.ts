@@ -1,4 +1,4 @@
-/** What programs and maps cost, as the kernel counts it. */
+/** The cost of programs and maps, as the kernel counts it. */
 import { bpf, getInfoByFd } from './bpf.js';
 import { bpf_attr, bpf_cmd, bpf_prog_info } from './kernel.gen.js';
 import { close, O_CLOEXEC, O_RDONLY, open, read } from './libc.js';
@@ -6,8 +6,8 @@ import { close, O_CLOEXEC, O_RDONLY, open, read } from './libc.js';
 const BPF_STATS_RUN_TIME = 0;
 
 /**
- * Has the kernel count the runs of all programs and the time they take, for as long as the fd that this
- * returns is open (Linux 5.8). -EPERM without CAP_SYS_ADMIN.
+ * Makes the kernel count runs and run time of all programs, as long as the returned fd is open
+ * (Linux 5.8). -EPERM without CAP_SYS_ADMIN.
  */
 export function enableRunTimeStatistics(): number {
   const attr = Buffer.alloc(bpf_attr.enable_stats_type + 4);
@@ -15,19 +15,19 @@ export function enableRunTimeStatistics(): number {
   return bpf(bpf_cmd.BPF_ENABLE_STATS, attr, attr.length);
 }
 
-/** What ran while statistics were on, since the program was loaded. */
+/** Runs while statistics were on, since the program was loaded. */
 export interface RunCounters {
   readonly runs: number;
   readonly runTimeNs: number;
-  /** Nanoseconds since boot: tells programs apart that had the same id one after the other. */
+  /** In nanoseconds since boot. It distinguishes programs that had the same id one after another. */
   readonly loadTimeNs: number;
 }
 
 const info = Buffer.alloc(bpf_prog_info.sizeof);
 
-/** undefined if the kernel does not tell. */
+/** Undefined if the kernel does not report it. */
 export function runCountersOf(prog: number): RunCounters | undefined {
-  info.fill(0); // lengths of arrays that the last answer left
+  info.fill(0); // clears array lengths of the last answer
   if (getInfoByFd(prog, info, info.length) < 0) return undefined;
   return {
     runs: Number(info.readBigUInt64LE(bpf_prog_info.run_cnt)),
@@ -38,7 +38,10 @@ export function runCountersOf(prog: number): RunCounters | undefined {
 
 const text = Buffer.alloc(2048);
 
-/** Bytes that a map or program takes of the kernel's memory (`memlock` in its fdinfo); 0 if the kernel does not tell. */
+/**
+ * The kernel's memory for a map or program, in bytes (`memlock` in its fdinfo); 0 if the kernel
+ * does not report it.
+ */
 export function memoryOf(fd: number): number {
   const file = open(`/proc/self/fdinfo/${fd}`, O_RDONLY | O_CLOEXEC);
   if (file < 0) return 0;

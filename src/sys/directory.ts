@@ -1,7 +1,7 @@
 /**
- * Walks directories by their fds. A path is looked up anew by each call that gets it, and whoever
- * may write above can put a symbolic link or another directory into it between two of them; a
- * directory that is held stays the one that it was.
+ * Walks directories by their fds. Each call with a path resolves it again, and whoever may write to
+ * a directory above can replace a part of it with a symbolic link or another directory in between.
+ * An open directory stays the same.
  */
 import { isUtf8 } from 'node:buffer';
 import { readdirSync, statfsSync } from 'node:fs';
@@ -15,9 +15,9 @@ export interface Entry {
   readonly isFile: boolean;
 }
 
-/** The entries of a directory that is held. @throws SystemError of Node's */
+/** The entries of an open directory. @throws Node's SystemError */
 export function entriesOf(directory: Fd): Entry[] {
-  // By way of procfs: Node reads directories by path only.
+  // Through procfs, since Node reads directories only by path.
   return readdirSync(`/proc/self/fd/${directory.number}`, { withFileTypes: true, encoding: 'buffer' }).map((entry) => ({
     name: entry.name as unknown as Buffer,
     isDirectory: entry.isDirectory(),
@@ -27,22 +27,22 @@ export function entriesOf(directory: Fd): Entry[] {
 
 const BENEATH = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
 
-/** Opens a directory in the one that is held: no link (ELOOP), no other file system (EXDEV). */
+/** Opens a directory in an open directory: no link (ELOOP), no other file system (EXDEV). */
 export function openDirectoryIn(directory: Fd, name: Buffer): Fd {
   return new Fd(openHow(directory.number, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC, BENEATH));
 }
 
-/** As {@link openDirectoryIn} for any file, without opening it for use (O_PATH). */
+/** Like {@link openDirectoryIn} for any file, without access to its contents (O_PATH). */
 export function openFileIn(directory: Fd, name: Buffer): Fd {
   return new Fd(openHow(directory.number, name, O_PATH | O_CLOEXEC, BENEATH));
 }
 
-/** Where something is mounted below `root`, as an O_PATH fd. */
+/** A mount point below `root`, as an O_PATH fd. */
 export function openMountPoint(root: Fd, path: Buffer): Fd {
   return new Fd(openHow(root.number, path, O_PATH | O_CLOEXEC, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS));
 }
 
-/** Removes a name from a directory that is held. 0 or -errno. */
+/** Removes a name from an open directory. @returns 0 or -errno */
 export function removeFrom(directory: Fd, name: Buffer): number {
   return unlinkat(directory.number, Buffer.concat([name, Buffer.alloc(1)]), 0);
 }
@@ -52,7 +52,7 @@ export function magicOf(file: Fd): number {
   return statfsSync(`/proc/self/fd/${file.number}`).type;
 }
 
-/** A path for people. Bytes that are no UTF-8 stand as \xHH. */
+/** A path as text. Bytes that are not UTF-8 appear as \xHH. */
 export function pathText(path: Buffer): string {
   if (isUtf8(path)) return path.toString('utf8');
   return path.toString('latin1').replace(/[\x80-\xff]/g, (byte) => `\\x${byte.charCodeAt(0).toString(16)}`);

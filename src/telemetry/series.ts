@@ -1,7 +1,7 @@
-/** A bound on how many namespaces have series of their own; the others add up in one. */
+/** Limits how many namespaces have series of their own. All others share one. */
 import type { NamespaceUsage } from '../control/usage.js';
 
-/** The label of what adds up; no namespace can be called that. */
+/** The label of the shared series. No namespace can have this name. */
 export const OTHERS = '(other)';
 
 interface Counters {
@@ -12,21 +12,21 @@ interface Counters {
 export class SeriesBound {
   readonly #most: number;
   readonly #own = new Set<number>();
-  /** Of those without series, as last seen. */
+  /** The last values of namespaces without series. */
   readonly #last = new Map<number, Counters>();
   #others = { runs: 0, runTime: 0 };
 
-  /** @param most how many namespaces have series */
+  /** @param most the most namespaces with series */
   constructor(most: number) {
     this.#most = most;
   }
 
-  /** Whether a namespace has series of its own: the oldest have, and keep them as long as they live. */
+  /** Whether a namespace has series. The oldest have, and keep them as long as they live. */
   hasOwn(id: number): boolean {
     return this.#own.has(id);
   }
 
-  /** Takes note of the namespaces there are. */
+  /** Updates the set of namespaces. */
   update(ids: readonly number[]): void {
     const living = new Set(ids);
     for (const id of this.#own) if (!living.has(id)) this.#own.delete(id);
@@ -38,7 +38,7 @@ export class SeriesBound {
     }
   }
 
-  /** What the others ran, those that are gone included: it never falls. Call once for each look. */
+  /** The sum of all others, including those that are gone: it never falls. Call it once per look. */
   others(usages: readonly NamespaceUsage[]): Counters {
     for (const { id, runs, runTime } of usages) {
       if (this.hasOwn(id)) continue;

@@ -2,7 +2,7 @@
 import type { Command, Option } from 'commander';
 import { commandsOf, nameOf, type Values, valuesOf, wordsOf } from './commands.js';
 
-/** Words by command, options' values, namespaces and ids asked of bpfns itself. */
+/** Offers words by command, values of options, and namespaces and ids from bpfns itself. */
 export function bashCompletion(main: Command): string {
   const all = commandsOf(main);
   const first = [...new Set(all.map((command) => wordsOf(command)[0]))];
@@ -35,7 +35,7 @@ complete -F _bpfns bpfns
 `;
 }
 
-/** What completes to one of these, as words within double quotes. */
+/** Candidates as words in double quotes. */
 function wordsFor(values: Values): string {
   if (values === 'host-ids') return `$(bpfns __complete "\${COMP_WORDS[2]}" 2>/dev/null)`;
   if (typeof values === 'string') return '';

@@ -1,7 +1,7 @@
-/** What the manual and the completions ask of the table of commands (src/cli/program.ts). */
+/** Queries of the manual and the completions to the table of commands (src/cli/program.ts). */
 import type { Argument, Command, Option } from 'commander';
 
-/** All commands that are not hidden, 'map list' as well as 'run'; the help command is commander's own. */
+/** All commands that are not hidden: 'run' as well as 'map list', without commander's own help command. */
 export function commandsOf(top: Command): Command[] {
   return top.commands.flatMap((command) => {
     const below = commandsOf(command);
@@ -13,27 +13,27 @@ function isHidden(command: Command): boolean {
   return (command as Command & { _hidden?: boolean })._hidden === true;
 }
 
-/** 'bpfns map list': the whole name. */
+/** The full name: 'bpfns map list'. */
 export function nameOf(command: Command): string {
   return command.parent ? `${nameOf(command.parent)} ${command.name()}` : command.name();
 }
 
-/** 'map list': the words after 'bpfns'. */
+/** The words after 'bpfns': 'map list'. */
 export function wordsOf(command: Command): readonly [first: string, second: string | undefined] {
   const [, first = '', second] = nameOf(command).split(' ');
   return [first, second];
 }
 
-/** What the shell has to ask for (`bpfns __complete WHAT`) to complete an operand or option of that name. */
+/** What `bpfns __complete WHAT` completes, by the name of the operand or option. */
 const dynamic: Readonly<Record<string, string>> = { namespace: 'namespaces', ns: 'namespaces', parent: 'namespaces' };
 const files = new Set(['config', 'base', 'output', 'listener']);
 
-/** What may stand in a place. */
+/** The candidates for a position. */
 export type Values =
   | { readonly words: readonly string[] }
-  /** Asked of `bpfns __complete` when it is needed. */
+  /** From `bpfns __complete`, at completion time. */
   | { readonly ask: string }
-  /** The host ids of the kind that the word before names. */
+  /** The host ids of the kind that the previous word names. */
   | 'host-ids'
   | 'files'
   /** A command and its arguments. */

@@ -1,4 +1,4 @@
-/** The completion for zsh, in terms of its _arguments. */
+/** The completion for zsh, which uses its _arguments. */
 import type { Argument, Command, Option } from 'commander';
 import { commandsOf, type Values, valuesOf, wordsOf } from './commands.js';
 
@@ -71,6 +71,6 @@ function action(values: Values): string {
   return 'words' in values ? `(${values.words.join(' ')})` : `_bpfns_ask ${values.ask}`;
 }
 
-/** Brackets and colons end a description for _arguments. */
+/** _arguments ends a description at brackets and colons. */
 const escaped = (text: string): string => text.replace(/[[\]:\\]/g, '\\$&');
 const quoted = (text: string): string => `'${text.replace(/'/g, `'\\''`)}'`;

@@ -1,13 +1,13 @@
 /**
- * Debian's archive, any of its suites and architectures. apt's settings, lists and downloads for each are
- * under build/vm/apt: the host's sources and its installed packages are neither changed nor looked at.
+ * Debian's archive, for any suite and architecture. apt's settings, lists and downloads are under
+ * build/vm/apt. The host's sources and installed packages are neither changed nor used.
  */
 import { existsSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { bash, output } from './shell.js';
 
 export type Suite = 'bookworm' | 'trixie' | 'trixie-backports' | 'sid';
-/** As dpkg calls it. */
+/** dpkg's name of the architecture. */
 export type Architecture = 'amd64' | 'arm64';
 
 export interface Source {
@@ -17,23 +17,23 @@ export interface Source {
 
 /** Debian's own keys, from the package debian-archive-keyring. */
 const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg';
-/** The archive drops old packages: lists are good for this long. */
+/** The archive drops old packages, so lists are valid only this long. */
 const MAX_AGE_MS = 6 * 3_600_000;
 
-/** The names of the packages that one depends on, alternatives included. */
+/** The names of a package's dependencies, including alternatives. */
 export function dependencies(source: Source, name: string): string[] {
   const text = output('apt-cache', ['depends', '--important', name], { env: settings(source) });
   return [...text.matchAll(/^ [ |](?:Pre)?Depends: ([^<\s]+)/gm)].map(([, dependency]) => dependency ?? '');
 }
 
-/** Downloads packages and unpacks them over one another. */
+/** Downloads packages, and unpacks them into one directory. */
 export function unpack(source: Source, names: readonly string[], into: string): void {
   mkdirSync(into, { recursive: true });
   output('apt-get', ['-q', 'download', ...names], { cwd: into, env: settings(source) });
   bash('for deb in "$1"/*.deb; do dpkg-deb -x "$deb" "$1"; rm "$deb"; done', [into]);
 }
 
-/** As {@link unpack}, with all that the packages depend on; nothing is configured. */
+/** Like {@link unpack}, with all dependencies. Nothing is configured. */
 export function unpackWithDependencies(source: Source, names: readonly string[], into: string): void {
   const env = settings(source);
   const archives = `${directoryOf(source)}/archives`;
@@ -49,7 +49,7 @@ function directoryOf({ suite, architecture }: Source): string {
   return resolve(`build/vm/apt/${suite}-${architecture}`);
 }
 
-/** The environment in which apt sees the suite and nothing else, with lists that are new enough. */
+/** The environment in which apt sees only this suite, with lists that are recent enough. */
 function settings(source: Source): NodeJS.ProcessEnv {
   const directory = directoryOf(source);
   const file = `${directory}/apt.conf`;
@@ -78,7 +78,7 @@ function configuration(directory: string, architecture: Architecture): string {
     'APT::Architecture': architecture,
     'APT::Architectures': architecture,
     'APT::Update::Error-Mode': 'any',
-    // A sandboxed download needs directories that the user _apt may write.
+    // A sandboxed download needs directories that the user _apt can write to.
     'APT::Sandbox::User': 'root',
     'Acquire::Languages': 'none',
   };
@@ -87,7 +87,7 @@ function configuration(directory: string, architecture: Architecture): string {
     .join('');
 }
 
-/** The suite from the mirror that the host uses; a release with its security updates. */
+/** The suite from the host's mirror; for a release, also its security updates. */
 function sourcesOf({ suite }: Source): string {
   const targets = output('apt-get', ['indextargets', '--format', '$(ORIGIN) $(RELEASE) $(REPO_URI)']).split('\n');
   const mirror = (ending: RegExp): string | undefined =>

@@ -1,4 +1,4 @@
-/** The emulated machines, one for each architecture. */
+/** The emulated machines, one per architecture. */
 import { arch } from 'node:os';
 import type { Architecture } from './archive.js';
 
@@ -8,7 +8,7 @@ export interface Machine {
   readonly isHosts: boolean;
   readonly qemu: string;
   readonly arguments: readonly string[];
-  /** The kernel's console, and the tty that the guest prints to. */
+  /** The kernel's console, and the tty for the guest's output. */
   readonly console: string;
   readonly tty: string;
   readonly kernelArguments: string;
@@ -21,8 +21,8 @@ const amd64: Machine = {
   arguments: ['-cpu', 'max,la57=off', '-serial', 'chardev:console', '-serial', 'chardev:output'],
   console: 'ttyS0',
   tty: 'ttyS1',
-  // The emulated TSC is the host's and a good clock, but looks unstable to the kernel, which would
-  // take a slow one. Retpolines and a fifth level of page tables only cost time here.
+  // The emulated TSC is the host's and a good clock, but the kernel takes it for unstable and would
+  // choose a slow one. Retpolines and a fifth level of page tables would only cost time.
   kernelArguments: 'tsc=reliable spectre_v2=off retbleed=off',
 };
 
@@ -30,7 +30,7 @@ const arm64: Machine = {
   architecture: 'arm64',
   isHosts: arch() === 'arm64',
   qemu: 'qemu-system-aarch64',
-  // Its real way to authenticate pointers takes most of the time.
+  // Real pointer authentication would take most of the time.
   arguments: [
     ...['-M', 'virt', '-cpu', 'max,pauth-impdef=on'],
     ...['-serial', 'chardev:console', '-device', 'pci-serial,chardev=output'],

@@ -1,6 +1,6 @@
 /**
  * The programs of the guest's root file system. For this machine's architecture they are the host's
- * installed packages, Node included; for another they come from Debian's archive.
+ * installed packages and Node. For another they come from Debian's archive.
  */
 import {
   closeSync,
@@ -17,19 +17,19 @@ import {
 import { type Source, unpackWithDependencies } from './archive.js';
 import { bash, output } from './shell.js';
 
-/** Whose programs the tests call; tools/setup.sh installs them. */
+/** The packages whose programs the tests call; tools/setup.sh installs them. */
 const packages = [
   'bash bpftool bpftrace busybox-static coreutils dash findutils grep iproute2 libbpf1',
   'libcap2-bin mount perl-base procps sed strace util-linux',
 ].flatMap((line) => line.split(' '));
 
-/** What test/runtimes calls besides. */
+/** Further packages for test/runtimes. */
 const enginePackages = [
   'conmon containerd containernetworking-plugins crun golang-github-containers-common golang-github-containers-image',
   'libc-bin podman runc tar',
 ].flatMap((line) => line.split(' '));
 
-/** Puts what the host has installed into an empty directory. */
+/** Copies what the host has installed into an empty directory. */
 export function copyHost(root: string, withEngines: boolean): void {
   for (const directory of ['bin', 'sbin', 'lib', 'lib64']) {
     mkdirSync(`${root}/usr/${directory}`, { recursive: true });
@@ -42,8 +42,9 @@ export function copyHost(root: string, withEngines: boolean): void {
 }
 
 /**
- * Puts packages of the archive into a directory; kept for the next time. Debian has Node 20 since trixie. Without
- * bpftrace, whose compiler is half of the image; the tests that call it are for machines of the host's architecture.
+ * Unpacks packages of the archive into a directory, which is kept for the next run. Debian has Node
+ * 20 since trixie. bpftrace is missing, since its compiler is half of the image; the tests that
+ * call it are for machines of the host's architecture.
  */
 export function copyArchive({ architecture }: Pick<Source, 'architecture'>, root: string): void {
   const store = `build/vm/roots/${architecture}`;
@@ -63,10 +64,10 @@ export function copyArchive({ architecture }: Pick<Source, 'architecture'>, root
 }
 
 const programs = /^\/(usr\/)?(s?bin|lib\/[a-z0-9_]+-linux-gnu(\/perl-base(\/.*)?)?)\/[^/]+$/;
-/** Of container engines. */
+/** The files of container engines. */
 const settings = /^\/(etc|usr\/share|usr\/lib|usr\/libexec)\/(containers|podman|cni)\//;
 
-/** A package's files without its documentation and its service units. */
+/** The files of a package, without documentation and service units. */
 function filesOf(name: string): string[] {
   return output('dpkg', ['-L', name])
     .split('\n')
@@ -74,7 +75,7 @@ function filesOf(name: string): string[] {
     .filter((path) => statSync(path).isFile());
 }
 
-/** Copies files, with what symbolic links among them point to and the libraries that they need. */
+/** Copies files, the targets of symbolic links among them, and the libraries that they need. */
 function copyFromHost(files: readonly string[], root: string): void {
   const closure = new Set<string>();
   for (const path of [...files, ...librariesOf(files)]) {
@@ -86,9 +87,10 @@ function copyFromHost(files: readonly string[], root: string): void {
   });
 }
 
-/** The libraries that the programs among some files need. */
+/** The libraries that programs among the files need. */
 function librariesOf(files: readonly string[]): string[] {
-  // One ldd for all: it takes longer to start than to look. A statically linked program makes it fail, and needs none.
+  // One ldd for all, since most of its time is start-up. It fails on a statically linked program,
+  // which needs no library.
   const text = output('bash', ['-c', 'ldd "$@" 2>/dev/null || true', 'bash', ...files.filter(isElf)]);
   return [...text.matchAll(/(?:=> |^\s+)(\/\S+)/gm)].map(([, library]) => library ?? '');
 }

@@ -4,9 +4,9 @@ import { E } from '../../sys/errno.js';
 import { type Call, hasSetByte, type Reply } from '../call.js';
 import type { Services } from '../services.js';
 
-/** In the upper half of the command. */
+/** A flag in the upper half of the command. */
 const COMMON_ATTRS = 1;
-/** struct bpf_common_attr as of 7.2, up to the end of its last field. */
+/** The size of struct bpf_common_attr in Linux 7.2, up to the end of its last field. */
 const COMMON_END = 20;
 const common = Buffer.alloc(MAX_STRUCT);
 
@@ -32,8 +32,8 @@ export function readBpfAttr(call: Call, { facts }: Services): Reply | undefined 
 }
 
 /**
- * The second structure, in arguments 4 and 5. It asks for a log, which no command that is trapped
- * writes, but it must be readable, and nothing may be set in it that the kernel does not know.
+ * Checks the second structure, in arguments 4 and 5. It requests a log, which no trapped command
+ * writes. It must be readable, and must not set anything that the kernel does not know.
  */
 function checkCommonAttributes({ caller, notification }: Call): number {
   const size = notification.argument(4);

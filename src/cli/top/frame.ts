@@ -30,7 +30,7 @@ const rates: readonly Column[] = [
 ];
 const memory = right('MEMORY', 7, 'memory', (row) => bytes(row.memory));
 
-/** Columns of fixed width; the last takes what is left. */
+/** Columns of fixed width. The last one takes the rest. */
 function columnsOf(grouping: Grouping): readonly Column[] {
   if (grouping === 'program') {
     return [
@@ -55,7 +55,7 @@ function treeLabel({ depth, isFolded, label }: Row): string {
   return `${'  '.repeat(depth)}${isFolded === undefined ? '  ' : isFolded ? '+ ' : '- '}${label}`;
 }
 
-/** At most six characters: small fractions with a digit behind the point, large numbers with a unit. */
+/** Formats a number with at most six characters: small fractions have one decimal, large numbers a unit. */
 export function count(value: number): string {
   if (value < 10 && !Number.isInteger(value)) return value.toFixed(1);
   if (value < 100_000) return value.toFixed(0);
@@ -76,7 +76,7 @@ function scaled(value: number, base: number, units: readonly string[]): string {
   return `${rest.toFixed(rest < 10 ? 1 : 0)}${units[unit]}`;
 }
 
-/** Cut or padded to so many columns; what guests choose cannot steer the terminal. */
+/** Cuts or pads a text to a number of columns. Text that guests choose cannot control the terminal. */
 export function fit(text: string, width: number, align: 'left' | 'right' = 'left'): string {
   let shown = printable(text);
   if (stringWidth(shown) > width) {
@@ -91,7 +91,7 @@ export function fit(text: string, width: number, align: 'left' | 'right' = 'left
 function line(columns: readonly Column[], width: number, cell: (column: Column) => string): string {
   const fixed = columns.reduce((sum, column) => sum + column.width + 1, 0);
   const cells = columns.map((column) => fit(cell(column), column.width || Math.max(0, width - fixed), column.align));
-  return fit(cells.join(' '), width); // where even the fixed columns are too wide
+  return fit(cells.join(' '), width); // if even the fixed columns are too wide
 }
 
 export interface Screen {
@@ -99,24 +99,24 @@ export interface Screen {
   readonly rows: readonly Row[];
   readonly grouping: Grouping;
   readonly sort: SortKey;
-  /** Of the rows. */
+  /** The title of the rows. */
   readonly selected: number;
   /** The first row that is shown. */
   readonly offset: number;
   readonly foot: string;
 }
 
-/** Lines that are not rows: the column titles, the foot. */
+/** The number of lines that are not rows: column titles and foot. */
 const OTHER_LINES = 2;
 
-/** How many rows fit. */
+/** The number of rows that fit. */
 export function roomFor(size: Size, head: number): number {
   return Math.max(1, size.rows - head - OTHER_LINES);
 }
 
-/** @param hasStyles whether the terminal can show reverse video; without it a mark shows what is selected */
+/** @param hasStyles whether the terminal can show reverse video; without it a mark shows the selection */
 export function frame(screen: Screen, size: Size, hasStyles: boolean): string[] {
-  const width = size.columns - 1; // the first is for the mark
+  const width = size.columns - 1; // the first column is for the mark
   const columns = columnsOf(screen.grouping);
   const reverse = (text: string): string => (hasStyles ? `\x1b[7m${text}\x1b[0m` : text);
   const room = roomFor(size, screen.head.length);
@@ -144,7 +144,7 @@ export function page(lines: readonly string[], offset: number, foot: string, siz
   return [...shown, ...filler, fit(foot, size.columns)];
 }
 
-/** Long lines continue below, indented. */
+/** Long lines continue on the next line, indented. */
 export function wrap(text: string, width: number): string[] {
   const shown = printable(text);
   const lines: string[] = [];

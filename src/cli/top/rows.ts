@@ -1,11 +1,11 @@
-/** From a sample to the rows of the screen: a tree of namespaces, programs one by one, or sums by a key. */
+/** Converts a sample to the rows of the screen: a tree of namespaces, single programs, or sums by a key. */
 
 import type { Kind, NamespaceUsage, ObjectUsage } from '../../control/api.js';
 import type { Measured, Rates } from '../../control/rates.js';
 import { noRates } from '../../control/rates.js';
 import { containerTitle } from '../../model/container.js';
 
-/** What a row stands for, in the order that the key `t` goes through them. */
+/** What a row stands for, in the order in which the key `t` switches. */
 export const groupings = ['namespace', 'program', 'container', 'pod', 'creator', 'type'] as const;
 export type Grouping = (typeof groupings)[number];
 
@@ -13,12 +13,12 @@ export const sortKeys = ['cpu', 'runs', 'averageNs', 'memory', 'objects', 'calls
 export type SortKey = (typeof sortKeys)[number];
 
 export interface Row {
-  /** The same from sample to sample. */
+  /** The same in every sample. */
   readonly key: string;
   readonly label: string;
-  /** In the tree; else 0. */
+  /** The depth in the tree; otherwise 0. */
   readonly depth: number;
-  /** Whether the rows below it are folded into it; undefined if there are none. */
+  /** Whether the rows below it are folded; undefined if there are none. */
   readonly isFolded: boolean | undefined;
   readonly cpu: number;
   readonly runs: number;
@@ -26,9 +26,9 @@ export interface Row {
   readonly memory: number;
   readonly objects: number;
   readonly calls: number;
-  /** What the details are of. */
+  /** What the details describe. */
   readonly target: { readonly namespace: number } | { readonly kind: Kind; readonly hostId: number } | undefined;
-  /** Of a program. */
+  /** For a program. */
   readonly program: { readonly object: ObjectUsage; readonly path: string } | undefined;
 }
 
@@ -36,9 +36,9 @@ export interface Choice {
   readonly grouping: Grouping;
   readonly sort: SortKey;
   readonly isReversed: boolean;
-  /** Rows without this text are left out, unless one below them has it. */
+  /** Rows without this text are hidden, unless a row below has it. */
   readonly filter: string;
-  /** Keys of rows. */
+  /** The keys of the rows. */
   readonly folded: ReadonlySet<string>;
 }
 
@@ -99,7 +99,7 @@ function matching(filter: string): (row: Row) => boolean {
   };
 }
 
-/** What people call a namespace in the tree, with the containers in it. */
+/** The name of a namespace in the tree, with its containers. */
 function labelOf({ id, name, containers }: NamespaceUsage): string {
   const titles = containers.map(containerTitle).filter((title) => title !== '');
   const own = id === 0 ? 'init' : name || String(id);
@@ -113,7 +113,7 @@ function treeRows(measured: Measured, choice: Choice): Row[] {
   }
   const isMatch = matching(choice.filter);
 
-  /** A namespace's row with the sum of all below it, and the rows of those to be shown. */
+  /** The row of a namespace with the sum of everything below it, and the visible rows below. */
   const branch = (usage: NamespaceUsage, depth: number): { row: Row; total: Row; below: Row[] } | undefined => {
     const own = ownSums(measured, usage);
     const branches = (children.get(usage.id) ?? []).flatMap((child) => branch(child, depth + 1) ?? []);
@@ -152,7 +152,7 @@ function programRows({ sample, ofObject }: Measured): Row[] {
     }));
 }
 
-/** Of containers and pods the namespaces' own numbers, trapped calls included; else the objects'. */
+/** For containers and pods the namespaces' numbers, including trapped calls; otherwise the objects'. */
 function groupRows(measured: Measured, grouping: 'container' | 'pod' | 'creator' | 'type'): Row[] {
   const groups = new Map<string, Sums>();
   const put = (label: string, sums: Sums): void => {
@@ -174,7 +174,7 @@ function groupRows(measured: Measured, grouping: 'container' | 'pod' | 'creator'
   });
 }
 
-/** Several containers that share a namespace stand together. */
+/** Containers that share a namespace are listed together. */
 function containerLabel({ containers }: NamespaceUsage, grouping: 'container' | 'pod'): string {
   const titles = containers.map((container) =>
     grouping === 'container'

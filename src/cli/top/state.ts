@@ -1,14 +1,14 @@
-/** What `top` shows, and what each key makes of it. Pure. */
+/** The state of `top`, and the effect of each key. Pure. */
 import type { Key } from 'node:readline';
 import { type Choice, groupings, type Row, sortKeys } from './rows.js';
 
 export interface State extends Choice {
-  /** The key of the selected row; undefined: the first. */
+  /** The key of the selected row; undefined for the first. */
   readonly selected: string | undefined;
-  /** The first line of the page or row of the table that is shown. */
+  /** The first visible line of the page, or row of the table. */
   readonly offset: number;
   readonly isPaused: boolean;
-  /** What is being typed after `/`. */
+  /** The text that is typed after `/`. */
   readonly typed: string | undefined;
   readonly page: 'table' | 'help' | 'details';
 }
@@ -26,16 +26,16 @@ export const initialState: State = {
   page: 'table',
 };
 
-/** What is on the screen when a key is pressed. */
+/** The contents of the screen when a key is pressed. */
 export interface Shown {
   readonly rows: readonly Row[];
-  /** How many rows fit. */
+  /** The number of rows that fit. */
   readonly room: number;
-  /** Lines of the page, if it is one. */
+  /** The number of lines of the page, if one is shown. */
   readonly lines: number;
 }
 
-/** The row that is selected: if that has gone, the first. */
+/** The selected row, or the first if the selected one is gone. */
 export function selectedIndex(state: State, rows: readonly Row[]): number {
   return Math.max(
     0,
@@ -43,14 +43,14 @@ export function selectedIndex(state: State, rows: readonly Row[]): number {
   );
 }
 
-/** The first row to show, so that the selected one is in sight. */
+/** The first visible row, so that the selected one is visible. */
 export function offsetFor(state: State, { rows, room }: Pick<Shown, 'rows' | 'room'>): number {
   const selected = selectedIndex(state, rows);
   const last = Math.max(0, rows.length - room);
   return Math.min(last, Math.max(selected - room + 1, Math.min(state.offset, selected)));
 }
 
-/** undefined: the end. */
+/** Undefined to quit. */
 export function press(state: State, key: Key, shown: Shown): State | undefined {
   if (key.ctrl && (key.name === 'c' || key.name === 'd')) return undefined;
   if (state.typed !== undefined) return type(state, state.typed, key);
@@ -119,7 +119,7 @@ function type(state: State, typed: string, key: Key): State {
   if (key.name === 'backspace') return { ...state, typed: typed.slice(0, -1), filter: typed.slice(0, -1) };
   const text = key.sequence ?? '';
   if (key.ctrl || key.meta || text.length !== 1 || text < ' ') return state;
-  // The rows follow while it is typed.
+  // The rows change while the text is typed.
   return { ...state, typed: typed + text, filter: typed + text };
 }
 

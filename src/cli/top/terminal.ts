@@ -1,15 +1,16 @@
-/** The terminal that `top` draws on: taken over, drawn on line by line, and given back whatever happens. */
+/** The terminal for `top`: takes it over, draws line by line, and restores it in any case. */
 import { writeSync } from 'node:fs';
 import { emitKeypressEvents, type Key } from 'node:readline';
 import { isatty, WriteStream } from 'node:tty';
 import type { Size } from './frame.js';
 
-// The alternate screen, so that what was there comes back; no cursor; no wrapping of long lines.
+// Uses the alternate screen, so that the old contents return, without a cursor and without
+// wrapping.
 const ENTER = '\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[2J';
 const LEAVE = '\x1b[?7h\x1b[?25h\x1b[?1049l';
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
 
-/** Whether there is one to read from and to draw on. */
+/** Whether there is a terminal to read from and draw on. */
 export function hasTerminal(): boolean {
   return isatty(0) && isatty(1);
 }
@@ -18,20 +19,20 @@ export interface Terminal {
   readonly size: Size;
   /** Whether it can show reverse video. */
   readonly hasStyles: boolean;
-  /** Shows these lines, and writes only those that differ from the last. */
+  /** Shows these lines. Writes only lines that changed. */
   draw(lines: readonly string[]): void;
-  /** Gives it back. */
+  /** Restores the terminal. */
   leave(): void;
 }
 
 /**
- * Takes the terminal over; it is given back when the process exits, by signals too.
- * @param onKey called with what was typed; Ctrl-Z stops the process as everywhere
- * @param onChange called when all has to be drawn anew
- * @param onEnd called when the terminal is gone or a signal wants the end
+ * Takes the terminal over. It is restored when the process exits, also by a signal.
+ * @param onKey called with each key; Ctrl-Z stops the process as usual
+ * @param onChange called when everything has to be redrawn
+ * @param onEnd called when the terminal is gone, or on a signal to quit
  */
 export function enterTerminal(onKey: (key: Key) => void, onChange: () => void, onEnd: () => void): Terminal {
-  // For its size alone: what is written goes straight to the descriptor, also when the process exits.
+  // Only for its size: output goes straight to the descriptor, also when the process exits.
   const output = new WriteStream(1);
   let drawn: readonly string[] = [];
   let isOurs = false;
@@ -40,7 +41,7 @@ export function enterTerminal(onKey: (key: Key) => void, onChange: () => void, o
       try {
         rest = rest.subarray(writeSync(1, rest));
       } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return; // nobody sees it any more
+        if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return; // nobody can see it any more
       }
     }
   };

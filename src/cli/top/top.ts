@@ -10,19 +10,19 @@ import { enterTerminal, hasTerminal, type Terminal } from './terminal.js';
 
 export interface TopOptions {
   readonly json: boolean;
-  /** Samples to show; Infinity: until it is ended. */
+  /** The number of samples; Infinity until it is stopped. */
   readonly count: number;
-  /** Seconds. */
+  /** In seconds. */
   readonly interval: number;
 }
 
-/** Root starts an agent if there is none; others look at the one that serves. */
+/** Connects to the agent. Root starts one if none is running. */
 async function connect(): Promise<Client> {
   if (process.geteuid?.() === 0) (await AgentClient.connectOrStart()).close();
   return new Client();
 }
 
-/** Samples with their rates, over the agent's restarts; ends when there is no agent any more. */
+/** Samples with their rates, also after a restart of the agent. Ends when there is no agent any more. */
 async function* measure(client: Client, interval: number, signal?: AbortSignal): AsyncGenerator<Measured, void> {
   do {
     const meter = new Meter();
@@ -38,7 +38,7 @@ export async function top(options: TopOptions, print: (line: string) => void): P
   else await show(client, options);
 }
 
-/** One object a line. Rates need two samples: the first line comes after an interval. */
+/** One object per line. Rates need two samples, so the first line comes after one interval. */
 async function printSamples(
   client: Client,
   { count, interval }: TopOptions,
