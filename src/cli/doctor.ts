@@ -5,6 +5,7 @@ import { paths } from '../config/paths.js';
 import { AgentClient } from '../control/client.js';
 import type { StatusReply } from '../control/protocol.js';
 import { type Answer, type Feature, features } from '../kernel/features.js';
+import { perfEventAdvice, perfEventParanoid } from '../kernel/perf-events.js';
 import { measureTracepointCost } from '../kernel/tracepoint-cost.js';
 import { backendsToTry } from '../recorder/recorder.js';
 import { installedEngines } from './engines.js';
@@ -43,11 +44,13 @@ export async function doctor(asJson: boolean): Promise<Diagnosis> {
         recorder,
         agent,
         listenersKeptByServiceManager: hasThirdCopy,
+        perfEventParanoid: perfEventParanoid() ?? null,
         features: found,
         engines,
       }),
     };
   }
+  const perfAdvice = perfEventAdvice(perfEventParanoid());
   const lines = [
     `Linux ${release()}, ${arch()}, Node ${process.version}`,
     '',
@@ -58,6 +61,7 @@ export async function doctor(asJson: boolean): Promise<Diagnosis> {
       ? [`agent: ${agent.lostObjects} objects and ${agent.lostTasks} tasks could not be recorded: they belong to init`]
       : []),
     ...(agent ? [`listeners: ${listenerCopies()}`] : []),
+    ...(perfAdvice === undefined ? [] : [`perf events: ${perfAdvice}`]),
     ...engines.map(({ name, version, advice }) => `${name} ${version}: ${advice.join('; ')}`),
     '',
     ...verdict(isRoot, missing),

@@ -18,6 +18,8 @@ const cases: ReadonlyArray<[program: string, prints: string, version: string, ca
   ['containerd', 'containerd github.com/containerd/containerd v1.5.9 1407cab5\n', '1.5.9', false],
   ['dockerd', 'Docker version 20.10.24+dfsg1, build 5d6db84\n', '20.10.24+dfsg1', false],
   ['dockerd', 'Docker version 23.0.1, build bc3805a\n', '23.0.1', true],
+  ['dockerd', 'Docker version 26.1.5+dfsg1, build a72d7cd\n', '26.1.5+dfsg1', true],
+  ['dockerd', 'Docker version 28.5.2+dfsg3, build 89c5e8f\n', '28.5.2+dfsg3', true],
   ['crio', 'crio version 1.24.1\nVersion:          1.24.1\n', '1.24.1', false],
   ['crio', 'crio version 1.36.3\nVersion:          1.36.3\n', '1.36.3', true],
 ];
@@ -39,6 +41,17 @@ describe('an engine', () => {
       [],
     );
   });
+
+  for (const [version, isMissing] of [
+    ['26.1.5', true],
+    ['28.5.2', false],
+  ] as const) {
+    test(`docker ${version} ${isMissing ? 'gives' : 'does not leave'} privileged containers ${isMissing ? 'no' : 'without a'} namespace`, () => {
+      const text = `Docker version ${version}, build 0\n`;
+      const [report] = detectEngines((wanted) => (wanted === 'dockerd' ? text : undefined));
+      assert.equal(/--privileged .* no namespace/.test(report?.advice.join() ?? ''), isMissing);
+    });
+  }
 
   test('that prints no version is taken for too old', () => {
     const [report] = detectEngines((program) => (program === 'runc' ? 'development build' : undefined));

@@ -13,6 +13,8 @@ interface EngineFacts {
   /** What to do where the version is too old. */
   readonly otherwise: string;
   readonly watch?: string;
+  /** What else to know of versions before this one. */
+  readonly before?: readonly [version: string, watch: string];
 }
 
 const FIRST_NUMBER = /(\d+\.\d+(?:\.\d+)?)/;
@@ -61,6 +63,10 @@ const facts: readonly EngineFacts[] = [
     since: '23.0',
     use: 'docker run --security-opt seccomp=FILE --cap-add BPF --cap-add PERFMON, or "seccomp-profile" in daemon.json for all',
     otherwise: 'update Docker: it silently drops listenerPath from profiles',
+    before: [
+      '28.0',
+      '--privileged containers have no seccomp filter, whatever profile they are given, and so no namespace',
+    ],
   },
   {
     name: 'cri-o',
@@ -96,13 +102,14 @@ export function detectEngines(probe: Probe): EngineReport[] {
   });
 }
 
-function report({ name, version, since, use, otherwise, watch }: EngineFacts, text: string): EngineReport {
+function report({ name, version, since, use, otherwise, watch, before }: EngineFacts, text: string): EngineReport {
   const found = version.exec(text)?.[1] ?? FIRST_NUMBER.exec(text)?.[1];
   if (found === undefined) {
     return { name, version: 'unknown', canServe: false, since, advice: [`needs ${since} or later`, otherwise] };
   }
   const canServe = isAtLeast(found, since);
-  const advice = canServe ? [use, ...(watch === undefined ? [] : [watch])] : [otherwise];
+  const warnings = [watch, before && !isAtLeast(found, before[0]) ? before[1] : undefined];
+  const advice = canServe ? [use, ...warnings.filter((warning) => warning !== undefined)] : [otherwise];
   return { name, version: found, canServe, since, advice };
 }
 

@@ -1,5 +1,6 @@
 /** `bpfns doctor`. */
 import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import {
   bpfns,
@@ -41,6 +42,19 @@ describe('doctor', { skip: skipReason }, () => {
     const guest = await startInNamespace('echo ready; read -r _ || true');
     assert.match(bpfns(['doctor']).stdout, /^listeners: the agent and its supervisor have them; .*systemd/m);
     await guest.stop();
+  });
+
+  test('says so where perf events are refused to guests without CAP_PERFMON', () => {
+    const setting = '/proc/sys/kernel/perf_event_paranoid';
+    const earlier = readFileSync(setting, 'latin1');
+    try {
+      writeFileSync(setting, '3');
+      assert.match(bpfns(['doctor']).stdout, /^perf events: kernel.perf_event_paranoid is 3: /m);
+      writeFileSync(setting, '2');
+      assert.doesNotMatch(bpfns(['doctor']).stdout, /^perf events: /m);
+    } finally {
+      writeFileSync(setting, earlier);
+    }
   });
 
   test('fails for a user who could not run, and says why', () => {
