@@ -39,6 +39,8 @@ import { handleRequest, refusal } from './requests.js';
 
 /** How often to look for dead objects and unused namespaces, in ms. */
 const TICK = 500;
+/** The longest pause between two looks, in ms, when nothing happens. */
+const LONGEST_TICK = 2000;
 /** How many records to check at a time. It bounds how long guests may wait for that. */
 const SWEEP = 2048;
 
@@ -88,9 +90,11 @@ export class Agent {
   readonly #accountant: Accountant;
   readonly #readers: Readers;
   readonly #control: ControlServer;
-  readonly #timer: NodeJS.Timeout;
+  #timer: NodeJS.Timeout;
   readonly #ring: Watch;
   #idleSince = Date.now();
+  #pause = TICK;
+  #lastActivity = 0;
   #isStopped = false;
   /** The connection of a daemon that is replacing this agent. */
   #heir: Socket | undefined;
@@ -143,7 +147,7 @@ export class Agent {
       },
     );
     this.#ring = watch(this.#mirror.eventsFd, () => this.#mirror.update());
-    this.#timer = setInterval(() => this.#tick(), TICK);
+    this.#timer = setTimeout(() => this.#tick(), TICK);
   }
 
   listen(): Promise<void> {
@@ -158,7 +162,7 @@ export class Agent {
   stop(): void {
     if (this.#isStopped) return; // systemd and the supervisor both send a signal
     this.#isStopped = true;
-    clearInterval(this.#timer);
+    clearTimeout(this.#timer);
     this.#services.lifecycle.collect(false);
     this.#control.close();
     this.#containers.close();
@@ -195,7 +199,7 @@ export class Agent {
   #release(heir: Socket): ReleaseReply {
     if (heir !== this.#heir) throw new SyscallError(E.EINVAL, 'release', 'nothing was handed over on this connection');
     this.#isStopped = true;
-    clearInterval(this.#timer);
+    clearTimeout(this.#timer);
     // After the reply.
     setImmediate(() => this.#options.onReplaced());
     return { released: true };
@@ -236,6 +240,18 @@ export class Agent {
     // Connections that arrived while the loop was busy are accepted before that, in this turn of
     // the event loop.
     setImmediate(() => this.#leaveIfIdle());
+    if (!this.#isStopped) this.#timer = setTimeout(() => this.#tick(), this.#nextTick());
+  }
+
+  /** Twice as long each time, as long as no call and no object comes. */
+  #nextTick(): number {
+    const activity = this.#services.watchdog.count + this.#mirror.recorded;
+    // An agent that may leave looks at once whether it can.
+    const isStaying = this.#hasNamespaces || this.#options.lingerMs === Number.POSITIVE_INFINITY;
+    const isQuiet = isStaying && activity === this.#lastActivity;
+    this.#lastActivity = activity;
+    this.#pause = isQuiet ? Math.min(this.#pause * 2, LONGEST_TICK) : TICK;
+    return this.#pause;
   }
 
   #leaveIfIdle(): void {

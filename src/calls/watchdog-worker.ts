@@ -14,23 +14,29 @@ const KILL_CALLER = 8;
 const KILL_AGENT = 16;
 
 const { memory, agent } = workerData as { readonly memory: SharedArrayBuffer; readonly agent: number };
-const pulse = new Int32Array(memory, 0, 2);
+const pulse = new Int32Array(memory, 0, PULSE.cells);
 const shared = Buffer.from(memory, PULSE.notification);
-let seen = 0;
-let ticks = 0;
 
-setInterval(() => {
+for (let seen = 0, ticks = 0; ; ) {
   const count = Atomics.load(pulse, PULSE.count);
   const isAnswering = count % 2 !== 0;
-  if (!isAnswering || count !== seen || !isAsleep(agent)) {
-    seen = count;
-    ticks = 0;
-    return;
+  if (count === seen && !isAnswering) {
+    // Nothing has happened for a tick: the next call wakes this thread.
+    Atomics.store(pulse, PULSE.isWaiting, 1);
+    Atomics.wait(pulse, PULSE.count, count);
+    Atomics.store(pulse, PULSE.isWaiting, 0);
+    continue;
   }
-  ticks++;
+  ticks = isAnswering && count === seen && isAsleep(agent) ? ticks + 1 : 0;
+  seen = count;
   if (ticks === KILL_CALLER) killCallerOf(count);
   if (ticks === KILL_AGENT) process.kill(agent, 'SIGKILL');
-}, TICK_MS);
+  pause(TICK_MS);
+}
+
+function pause(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+}
 
 /** Does nothing if the loop has started another call in the meantime. */
 function killCallerOf(count: number): void {

@@ -8,11 +8,19 @@ import { seccomp_notif } from '../sys/kernel.gen.js';
 import type { Notification } from '../sys/seccomp.js';
 
 /** The memory shared with watchdog-worker.ts: cells of four bytes, then the notification. */
-export const PULSE = { count: 0, listener: 1, notification: 8, sizeof: 8 + seccomp_notif.sizeof } as const;
+export const PULSE = {
+  count: 0,
+  listener: 1,
+  /** 1 while the worker waits for the next call, without a timer. */
+  isWaiting: 2,
+  cells: 3,
+  notification: 16,
+  sizeof: 16 + seccomp_notif.sizeof,
+} as const;
 
 export class Watchdog {
   readonly #memory = new SharedArrayBuffer(PULSE.sizeof);
-  readonly #pulse = new Int32Array(this.#memory, 0, 2);
+  readonly #pulse = new Int32Array(this.#memory, 0, PULSE.cells);
   readonly #notification = Buffer.from(this.#memory, PULSE.notification);
   readonly #worker: Worker;
 
@@ -27,10 +35,16 @@ export class Watchdog {
     notification.buffer.copy(this.#notification);
     this.#pulse[PULSE.listener] = listener;
     this.#bump();
+    if (Atomics.load(this.#pulse, PULSE.isWaiting) === 1) Atomics.notify(this.#pulse, PULSE.count);
   }
 
   end(): void {
     this.#bump();
+  }
+
+  /** Changes with every call. */
+  get count(): number {
+    return Atomics.load(this.#pulse, PULSE.count);
   }
 
   close(): void {

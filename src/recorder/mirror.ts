@@ -45,6 +45,7 @@ export class Mirror {
   #toSweep: Iterator<readonly [Kind, HostId]>;
   /** Records taken in since the last sweep. */
   #noted = 0;
+  #recorded = 0;
   #overflows = 0;
   /** Until the next {@link checkOverflow}: what was lost is counted a moment after it was. */
   #mayHaveLost = false;
@@ -70,6 +71,11 @@ export class Mirror {
   /** The id that the next namespace will get. */
   get nextNamespace(): number {
     return this.#nextNamespace;
+  }
+
+  /** How many records were taken in so far. */
+  get recorded(): number {
+    return this.#recorded;
   }
 
   /** Takes in what the recorder noted since the last time. Call before every answer. */
@@ -247,6 +253,7 @@ export class Mirror {
     this.model.forget(kind, host);
     this.model.record(kind, host, namespace, ids);
     this.#noted++;
+    this.#recorded++;
     this.#tell('object-created', kind, host);
   }
 
