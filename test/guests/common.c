@@ -51,7 +51,7 @@ static void refuse(unsigned int cmd)
 	munmap(edge + 4096, 4096);
 	for (size_t f = 0; f < sizeof(flags) / sizeof(flags[0]); f++) {
 		for (size_t s = 0; s < sizeof(shapes) / sizeof(shapes[0]); s++) {
-			uint32_t attr[4] = { 0x7fffffff };
+			uint32_t attr[4] = { 0x7ffffffe };
 
 			printf("command %u, flags %x, %s: %s\n", cmd, flags[f], shapes[s].name,
 			       result_of(cmd | flags[f], attr, sizeof(attr), shapes[s].common,

@@ -19,8 +19,8 @@ const BPF_F_PATH_FD = 1 << 14;
 const BPF_PROG_TYPE_NETFILTER = 32;
 const [BPF_NETFILTER, BPF_TCX_INGRESS] = [45, 46];
 const NO_INTERFACE = 0x7fffffff;
-/** For MAP_GET_NEXT_ID: behind the last map that there can be. */
-const noMap = Buffer.from('ffffff7f0000000000000000', 'hex');
+/** For MAP_GET_NEXT_ID: the last id that it takes. No map has one behind it. */
+const noMap = Buffer.from('feffff7f0000000000000000', 'hex');
 /** r0 = 1; exit */
 const program = Buffer.from('b7000000010000009500000000000000', 'hex');
 const license = Buffer.from('GPL\0');
