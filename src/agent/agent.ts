@@ -8,6 +8,7 @@ import { Accountant } from '../accounting/accountant.js';
 import { restoreMarks } from '../calls/commands/clone3.js';
 import { PathResolver } from '../calls/commands/pins/path-resolver.js';
 import { Listeners } from '../calls/listeners.js';
+import { LostContainers } from '../calls/lost-containers.js';
 import { Memories } from '../calls/memories.js';
 import { OwnRights } from '../calls/own-rights.js';
 import type { OnFault, Services } from '../calls/services.js';
@@ -31,7 +32,7 @@ import { type Watch, watch } from '../sys/poll.js';
 import { Events } from '../telemetry/events.js';
 import type { Measured } from '../telemetry/metrics.js';
 import { Statistics } from '../telemetry/statistics.js';
-import { Containers, type OnContainer, type OnRefused } from './containers.js';
+import { Containers, type OnContainer, type OnLost, type OnRefused } from './containers.js';
 import { ControlServer } from './control.js';
 import type { Peer } from './peer.js';
 import { Readers } from './readers.js';
@@ -54,6 +55,7 @@ export interface AgentOptions {
   readonly readOnlyGroup: number | undefined;
   readonly onFault: OnFault;
   readonly onContainer: OnContainer;
+  readonly onLost: OnLost;
   readonly onRefused: OnRefused;
   /** Called once another process has taken everything over. */
   readonly onReplaced: () => void;
@@ -120,6 +122,7 @@ export class Agent {
       journal: beginning.journal,
       watchdog: new Watchdog(),
       events,
+      lost: new LostContainers(),
       statistics,
       eyes: { eye: Eye.open(this.#recorder), memories: new Memories() },
       onFault: options.onFault,
@@ -131,7 +134,14 @@ export class Agent {
     // A mark of an earlier agent must not go to another child.
     if (this.#hasNamespaces) restoreMarks(inspector.members());
     this.#listeners.resume(beginning.listeners);
-    this.#containers = new Containers(this.#services, this.#listeners, options.onContainer, options.onRefused);
+    this.#containers = new Containers(
+      this.#services,
+      this.#listeners,
+      options.onContainer,
+      options.onLost,
+      options.onRefused,
+    );
+    this.#containers.noteLost();
     this.#accountant = new Accountant(options.runtime, statistics.namespaces);
     this.#readers = new Readers(
       this.#services,
@@ -211,6 +221,7 @@ export class Agent {
     return {
       statistics: this.#services.statistics,
       namespaces: namespaces.length,
+      lostContainers: this.#services.lost.all().length,
       objects: () =>
         namespaces.slice(1).flatMap(({ id, path, owned }) => {
           const containers = readLabels(id);

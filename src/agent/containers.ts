@@ -8,7 +8,7 @@ import type { ContainerLabels } from '../model/container.js';
 import type { Namespace } from '../model/namespaces.js';
 import { labelsOf, placementOf } from '../oci/placement.js';
 import { type ContainerState, MAX_STATE, OciError, parseContainerState } from '../oci/state.js';
-import { type KnownContainer, readContainers, writeContainers } from '../recorder/container-labels.js';
+import { isRunning, type KnownContainer, readContainers, writeContainers } from '../recorder/container-labels.js';
 import { Fd } from '../sys/fd.js';
 import { processIdentity } from '../sys/pids.js';
 import { ProcDir } from '../sys/proc-dir.js';
@@ -26,6 +26,7 @@ export type OnContainer = (event: {
   /** One more process in a container that is known: an exec, a probe. */
   readonly isExec: boolean;
 }) => void;
+export type OnLost = (event: { readonly container: string; readonly namespace: Namespace }) => void;
 export type OnRefused = (reason: string) => void;
 
 export class Containers {
@@ -33,19 +34,33 @@ export class Containers {
   readonly #services: Services;
   readonly #listeners: Listeners;
   readonly #onJoined: OnContainer;
+  readonly #onLost: OnLost;
   readonly #onRefused: OnRefused;
 
   /** Starts to listen. @throws SyscallError */
-  constructor(services: Services, listeners: Listeners, onJoined: OnContainer, onRefused: OnRefused) {
+  constructor(services: Services, listeners: Listeners, onJoined: OnContainer, onLost: OnLost, onRefused: OnRefused) {
     this.#services = services;
     this.#listeners = listeners;
     this.#onJoined = onJoined;
+    this.#onLost = onLost;
     this.#onRefused = onRefused;
     this.#listener = new FdListener(paths.seccompSocket, (connection) => this.#accept(connection));
   }
 
   close(): void {
     this.#listener.close();
+  }
+
+  /** Reports the containers whose listeners an earlier agent has lost. To be called once the others are resumed. */
+  noteLost(): void {
+    for (const namespace of this.#services.mirror.model.all()) {
+      for (const container of readContainers(namespace.id)) {
+        if (this.#listeners.hasContainer(container.id) || !isRunning(container)) continue;
+        this.#services.lost.note(container);
+        this.#services.events.emit({ event: 'container-lost', ...fieldsOf(container, namespace) });
+        this.#onLost({ container: container.id, namespace });
+      }
+    }
   }
 
   /** Called when the last process of a container has ended. */
@@ -148,10 +163,6 @@ export class Containers {
       maxNamespaces: 0,
     });
   }
-}
-
-function isRunning({ init }: KnownContainer): boolean {
-  return init !== '' && processIdentity(Number.parseInt(init, 10)) === init;
 }
 
 function fieldsOf({ id, container, pod, podNamespace }: ContainerLabels, namespace: Namespace): ContainerFields {

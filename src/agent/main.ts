@@ -44,8 +44,13 @@ export async function agentMain({ ready, daemon }: AgentMainOptions): Promise<vo
             pid,
             namespace: namespace.path,
           }),
+        onLost: ({ container, namespace }) =>
+          log('error', 'the listener of a container is lost, its calls fail with ENOSYS: restart it', {
+            container,
+            namespace: namespace.path,
+          }),
         onRefused: (reason) => log('warning', `refused: ${reason}`),
-        onReplaced: () => void supervisor.leaving().then(() => process.exit(0)),
+        onReplaced: () => void supervisor.leaving(true).then(() => process.exit(0)),
         onExit: (isDone) => void leave(supervisor, isDone),
       },
       supervisor,

@@ -8,6 +8,7 @@ import type { Events } from '../telemetry/events.js';
 import type { Statistics } from '../telemetry/statistics.js';
 import type { Eyes } from './caller.js';
 import type { PathResolver } from './commands/pins/path-resolver.js';
+import type { LostContainers } from './lost-containers.js';
 import type { OwnRights } from './own-rights.js';
 import type { Watchdog } from './watchdog.js';
 
@@ -24,6 +25,7 @@ export interface Services {
   readonly journal: Journal;
   readonly watchdog: Watchdog;
   readonly events: Events;
+  readonly lost: LostContainers;
   readonly statistics: Statistics;
   readonly eyes: Eyes;
   readonly onFault: OnFault;

@@ -1,8 +1,8 @@
 /** Parses the command line, and maps errors to exit statuses. */
 import { CommanderError } from 'commander';
 import { CliError } from './cli-error.js';
-import { program, warn } from './program.js';
-import { useBlockingStreams } from './standard-streams.js';
+import { program } from './program.js';
+import { useBlockingStreams, warn } from './standard-streams.js';
 
 const EXIT_FAILED = 125;
 

@@ -7,6 +7,8 @@ import { count, hostIdArgument, pidArgument } from './arguments.js';
 import { CliError } from './cli-error.js';
 import { requireHost } from './guards.js';
 import type { ProfileFlags } from './profile.js';
+import { addServices } from './services.js';
+import { warn } from './standard-streams.js';
 import { addWatching } from './watching.js';
 
 const out = (text: string): void => {
@@ -23,10 +25,6 @@ function writeOnce(data: Buffer): number {
     if (code === 'EPIPE') process.exit(0);
     throw error;
   }
-}
-
-export function warn(line: string): void {
-  writeSync(2, `bpfns: ${line}\n`);
 }
 
 /** Also what the manual and the shell completion are generated from. */
@@ -68,49 +66,9 @@ export function program(): Command {
       process.exitCode = isReady ? 0 : 1;
     });
 
-  main
-    .command('daemon')
-    .description('serve namespaces and containers in the foreground until stopped')
-    .option('--config <file>', 'the configuration file (default: /etc/bpfns/bpfns.toml, if it exists)')
-    .option('--replace', 'replace the running agent without a failed call: an upgrade', false)
-    .option('--check-config', 'check the configuration and exit', false)
-    .action(async ({ config, checkConfig, replace }: DaemonFlags) => {
-      const { daemonConfig } = await import('./daemon.js');
-      const { daemonLog } = await import('../telemetry/log.js');
-      const settings = daemonConfig(config);
-      if (checkConfig) return;
-      await requireHost('daemon');
-      const { daemonMain } = await import('../supervisor/handover.js');
-      await daemonMain(['--daemon', JSON.stringify(settings)], {
-        replace,
-        onTakeOver: (pid) =>
-          daemonLog(settings.log)('info', 'taking over from an agent that bpfns run started', { pid }),
-      });
-    });
+  addServices(main);
 
   addWatching(main, out);
-
-  main
-    .command('supervise', { hidden: true })
-    .description('keep listeners and run agents until no namespace is left (started by `run`)')
-    .option('--ready-fd <fd>', 'report there whether the start succeeded', Number)
-    .option('--adopt', 'supervise the agent that started this, in place of a supervisor that died', false)
-    .option('--daemon <json>', 'run agents that stay when idle, with this configuration')
-    .action(async ({ readyFd, adopt, daemon }: { readyFd?: number; adopt: boolean; daemon?: string }) => {
-      const { adoptAgent, supervisorMain } = await import('../supervisor/supervisor.js');
-      const agentArguments = daemon === undefined ? [] : ['--daemon', daemon];
-      if (adopt) adoptAgent(agentArguments);
-      else supervisorMain(readyFd, agentArguments);
-    });
-
-  main
-    .command('agent', { hidden: true })
-    .description('answer trapped calls (started by a supervisor)')
-    .option('--ready-fd <fd>', 'report there whether the start succeeded', Number)
-    .option('--daemon <json>', 'stay when idle, with this configuration')
-    .action(async ({ readyFd, daemon }: { readyFd?: number; daemon?: string }) => {
-      await (await import('../agent/main.js')).agentMain({ ready: readyFd, daemon });
-    });
 
   main
     .command('__complete', { hidden: true })
@@ -163,12 +121,6 @@ function addRun(main: Command): void {
       const { exec } = await import('../launch/run.js');
       process.exit(await exec(namespace, command, warn));
     });
-}
-
-interface DaemonFlags {
-  readonly config?: string;
-  readonly checkConfig: boolean;
-  readonly replace: boolean;
 }
 
 interface RunFlags {

@@ -21,3 +21,7 @@ export function useBlockingStreams(): void {
     Object.defineProperty(process, name, { value, configurable: true });
   }
 }
+
+export function warn(line: string): void {
+  writeSync(2, `bpfns: ${line}\n`);
+}

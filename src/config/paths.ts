@@ -15,6 +15,9 @@ export const paths = {
   lock: `${runDir}/lock`,
   /** Exists while a service manager keeps the listeners. No agent may start without them then. */
   service: `${runDir}/service`,
+  /** Where `bpfns keeper` takes fds, if it runs, and where it says which it has. */
+  keeper: `${runDir}/keeper.sock`,
+  keeperFds: `${runDir}/keeper-fds.sock`,
   log: `${runDir}/agent.log`,
   /** Written by an agent that leaves descriptors open, if BPFNS_TRACK_FDS has it look. */
   leakedFds: `${runDir}/leaked-fds`,

@@ -11,6 +11,7 @@ export type Event =
   | { readonly event: 'call-refused'; readonly command: string; readonly tid: number; readonly namespace: number }
   | ({ readonly event: 'container-joined'; readonly pid: number } & ContainerFields)
   | ({ readonly event: 'container-left' } & ContainerFields)
+  | ({ readonly event: 'container-lost' } & ContainerFields)
   | { readonly event: 'dropped'; readonly count: number };
 
 export interface NamespaceEvent {
@@ -39,6 +40,7 @@ export const eventNames = [
   'call-refused',
   'container-joined',
   'container-left',
+  'container-lost',
   'dropped',
 ] as const satisfies ReadonlyArray<Event['event']>;
 

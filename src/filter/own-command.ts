@@ -29,6 +29,8 @@ export interface OwnNamespace {
   readonly id: number;
   readonly name: string;
   readonly level: number;
+  /** Of the container that this process is in: calls of its earlier processes fail, as nothing has their listener. */
+  readonly isLost: boolean;
 }
 
 /**
@@ -42,9 +44,15 @@ export function enterChild(name: string, pins: 'own' | 'any'): number {
 
 /** The namespace of this process; undefined on the host. */
 export function ownNamespace(): OwnNamespace | undefined {
+  const found = askOwnNamespace();
+  return typeof found === 'object' ? found : undefined;
+}
+
+/** The same, or -errno: EINVAL on the host, ENOSYS under a filter whose listener is lost. Hangs if nothing answers. */
+export function askOwnNamespace(): OwnNamespace | number {
   const text = Buffer.alloc(256);
   const length = askOwn(OWN_NAMESPACE.tell, text);
-  return length > 0 ? (JSON.parse(text.toString('utf8', 0, length)) as OwnNamespace) : undefined;
+  return length > 0 ? (JSON.parse(text.toString('utf8', 0, length)) as OwnNamespace) : length;
 }
 
 function askOwn(flags: number, name: Buffer): number {

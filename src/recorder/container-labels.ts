@@ -5,6 +5,7 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { paths } from '../config/paths.js';
 import type { ContainerLabels } from '../model/container.js';
+import { processIdentity } from '../sys/pids.js';
 
 /** What is kept of a container. */
 export interface KnownContainer extends ContainerLabels {
@@ -44,4 +45,9 @@ export function writeContainers(namespaceId: number, known: readonly KnownContai
 /** The namespace is gone. */
 export function removeLabels(namespaceId: number): void {
   rmSync(pathOf(namespaceId), { force: true });
+}
+
+/** Whether the process that a container began with still runs. */
+export function isRunning({ init }: KnownContainer): boolean {
+  return init !== '' && processIdentity(Number.parseInt(init, 10)) === init;
 }

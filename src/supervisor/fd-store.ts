@@ -1,9 +1,9 @@
 /**
- * Keeps the supervisor's fds in systemd's fd store, if systemd started it. A service that restarts,
- * or whose processes are all killed, gets them back.
+ * Keeps the supervisor's fds in systemd's fd store, if systemd started it, or with `bpfns keeper`
+ * (keeper.ts). A service that restarts, or whose processes are all killed, gets them back.
  */
 import { close } from '../sys/libc.js';
-import { isFdName, removeStoredFd, storeFd, takeStoredFds } from '../sys/notify.js';
+import { isFdName, removeStoredFd, type StoredFd, storeFd, takeStoredFds } from '../sys/notify.js';
 import type { Estate, SavedListener } from './protocol.js';
 
 const JOURNAL = 'journal';
@@ -26,15 +26,28 @@ export function unstoreListener(listener: SavedListener): void {
  * there is none.
  */
 export function takeStored(): Estate {
+  return estateOf(takeStoredFds());
+}
+
+/** From what was kept by name, in fds of our own. The journal is -1 if there is none; what is not known is closed. */
+export function estateOf(stored: readonly StoredFd[]): Estate {
   let journal = -1;
   const listeners: SavedListener[] = [];
-  for (const { name, fd } of takeStoredFds()) {
+  for (const { name, fd } of stored) {
     const listener = listenerOf(name, fd);
     if (listener) listeners.push(listener);
     else if (name === JOURNAL && journal < 0) journal = fd;
     else close(fd);
   }
   return { pid: process.pid, journal, listeners };
+}
+
+/** The inverse of {@link estateOf}. */
+export function storedOf({ journal, listeners }: Estate): StoredFd[] {
+  return [
+    { name: JOURNAL, fd: journal },
+    ...listeners.map((listener) => ({ name: nameOf(listener), fd: listener.fd })),
+  ];
 }
 
 /** Closes the copies from the store, in a process that got everything from another process instead. */

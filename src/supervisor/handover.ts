@@ -9,6 +9,7 @@ import type { HandoverReply, StatusReply } from '../control/protocol.js';
 import { takeOver } from './estate.js';
 import { closeStored } from './fd-store.js';
 import { takeLock } from './lock.js';
+import type { WhenReplaced } from './protocol.js';
 import { Supervisor, supervise } from './supervisor.js';
 
 /** How long the earlier supervisor may take to exit before it is killed, in ms. Its agent is gone by then. */
@@ -20,6 +21,7 @@ const ANSWER = 10_000;
 export interface DaemonOptions {
   /** Take the place of any agent, not only of one that a command has started. */
   readonly replace: boolean;
+  readonly whenReplaced: WhenReplaced;
   /** Told of the agent whose place is taken unasked. */
   readonly onTakeOver: (pid: number) => void;
 }
@@ -30,7 +32,7 @@ export async function daemonMain(agentArguments: readonly string[], options: Dae
     const client = await AgentClient.connect();
     if (client) return takePlace(client, agentArguments, options);
     // Else another supervisor is starting or exiting, or its agent has crashed.
-    if (supervise(undefined, agentArguments)) return;
+    if (await supervise(undefined, agentArguments, options.whenReplaced)) return;
   }
   throw new AgentError('ETIMEDOUT', `another supervisor has the lock of ${runDir}, and its agent does not answer`);
 }
@@ -53,7 +55,7 @@ async function takePlace(
   closeStored();
   await client.ask({ op: 'release' });
   client.close();
-  new Supervisor(await lockAfter(reply.supervisor), agentArguments, estate).start(undefined);
+  new Supervisor(await lockAfter(reply.supervisor), agentArguments, estate, options.whenReplaced).start(undefined);
 }
 
 function answered<T>(answer: Promise<T>): Promise<T> {

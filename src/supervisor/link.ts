@@ -90,9 +90,9 @@ export class SupervisorLink {
   }
 
   /** Resolves once the supervisor knows that the agent is about to exit, and that it has to exit too. */
-  leaving(): Promise<void> {
+  leaving(isReplaced = false): Promise<void> {
     return new Promise((resolve) => {
-      if (!this.#tell({ op: 'leaving' }, resolve)) resolve();
+      if (!this.#tell({ op: 'leaving', isReplaced }, resolve)) resolve();
     });
   }
 

@@ -29,9 +29,12 @@ export type ToSupervisor =
   | { readonly op: 'drop'; readonly token: number }
   /** The agent is up: later crashes are not failures of the start. */
   | { readonly op: 'serving' }
-  /** The agent exits because nothing needs it, and the supervisor has to exit too. */
-  | { readonly op: 'leaving' };
+  /** The agent exits because nothing needs it, or another daemon replaced it. The supervisor has to exit too. */
+  | { readonly op: 'leaving'; readonly isReplaced: boolean };
 
 export type FromSupervisor =
   /** The first message after the start: what earlier agents left. */
   { readonly op: 'begin'; readonly estate: Estate } | { readonly op: 'saved'; readonly token: number };
+
+/** What a supervisor does once another daemon has everything: exit, or stay and do nothing until it is stopped. */
+export type WhenReplaced = 'end' | 'stay';

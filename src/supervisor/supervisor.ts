@@ -10,13 +10,14 @@ import { AgentError, serviceIsDown } from '../control/client.js';
 import { ownProgram } from '../control/own-program.js';
 import { check } from '../sys/errno.js';
 import { close } from '../sys/libc.js';
-import { isService } from '../sys/notify.js';
+import { isService, useInPlaceOfManager } from '../sys/notify.js';
 import { getFd, openProcess } from '../sys/task.js';
 import { takeOver } from './estate.js';
 import { storeJournal, storeListener, takeStored, unstoreListener } from './fd-store.js';
 import { createJournalFile } from './journal.js';
+import { takeKept } from './keeper-client.js';
 import { releaseLock, takeLock } from './lock.js';
-import type { Estate, FromSupervisor, SavedListener, ToSupervisor } from './protocol.js';
+import type { Estate, FromSupervisor, SavedListener, ToSupervisor, WhenReplaced } from './protocol.js';
 
 /** How many starts may fail in a row before there are pauses. Guests wait meanwhile. */
 const QUICK_STARTS = 5;
@@ -28,8 +29,8 @@ const FIRST_PAUSE = 100;
 const LONGEST_PAUSE = 1000;
 
 /** {@link supervise} for a command that waits for an agent: which one it is does not matter. @throws AgentError */
-export function supervisorMain(ready: number | undefined, agentArguments: readonly string[]): void {
-  if (supervise(ready, agentArguments)) return;
+export async function supervisorMain(ready: number | undefined, agentArguments: readonly string[]): Promise<void> {
+  if (await supervise(ready, agentArguments)) return;
   // Another supervisor is starting or exiting. The caller finds out when it tries again.
   if (ready !== undefined) writeSync(ready, 'ready\n');
   process.exit(0);
@@ -39,17 +40,22 @@ export function supervisorMain(ready: number | undefined, agentArguments: readon
  * Takes the lock and runs agents until one exits by itself.
  * @param ready an fd for one line, see {@link agentMain}; closed here
  * @param agentArguments for every agent that it starts
+ * @param whenReplaced by another daemon: 'stay' where a manager would start one that exits again
  * @returns false if another supervisor has the lock
  * @throws AgentError if only the service manager, which has the listeners, may start an agent
  */
-export function supervise(ready: number | undefined, agentArguments: readonly string[]): boolean {
+export async function supervise(
+  ready: number | undefined,
+  agentArguments: readonly string[],
+  whenReplaced: WhenReplaced = 'end',
+): Promise<boolean> {
   if (!isService() && existsSync(paths.service)) throw new AgentError('EBUSY', serviceIsDown);
   const lock = takeLock();
   if (lock === undefined) return false;
-  const stored = takeStored();
+  const stored = isService() ? takeStored() : ((await takeKept()) ?? takeStored());
   const journal =
     stored.journal >= 0 ? stored.journal : check(createJournalFile(), 'memfd_create', 'cannot make the journal');
-  new Supervisor(lock, agentArguments, { ...stored, journal }).start(ready);
+  new Supervisor(lock, agentArguments, { ...stored, journal }, whenReplaced).start(ready);
   return true;
 }
 
@@ -74,14 +80,18 @@ export class Supervisor {
   readonly #lock: number;
   readonly #agentArguments: readonly string[];
   readonly #journal: number;
+  readonly #whenReplaced: WhenReplaced;
   readonly #listeners = new Map<number, SavedListener>();
   #agent: AgentProcess | undefined;
   #failedStarts = 0;
   #isEnding = false;
+  #isReplaced = false;
 
   /** @param estate in fds of this process */
-  constructor(lock: number, agentArguments: readonly string[], estate: Estate) {
+  constructor(lock: number, agentArguments: readonly string[], estate: Estate, whenReplaced: WhenReplaced = 'end') {
     this.#lock = lock;
+    this.#whenReplaced = whenReplaced;
+    useInPlaceOfManager(paths.keeper);
     this.#agentArguments = agentArguments;
     this.#journal = estate.journal;
     if (isService()) writeFileSync(paths.service, '');
@@ -148,6 +158,7 @@ export class Supervisor {
         return;
       case 'leaving':
         this.#isEnding = true;
+        this.#isReplaced = message.isReplaced;
         return;
       case 'adopt':
         return; // only the first message can be one
@@ -168,12 +179,25 @@ export class Supervisor {
 
   #onExit(code: number | null, wasFirst: boolean): void {
     this.#agent = undefined;
+    if (this.#isReplaced && this.#whenReplaced === 'stay') {
+      this.#stay();
+      return;
+    }
     if (code === 0 || this.#isEnding) this.#leave(0);
     // The agent never came up, and nobody depends on it. It has reported its reason.
     if (wasFirst && code !== null && this.#listeners.size === 0) this.#leave(code);
     const slow = this.#failedStarts - QUICK_STARTS;
     const pause = slow <= 0 ? 0 : Math.min(FIRST_PAUSE * 2 ** (slow - 1), LONGEST_PAUSE);
     setTimeout(() => this.start(undefined), pause);
+  }
+
+  /** Has nothing any more and does nothing, until it is told to end. */
+  #stay(): void {
+    releaseLock(this.#lock);
+    for (const fd of [this.#journal, ...[...this.#listeners.values()].map(({ fd: each }) => each)]) close(fd);
+    this.#listeners.clear();
+    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.once(signal, () => process.exit(0));
+    setInterval(() => undefined, 2 ** 30);
   }
 
   #leave(code: number): never {

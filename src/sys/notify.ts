@@ -15,9 +15,23 @@ const FIRST = 3;
 /** More is refused by the manager, as are control characters and colons. */
 const MAX_NAME = 255;
 
+/** What a manager keeps. */
+export interface StoredFd {
+  readonly name: string;
+  readonly fd: number;
+}
+
+/** Where fds are kept if no manager started this process. */
+let standIn: string | undefined;
+
+/** Has fds kept by whoever listens at `path`, in a manager's place: only while there is nobody there are they not. */
+export function useInPlaceOfManager(path: string): void {
+  standIn = path;
+}
+
 /** Lines like READY=1. Nothing if no manager asked for it, or it is gone; never fails. */
 export function notifyManager(...lines: readonly string[]): void {
-  send(lines);
+  send(managerSocket(), lines);
 }
 
 /** Whether a manager started this process, or one above it. */
@@ -27,12 +41,12 @@ export function isService(): boolean {
 
 /** Has the manager keep a copy of an fd under that name (systemd: FileDescriptorStoreMax=), until all that use it are gone. */
 export function storeFd(name: string, fd: number): void {
-  send(['FDSTORE=1', `FDNAME=${name}`], fd);
+  send(managerSocket() ?? standIn, ['FDSTORE=1', `FDNAME=${name}`], fd);
 }
 
 /** Has the manager close what it keeps under that name. */
 export function removeStoredFd(name: string): void {
-  send(['FDSTOREREMOVE=1', `FDNAME=${name}`]);
+  send(managerSocket() ?? standIn, ['FDSTOREREMOVE=1', `FDNAME=${name}`]);
 }
 
 /** Whether a manager would keep an fd under that name. */
@@ -41,7 +55,7 @@ export function isFdName(name: string): boolean {
 }
 
 /** The fds, by name, that the manager kept when an earlier start of this service ended: the caller's from now on, close-on-exec. */
-export function takeStoredFds(): { readonly name: string; readonly fd: number }[] {
+export function takeStoredFds(): StoredFd[] {
   const { LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES } = process.env;
   for (const name of ['LISTEN_PID', 'LISTEN_FDS', 'LISTEN_FDNAMES']) delete process.env[name];
   if (Number(LISTEN_PID) !== process.pid) return [];
@@ -63,8 +77,7 @@ function managerSocket(): string | undefined {
   return /^[/@]./.test(path) ? path : undefined;
 }
 
-function send(lines: readonly string[], passed?: number): void {
-  const path = managerSocket();
+function send(path: string | undefined, lines: readonly string[], passed?: number): void {
   if (path === undefined) return;
   const fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return;

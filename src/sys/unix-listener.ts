@@ -9,6 +9,7 @@ import { addressLength, unixAddress } from './unix-address.js';
 
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
+const SOCK_DGRAM = 2;
 const SOCK_CLOEXEC = 0o2000000;
 const SOCK_NONBLOCK = 0o4000;
 const MSG_CMSG_CLOEXEC = 0x40000000;
@@ -65,6 +66,37 @@ function receiveOnce(fd: number): Received | undefined {
   return { bytes, fds: message.receivedFds(), isTruncated: message.isTruncated };
 }
 
+/** Datagrams with fds, at a path that only root may send to. */
+export class FdReceiver {
+  readonly #fd: number;
+  readonly #path: string;
+  readonly #watch: Watch;
+
+  /** Replaces whatever is at `path`. @throws SyscallError */
+  constructor(path: string, onMessage: (received: Received) => void) {
+    this.#path = path;
+    this.#fd = boundSocket(path, SOCK_DGRAM);
+    this.#watch = watch(this.#fd, () => {
+      const received = receiveOnce(this.#fd);
+      if (received) onMessage(received);
+    });
+  }
+
+  close(): void {
+    this.#watch.close();
+    close(this.#fd);
+    rmSync(this.#path, { force: true });
+  }
+}
+
+function boundSocket(path: string, type: number): number {
+  const fd = check(socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), 'socket', 'cannot make a socket');
+  rmSync(path, { force: true });
+  check(bind(fd, unixAddress(path), addressLength(path)), 'bind', `cannot listen at '${path}'`);
+  chmodSync(path, 0o600);
+  return fd;
+}
+
 export class FdListener {
   readonly #fd: number;
   readonly #path: string;
@@ -73,10 +105,7 @@ export class FdListener {
   /** Replaces whatever is at `path`. @throws SyscallError */
   constructor(path: string, onConnection: (connection: FdConnection) => void) {
     this.#path = path;
-    this.#fd = check(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), 'socket', 'cannot make a socket');
-    rmSync(path, { force: true });
-    check(bind(this.#fd, unixAddress(path), addressLength(path)), 'bind', `cannot listen at '${path}'`);
-    chmodSync(path, 0o600);
+    this.#fd = boundSocket(path, SOCK_STREAM);
     check(listen(this.#fd, BACKLOG), 'listen', `cannot listen at '${path}'`);
     this.#watch = watch(this.#fd, () => {
       const connection = accept4(this.#fd, null, null, SOCK_CLOEXEC | SOCK_NONBLOCK);

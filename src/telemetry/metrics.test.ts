@@ -44,6 +44,7 @@ describe('metrics', () => {
   const text = registryOf(3, () => ({
     statistics,
     namespaces: 3,
+    lostContainers: 1,
     objects: () => [
       { kind: 'map', id: 1, namespace: 'web', containers: [nginx], count: 4 },
       { kind: 'map', id: 2, namespace: 'pod', containers: [nginx, { ...nginx, id: 'd', container: 'log' }], count: 2 },

@@ -13,6 +13,8 @@ import { latencyBounds, type Statistics } from './statistics.js';
 export interface Measured {
   readonly statistics: Statistics;
   readonly namespaces: number;
+  /** Running containers whose calls fail. */
+  readonly lostContainers: number;
   /** Reads one file per namespace. Called once per scrape. */
   readonly objects: () => readonly ObjectCount[];
   readonly recorder: RecorderStatus;
@@ -110,6 +112,12 @@ export function registryOf(namespaces: number, measure: () => Measured): Registr
       this.set(measure().namespaces);
     },
   });
+  add(
+    'bpfns_lost_containers',
+    'Running containers without a listener: their calls fail until a restart.',
+    'gauge',
+    () => [{ labels: {}, value: measure().lostContainers }],
+  );
   add('bpfns_objects', 'Recorded objects by kind and by the namespace that owns them, init excluded.', 'gauge', () =>
     objects(measure(), bound),
   );

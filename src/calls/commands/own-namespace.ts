@@ -19,7 +19,7 @@ export function ownNamespace(call: Call, services: Services): Reply {
   const requested = call.attr.readUInt32LE(OWN_NAMESPACE.flags);
   const length = call.attr.readUInt32LE(OWN_NAMESPACE.nameLength);
   if (call.hasUnknownBits(OWN_NAMESPACE.sizeof)) return -E.EINVAL;
-  if (requested === OWN_NAMESPACE.tell) return tell(call, length);
+  if (requested === OWN_NAMESPACE.tell) return tell(call, services, length);
   if ((requested & ~OWN_NAMESPACE.pinsAny) !== 0 || length >= BPFNS_NAME_LEN) return -E.EINVAL;
   // A namespace cannot give a child more than it has.
   if (requested !== 0 && !call.namespace.spec.pinsAny) return -E.EPERM;
@@ -31,9 +31,11 @@ export function ownNamespace(call: Call, services: Services): Reply {
 }
 
 /** @returns the length of the answer, which does not have the names of ancestors */
-function tell(call: Call, room: number): Reply {
+function tell(call: Call, { lost }: Services, room: number): Reply {
   const { id, level, spec } = call.namespace;
-  const text = Buffer.from(JSON.stringify({ id, name: spec.name, level } satisfies OwnNamespace));
+  const text = Buffer.from(
+    JSON.stringify({ id, name: spec.name, level, isLost: lost.has(call.source.container) } satisfies OwnNamespace),
+  );
   if (text.length > room) return -E.ENOSPC;
   return call.write(readPointer(call.attr, OWN_NAMESPACE.name), text, text.length) ? text.length : -E.EFAULT;
 }

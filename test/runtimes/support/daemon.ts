@@ -31,12 +31,25 @@ export class Daemon {
     });
   }
 
+  get pid(): number {
+    return this.#process.pid ?? 0;
+  }
+
+  get isRunning(): boolean {
+    return this.#process.exitCode === null && this.#process.signalCode === null;
+  }
+
+  /** @returns its exit status */
+  async end(signal: NodeJS.Signals): Promise<number | null> {
+    const gone = new Promise<number | null>((resolve) => this.#process.on('exit', resolve));
+    this.#process.kill(signal);
+    return gone;
+  }
+
   /** Stops it once no namespace is left: a daemon that is stopped earlier leaves its state for the next. */
   async stop(): Promise<void> {
     await until(() => namespaceNames().length === 0, 'a namespace is left');
-    const gone = new Promise((resolve) => this.#process.on('exit', resolve));
-    this.#process.kill('SIGTERM');
-    await gone;
+    if (this.isRunning) await this.end('SIGTERM');
   }
 }
 
