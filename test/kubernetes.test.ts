@@ -3,32 +3,45 @@
  * and for what bpfns relies on. A misspelt or misplaced field is a field that is not listed.
  */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { describe, test } from 'node:test';
 import { parseAllDocuments } from 'yaml';
-import { root } from './support/host.js';
+import product from '../package.json' with { type: 'json' };
+import { root, run } from './support/host.js';
 
 type Json = Readonly<Record<string, unknown>>;
 /** A type of the API: a scalar, a map of strings, a list of a type, or an object with these fields. */
 type Shape = 'string' | 'number' | 'boolean' | 'strings' | readonly [Shape] | { readonly [field: string]: Shape };
 
 const meta: Shape = { name: 'string', namespace: 'string', labels: 'strings', annotations: 'strings' };
-const probe: Shape = { exec: { command: ['string'] }, periodSeconds: 'number', failureThreshold: 'number' };
+const probe: Shape = {
+  exec: { command: ['string'] },
+  periodSeconds: 'number',
+  timeoutSeconds: 'number',
+  failureThreshold: 'number',
+};
 const container: Shape = {
   name: 'string',
   image: 'string',
   command: ['string'],
   args: ['string'],
+  env: [{ name: 'string', value: 'string', valueFrom: { fieldRef: { fieldPath: 'string' } } }],
+  ports: [{ name: 'string', containerPort: 'number' }],
   securityContext: {
     privileged: 'boolean',
+    runAsUser: 'number',
     allowPrivilegeEscalation: 'boolean',
     capabilities: { add: ['string'], drop: ['string'] },
     seccompProfile: { type: 'string', localhostProfile: 'string' },
   },
+  startupProbe: probe,
   readinessProbe: probe,
   livenessProbe: probe,
   resources: { requests: 'strings', limits: 'strings' },
-  volumeMounts: [{ name: 'string', mountPath: 'string', readOnly: 'boolean', mountPropagation: 'string' }],
+  volumeMounts: [
+    { name: 'string', mountPath: 'string', readOnly: 'boolean', mountPropagation: 'string', subPathExpr: 'string' },
+  ],
 };
 const podSpec: Shape = {
   hostPID: 'boolean',
@@ -46,7 +59,7 @@ const podSpec: Shape = {
   tolerations: [{ operator: 'string', key: 'string', effect: 'string' }],
   initContainers: [container],
   containers: [container],
-  volumes: [{ name: 'string', hostPath: { path: 'string', type: 'string' } }],
+  volumes: [{ name: 'string', hostPath: { path: 'string', type: 'string' }, configMap: { name: 'string' } }],
 };
 const kinds: Readonly<Record<string, Shape>> = {
   'v1 Namespace': { apiVersion: 'string', kind: 'string', metadata: meta },
@@ -57,7 +70,7 @@ const kinds: Readonly<Record<string, Shape>> = {
     metadata: meta,
     spec: {
       selector: { matchLabels: 'strings' },
-      updateStrategy: { type: 'string', rollingUpdate: { maxUnavailable: 'number' } },
+      updateStrategy: { type: 'string', rollingUpdate: { maxSurge: 'number', maxUnavailable: 'number' } },
       template: { metadata: meta, spec: podSpec },
     },
   },
@@ -118,7 +131,8 @@ function at(value: unknown, path: string): unknown {
 
 const kindOf = (document: Json): string => `${String(document.apiVersion)} ${String(document.kind)}`;
 
-for (const name of ['daemonset.yaml', 'pod.yaml']) {
+const names = ['base/namespace.yaml', 'base/daemonset.yaml', 'base/keeper.yaml', 'pod.yaml'];
+for (const name of names) {
   describe(name, () => {
     for (const document of manifest(name)) {
       test(`${kindOf(document)} has only fields of the API, with values of their types`, () => {
@@ -150,7 +164,7 @@ describe('the check itself', () => {
 });
 
 describe('the DaemonSet', () => {
-  const set = manifest('daemonset.yaml').find(({ kind }) => kind === 'DaemonSet');
+  const set = manifest('base/daemonset.yaml')[0];
   const spec = at(set, 'spec.template.spec');
   const mounts = (where: string): Json[] => at(spec, `${where}.volumeMounts`) as Json[];
   const hostPath = (volume: unknown): unknown =>
@@ -193,6 +207,27 @@ describe('the DaemonSet', () => {
   });
 });
 
+describe('the keeper', () => {
+  const [set] = manifest('base/keeper.yaml');
+
+  test('is replaced by hand only, sees the pids of the daemon, and has its run directory', () => {
+    assert.equal(at(set, 'spec.updateStrategy.type'), 'OnDelete');
+    assert.equal(at(set, 'spec.template.spec.hostPID'), true);
+    assert.equal(at(set, 'spec.template.spec.volumes.0.hostPath.path'), '/run/bpfns');
+  });
+});
+
+describe('the kustomization', () => {
+  test('names every manifest of the base, and the image of this version', () => {
+    const [base] = manifest('base/kustomization.yaml');
+    assert.deepEqual(
+      new Set(at(base, 'resources') as string[]),
+      new Set(readdirSync(`${root}packaging/kubernetes/base`).filter((file) => file !== 'kustomization.yaml')),
+    );
+    assert.equal(at(base, 'images.0.newTag'), product.version);
+  });
+});
+
 describe('the sample pod', () => {
   const context = at(manifest('pod.yaml')[0], 'spec.containers.0.securityContext');
 
@@ -202,5 +237,49 @@ describe('the sample pod', () => {
 
   test('is not privileged: that would have no filter', () => {
     assert.equal(at(context, 'privileged'), false);
+  });
+});
+
+describe('kubectl bpfns', () => {
+  const stubs = mkdtempSync(`${tmpdir()}/bpfns-kubectl-`);
+  process.on('exit', () => rmSync(stubs, { recursive: true }));
+  // What the plugin asks of kubectl, answered for two nodes; the pods' bpfns is this one.
+  writeFileSync(
+    `${stubs}/kubectl`,
+    `#!/bin/sh
+    [ "$1 $2" = "-n bpfns" ] || exit 9
+    case "$3 $4" in
+    'get pods') printf 'node-a bpfns-1\\nnode-b bpfns-2\\n' ;;
+    'exec bpfns-1' | 'exec bpfns-2') pod=$4; shift 6; [ "$1 $2" = '-- bpfns' ] && shift 2
+      [ "$pod $*" != 'bpfns-2 who map 1' ] || { echo 'no such object' >&2; exit 1; }
+      exec ${root}bin/bpfns "$@" ;;
+    *) exit 9 ;;
+    esac
+    `,
+    { mode: 0o755 },
+  );
+  const plugin = (...args: string[]): ReturnType<typeof run> =>
+    run([`${root}packaging/kubernetes/kubectl-bpfns`, ...args], {
+      env: { PATH: `${stubs}:${process.env.PATH}`, BPFNS_RUN_DIR: '/nonexistent' },
+    });
+
+  test('asks every node, and says which one answered', () => {
+    const { status, stdout, stderr } = plugin('ls');
+    assert.equal(status, 0, stderr);
+    for (const node of ['node-a', 'node-b']) assert.match(stdout, new RegExp(`^${node} .* init`, 'm'));
+  });
+
+  test('asks one node alone', () => {
+    assert.doesNotMatch(plugin('--node', 'node-b', 'ls').stdout, /node-a/);
+  });
+
+  test('fails if a node does, and says so', () => {
+    const { status, stderr } = plugin('who', 'map', '1');
+    assert.equal(status, 1);
+    assert.match(stderr, /^node-b {2}no such object$/m);
+  });
+
+  test('refuses what is not a question', () => {
+    assert.equal(plugin('run', 'true').status, 2);
   });
 });

@@ -2,15 +2,14 @@
 import { spawnSync } from 'node:child_process';
 import { AgentClient } from '../control/client.js';
 import { ownProgram } from '../control/own-program.js';
-import { askOwnNamespace } from '../filter/own-command.js';
+import { whoAnswers } from '../filter/own-command.js';
 import { keeperAnswers } from '../supervisor/keeper-client.js';
-import { E } from '../sys/errno.js';
 import { CliError } from './cli-error.js';
 
 /** How long an answer may take, in ms. */
 const PATIENCE = 3000;
-/** What a call in a namespace gives: exit statuses of {@link checkOnce}. */
-const Outcome = { answered: 0, lost: 3, host: 4, noAgent: 5 } as const;
+/** Exit statuses of {@link checkOnce}. */
+const statuses = { agent: 0, lost: 3, host: 4, nobody: 5 } as const;
 
 /** @throws CliError saying what is wrong */
 export async function selfCheck(what: 'calls' | 'keeper'): Promise<void> {
@@ -25,21 +24,19 @@ export async function selfCheck(what: 'calls' | 'keeper'): Promise<void> {
     killSignal: 'SIGKILL',
   });
   if (signal !== null) throw new CliError(`the agent has not answered within ${PATIENCE} ms`);
-  if (status === Outcome.host) return checkAgent();
-  if (status === Outcome.noAgent) throw new CliError('nothing answers: calls fail with ENOSYS. Restart the container');
-  if (status === Outcome.lost) {
+  if (status === statuses.host) return checkAgent();
+  if (status === statuses.nobody) throw new CliError('nothing answers: calls fail with ENOSYS. Restart the container');
+  if (status === statuses.lost) {
     throw new CliError(
       'the listener of this container is lost: calls of its first processes fail with ENOSYS. Restart it',
     );
   }
-  if (status !== Outcome.answered) throw new CliError(`the check itself has failed, with exit status ${status}`);
+  if (status !== statuses.agent) throw new CliError(`the check itself has failed, with exit status ${status}`);
 }
 
-/** Makes one call, which tells where this process is, and exits. */
+/** Makes one call, which tells who answers, and exits. */
 export function checkOnce(): never {
-  const found = askOwnNamespace();
-  if (typeof found === 'object') process.exit(found.isLost ? Outcome.lost : Outcome.answered);
-  process.exit(found === -E.ENOSYS ? Outcome.noAgent : Outcome.host);
+  process.exit(statuses[whoAnswers()]);
 }
 
 async function checkAgent(): Promise<void> {

@@ -43,13 +43,23 @@ export function enterChild(name: string, pins: 'own' | 'any'): number {
 }
 
 /** The namespace of this process; undefined on the host. */
+/** The namespace this process is in; undefined on the host. */
 export function ownNamespace(): OwnNamespace | undefined {
-  const found = askOwnNamespace();
+  const found = tell();
   return typeof found === 'object' ? found : undefined;
 }
 
-/** The same, or -errno: EINVAL on the host, ENOSYS under a filter whose listener is lost. Hangs if nothing answers. */
-export function askOwnNamespace(): OwnNamespace | number {
+/**
+ * Who answers the calls of this process. 'lost': the agent, but not those of the container's earlier processes.
+ * 'nobody': there is a filter, and no listener. Hangs if the agent does.
+ */
+export function whoAnswers(): 'host' | 'agent' | 'lost' | 'nobody' {
+  const found = tell();
+  if (typeof found === 'object') return found.isLost ? 'lost' : 'agent';
+  return found === -E.ENOSYS ? 'nobody' : 'host';
+}
+
+function tell(): OwnNamespace | number {
   const text = Buffer.alloc(256);
   const length = askOwn(OWN_NAMESPACE.tell, text);
   return length > 0 ? (JSON.parse(text.toString('utf8', 0, length)) as OwnNamespace) : length;

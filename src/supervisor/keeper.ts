@@ -3,9 +3,9 @@
  * daemon's pod end with it. Its protocol is small, and stays as it is: to keep an fd, what systemd's fd store takes
  * (the datagrams of sd_pid_notify_with_fds(3)); to get everything back, one line of JSON.
  */
-import { rmSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
-import { paths } from '../config/paths.js';
+import { paths, runDir } from '../config/paths.js';
 import { AgentClient, AgentError } from '../control/client.js';
 import type { HandoverReply } from '../control/protocol.js';
 import { close } from '../sys/libc.js';
@@ -15,12 +15,14 @@ import { FdReceiver, type Received } from '../sys/unix-listener.js';
 import { takeOver } from './estate.js';
 import { storedOf } from './fd-store.js';
 import { type Kept, keeperAnswers } from './keeper-client.js';
+import { removeRunDir } from './lock.js';
 
 /** More would be no node's: each is an fd. */
 const MAX_KEPT = 65536;
 /** Keeps until it is told to end. @throws AgentError if another keeper runs; SyscallError */
 export async function keeperMain(log: (line: string) => void): Promise<void> {
   if (await keeperAnswers()) throw new AgentError('EBUSY', 'another keeper is running');
+  mkdirSync(runDir, { recursive: true, mode: 0o700 });
   const kept = new Map<string, number>();
   // From here on nothing that a daemon gets is missed; what it had before it is asked for.
   const receiver = new FdReceiver(paths.keeper, (message) => keep(kept, message));
@@ -33,6 +35,7 @@ export async function keeperMain(log: (line: string) => void): Promise<void> {
       receiver.close();
       server.close();
       rmSync(paths.keeperFds, { force: true });
+      removeRunDir();
       process.exit(0);
     });
   }

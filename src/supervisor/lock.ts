@@ -32,10 +32,15 @@ export function takeLock(): number | undefined {
 /** Releases the lock, and removes the run directory if it is empty. */
 export function releaseLock(fd: number): void {
   rmSync(paths.lock, { force: true });
+  removeRunDir();
+  closeSync(fd);
+}
+
+/** Removes the run directory if nothing is left in it. */
+export function removeRunDir(): void {
   try {
     rmdirSync(runDir);
   } catch {
     // State for the next agent, or something that is not ours to remove.
   }
-  closeSync(fd);
 }
