@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { bpfns, bpfnsPath, leavesNothingBehind, runDir, skipReason, until } from '../support/host.js';
+import { limit } from '../support/slowness.js';
 import { runc } from './support/bundle.js';
 import { Daemon, writeProfile } from './support/daemon.js';
 import type { Container } from './support/engine.js';
@@ -59,8 +60,8 @@ describe('bpfns keeper', { skip: skipReason }, () => {
       const goesOn = async (): Promise<void> => {
         const earlier = (await calls()).length;
         let now: string[] = [];
-        for (const end = Date.now() + 10_000; now.length < earlier + 3; now = await calls()) {
-          if (Date.now() > end) throw new Error(`no further call: ${daemon.log}`);
+        for (const end = Date.now() + limit(30) * 1000; now.length < earlier + 3; now = await calls()) {
+          if (Date.now() > end) throw new Error(`no further call: ${now.join()} ${daemon.log}`);
         }
         assert.deepEqual(
           now.filter((status) => status !== '0'),
