@@ -183,16 +183,16 @@ format: node_modules/.package-lock.json
 	clang-format -i $(C_SOURCES)
 
 SCRIPTS = .ci/run bin/bpfns $(shell find bench examples packaging tools -name '*.sh' -not -path '*/vm/*')
-C_SOURCES = $(wildcard bench/*.c examples/*.c include/*.h test/guests/*.[ch])
+C_SOURCES = $(wildcard bench/*.[ch] examples/*.c include/*.h test/guests/*.[ch])
 
 # Writes ratios against a C responder and against no filter to bench/results.md. Needs a quiet machine.
 # BENCH=trapped,listing measures only these sections; bench/run.ts has their names.
-build/bench/%: bench/%.c
+build/bench/%: bench/%.c bench/listener.h
 	mkdir -p $(@D)
 	$(CC) -O2 -Wall -Wextra -Werror -o $@ $<
 .PHONY: bench
 bench:
 	tools/setup.sh test
-	$(MAKE) --no-print-directory build build/bench/guest build/bench/responder
+	$(MAKE) --no-print-directory build build/bench/guest build/bench/responder build/bench/minimal
 	node build/js/bench/run.js $(subst $(comma), ,$(BENCH))
 comma := ,

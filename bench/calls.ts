@@ -7,6 +7,7 @@ import {
   guest,
   inC,
   inside,
+  minimal,
   native,
   only,
   pinned,
@@ -58,6 +59,20 @@ ${table(
   trapped.map((what) => trappedOnOneCpu(pid, what)),
   'bpfns',
   'C',
+)}`,
+  );
+}
+
+export function minimalCalls(): Promise<string> {
+  const goals = { get_next_id: 1.35, get_fd_by_id: 1.5, map_info: 1.6, prog_info: 1.6 } as const;
+  return whileActive(
+    () => `The responder makes only the system calls that the answer itself needs: it asks for nobody's rights, has no
+journal, and translates nothing. On all CPUs.
+
+${table(
+  Object.entries(goals).map(([what, goal]) => calls(what, minimal, ROUNDS, 1, goal)),
+  'bpfns',
+  'minimal C',
 )}`,
   );
 }

@@ -17,6 +17,8 @@ const TURNS = 7;
 export type Side = readonly string[];
 export const native: Side = [];
 export const inC: Side = ['build/bench/responder'];
+/** The least that an answer costs. */
+export const minimal: Side = ['build/bench/minimal'];
 export const inside: Side = [BPFNS, 'run', '--'];
 export const insideFlat: Side = [BPFNS, 'run', '--no-nesting', '--'];
 

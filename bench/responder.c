@@ -4,53 +4,16 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/audit.h>
-#include <linux/bpf.h>
 #include <linux/capability.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <poll.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#define NOTIF_SET_FLAGS _IOW('!', 4, uint64_t)
+#include "listener.h"
+
 #define PIDFD_THREAD O_EXCL
 #define QUERY_REVISION 56 /* offsetof(union bpf_attr, query.revision), 6.6 */
-
-static const int trapped[] = {
-	BPF_MAP_GET_NEXT_ID,	BPF_PROG_GET_NEXT_ID, BPF_MAP_GET_FD_BY_ID, BPF_PROG_GET_FD_BY_ID,
-	BPF_OBJ_GET_INFO_BY_FD, BPF_OBJ_GET,	      BPF_PROG_QUERY,	    BPF_LINK_CREATE,
-};
-
-static int install_filter(void)
-{
-	enum { TRAPPED = sizeof(trapped) / sizeof(trapped[0]) };
-	struct sock_filter code[TRAPPED + 6] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_bpf, 0, TRAPPED + 2),
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
-		BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0xffff),
-	};
-	struct sock_fprog program = { .len = TRAPPED + 6, .filter = code };
-
-	for (int i = 0; i < TRAPPED; i++)
-		code[4 + i] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, trapped[i],
-							   TRAPPED - i, 0);
-	code[TRAPPED + 4] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-	code[TRAPPED + 5] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF);
-	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
-		       SECCOMP_FILTER_FLAG_NEW_LISTENER | 32 /* WAIT_KILLABLE_RECV */, &program);
-}
 
 static int listener;
 static struct seccomp_notif call;
@@ -289,29 +252,11 @@ static void answer(void)
 int main(int argc, char **argv)
 {
 	struct pollfd event = { .events = POLLIN };
-	int number[2], pidfd, fd, status;
 	pid_t child;
 
-	if (argc < 2 || pipe(number))
+	if (argc < 2)
 		return 2;
-	child = fork();
-	if (child == 0) {
-		int own = install_filter();
-		ssize_t sent = write(number[1], &own, sizeof(own));
-
-		/* The parent takes it before this process makes a trapped call: the next one waits for it. */
-		close(number[1]);
-		if (own < 0 || sent != sizeof(own) || fcntl(own, F_SETFD, FD_CLOEXEC))
-			_exit(125);
-		usleep(100000);
-		execvp(argv[1], argv + 1);
-		_exit(127);
-	}
-	if (read(number[0], &fd, sizeof(fd)) != sizeof(fd))
-		return 125;
-	pidfd = syscall(SYS_pidfd_open, child, 0);
-	event.fd = listener = syscall(SYS_pidfd_getfd, pidfd, fd, 0);
-	ioctl(listener, NOTIF_SET_FLAGS, 1 /* SYNC_WAKE_UP */);
+	event.fd = listener = start_under_filter(argv + 1, &child);
 	rights(SYS_capget, 0, own_rights);
 	for (;;) {
 		if (poll(&event, 1, -1) < 0)
@@ -322,6 +267,5 @@ int main(int argc, char **argv)
 		if (!ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &call))
 			answer();
 	}
-	waitpid(child, &status, 0);
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+	return exit_status(child);
 }

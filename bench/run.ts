@@ -4,7 +4,7 @@
  * Arguments: the sections to measure (default: all).
  */
 import { loadavg } from 'node:os';
-import { creations, manyObjects, placedCalls, trappedCalls, untrappedCalls } from './calls.js';
+import { creations, manyObjects, minimalCalls, placedCalls, trappedCalls, untrappedCalls } from './calls.js';
 import { coldStart, forks, listings, outside, starts } from './commands.js';
 import { progress } from './measure.js';
 import { write } from './report.js';
@@ -12,6 +12,7 @@ import { memory, together } from './scale.js';
 
 const sections: Readonly<Record<string, readonly [title: string, measure: () => Promise<string>]>> = {
   trapped: ['A trapped call, against the C responder', trappedCalls],
+  minimal: ['A trapped call, against the least that an answer costs', minimalCalls],
   placed: ['A trapped call, wherever the kernel runs the two sides', placedCalls],
   thousand: ['A trapped call with 1,000 maps in the namespace', () => manyObjects(1000)],
   'hundred-thousand': ['A trapped call with 100,000 maps in the namespace', () => manyObjects(100_000)],
