@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The agent's eye: what it has to know of a caller, in one system call. Needs
- * bpf_task_from_pid() (6.2) and the capabilities in one word (6.3). It reads no guest memory: a program that waits for a page
- * which the guest serves would hold up RCU Tasks Trace, and with it the whole machine.
+ * The agent's eye: everything that the agent has to know about a caller, in one system call. Needs
+ * bpf_task_from_pid() (6.2), and the capabilities in one word (6.3). It reads no guest memory: a
+ * program that waits for a page which the guest serves would delay RCU Tasks Trace, and with it the
+ * whole machine.
  */
 #include "bpfns.h"
 #include "kernel.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Iterators: which process holds which object, which task is in which namespace. */
+/* Iterators: which process uses which object, and which task is in which namespace. */
 #include "objects.h"
 #include "task-maps.h"
 
@@ -7,7 +7,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 #define BPF_LINK_TYPE_PERF_EVENT_NR 7
 
-/* Only so that their layouts get into the BTF. */
+/* Only to get their layouts into the BTF. */
 const struct bpfns_object_user *object_user_layout __attribute__((unused));
 const struct bpfns_member *member_layout __attribute__((unused));
 
@@ -30,8 +30,10 @@ int object_users(struct bpf_iter__task_file *ctx)
 	user.host_id = id_of_object(kind, object);
 	user.pid = task->tgid;
 	bpf_probe_read_kernel_str(user.comm, sizeof(user.comm), task->comm);
-	if (kind == BPFNS_LINK && BPF_CORE_READ((struct bpf_link *)object, type) == BPF_LINK_TYPE_PERF_EVENT_NR) {
-		struct perf_event *event = BPF_CORE_READ((struct bpf_perf_link *)object, perf_file, private_data);
+	if (kind == BPFNS_LINK &&
+	    BPF_CORE_READ((struct bpf_link *)object, type) == BPF_LINK_TYPE_PERF_EVENT_NR) {
+		struct perf_event *event =
+			BPF_CORE_READ((struct bpf_perf_link *)object, perf_file, private_data);
 
 		user.has_cookie = 1;
 		user.cookie = BPF_CORE_READ(event, bpf_cookie);
@@ -41,8 +43,8 @@ int object_users(struct bpf_iter__task_file *ctx)
 }
 
 /*
- * The namespace of the child that a clone3() under way makes. A mark that is left by one
- * that failed stays until the thread's next fork, but it holds no namespace.
+ * The namespace of the child of a clone3() in progress. The mark of a clone3() that failed stays
+ * until the thread's next fork, but it keeps no namespace alive.
  */
 static __always_inline __u32 next_of(struct task_struct *task, struct bpfns_task *state)
 {
@@ -51,7 +53,7 @@ static __always_inline __u32 next_of(struct task_struct *task, struct bpfns_task
 	return state->next && syscall_number(regs) == NR_CLONE3 ? state->next : BPFNS_INIT;
 }
 
-/* Tasks that end, and zombies, make no more objects or children: they are in no namespace. */
+/* Exiting tasks and zombies create no more objects or children: they are in no namespace. */
 SEC("iter/task")
 int members(struct bpf_iter__task *ctx)
 {

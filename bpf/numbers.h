@@ -5,7 +5,7 @@
 
 #include "maps.h"
 
-/* The most numbers in use that are skipped, more than the map "ids" holds. */
+/* The most numbers in use that are skipped. The map "ids" holds fewer. */
 #define MAX_TRIES (1 << 20)
 
 struct search {
@@ -13,7 +13,7 @@ struct search {
 	struct bpfns_id_key key;
 	__u32 host_id;
 	__u32 level; /* of the namespace */
-	int err; /* before Linux 6.4 the upper half of what the helper returns is undefined */
+	int err; /* before Linux 6.4 the upper half of the helper's result is undefined */
 };
 
 static __always_inline bool take_number(struct search *search)
@@ -23,8 +23,8 @@ static __always_inline bool take_number(struct search *search)
 }
 
 /*
- * Whether a number is the host id of an object that is older than the namespace and yet is or may come
- * to be visible there: one made under a container's filter before the filter was bound.
+ * Whether a number is the host id of an object that is older than the namespace, but is or may become
+ * visible there: an object created under a container's filter before the filter was bound.
  */
 static __always_inline bool is_adoptable(const struct bpfns_id_key *number, __u32 level)
 {
@@ -34,7 +34,7 @@ static __always_inline bool is_adoptable(const struct bpfns_id_key *number, __u3
 	return object && object->filter && (object->owner == BPFNS_INIT || object->level >= level);
 }
 
-/* Ends the search with a number, or behind the floor. */
+/* Tries the next number. The search ends with a number, or beyond the floor. */
 static long try_next_number(__u64 unused, struct search *search)
 {
 	__u64 next = __sync_fetch_and_add(&search->counter->allocated, 1) + 1;
@@ -49,7 +49,7 @@ static long try_next_number(__u64 unused, struct search *search)
 	return take_number(search) || search->err != -EEXIST;
 }
 
-/* Downwards: what the kernel gave out last it gives out again last. */
+/* Searches downwards: the kernel reuses last the ids that it handed out last. */
 static long try_older_number(__u64 unused, struct search *search)
 {
 	struct bpfns_object_key key = { .kind = search->key.kind };
@@ -62,31 +62,33 @@ static long try_older_number(__u64 unused, struct search *search)
 }
 
 /*
- * The functions below that are not static are verified once, on their own, instead of
- * along every path that leads to them: with the loops in them that would be too many.
+ * The verifier checks functions that are not static once, on their own, and not along every path to
+ * them. With the loops in them there would be too many paths.
  */
 
 /*
- * The number of a new object in a namespace, 0 if there is no room. None is the host id of another
- * object visible there, now or later (docs/decisions/0018-unambiguous-ids.md): up to the floor
- * numbers are counted, and whatever is made in the namespace has a higher host id; behind the floor
- * an object's number is its host id.
+ * The number of a new object in a namespace; 0 if there is no room. It is never the host id of another
+ * object that is visible there, now or later (docs/decisions/0018-unambiguous-ids.md). Up to the floor,
+ * numbers are counted, and objects created in the namespace have higher host ids. Beyond the floor the
+ * number of an object is its host id.
  */
 __noinline int allocate_id(__u32 ns, __u32 kind, __u32 host_id, __u32 level)
 {
 	struct bpfns_counter_key counter_key = { .ns = ns, .kind = kind };
-	struct search search = { .key = { .ns = ns, .kind = kind }, .host_id = host_id, .level = level };
+	struct search search = { .key = { .ns = ns, .kind = kind },
+				 .host_id = host_id,
+				 .level = level };
 
 	search.counter = bpf_map_lookup_elem(&counters, &counter_key);
 	if (!search.counter)
 		return 0;
-	/* Mostly the next is free: only else is a loop of helpers worth its call. */
+	/* The next number is usually free. Otherwise a loop looks for one. */
 	if (search.counter->allocated < search.counter->floor && !try_next_number(0, &search))
 		bpf_loop(MAX_TRIES, try_next_number, &search, 0);
 	if (search.key.id)
 		return search.err ? 0 : search.key.id;
 	search.key.id = host_id;
-	/* Taken only if the kernel has counted round, and the number's object has lived all the while. */
+	/* It is taken only if the kernel's ids have wrapped while the object with that number lived on. */
 	if (!take_number(&search) && search.err == -EEXIST)
 		bpf_loop(MAX_TRIES, try_older_number, &search, 0);
 	return search.err ? 0 : search.key.id;
@@ -98,8 +100,8 @@ enum numbering {
 };
 
 /*
- * The one walk over an object's levels, from its owner up to just below init: gives it a number
- * in each namespace, or takes back those that it has. 0 or -errno.
+ * Walks over an object's levels, from its owner up to just below init: gives the object a number in
+ * each namespace, or releases its numbers. Returns 0 or -errno.
  */
 __noinline int walk_levels(struct bpfns_object *object, __u32 kind, __u32 host_id, int numbering)
 {
@@ -131,7 +133,7 @@ __noinline int walk_levels(struct bpfns_object *object, __u32 kind, __u32 host_i
 	return 0;
 }
 
-/* Numbers an object at every level, or at none. 0 or -errno. */
+/* Numbers an object at every level, or at none. Returns 0 or -errno. */
 static __always_inline int allocate_ids(struct bpfns_object *object, __u32 kind, __u32 host_id)
 {
 	int err = walk_levels(object, kind, host_id, GIVE);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Does nothing, on each kind of hook that the recorder uses: can it be loaded and attached here? */
+/* Programs that do nothing, on each kind of hook that the recorder uses: can they be loaded and attached? */
 #include "kernel.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* The target is set by user space before loading. */
+/* User space sets the target before loading. */
 SEC("fentry")
 int function_enter(void *ctx)
 {
