@@ -24,7 +24,7 @@ test:
 	$(MAKE) --no-print-directory check
 
 .PHONY: build
-build: build/lib/bpfns.js build/js/.done build/types/.done
+build: build/lib/bpfns.js build/js/.done build/types/.done build/lib/page/main.js
 
 node_modules/.package-lock.json: package.json package-lock.json
 	npm ci --no-progress
@@ -37,6 +37,14 @@ build/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h)
 build/js/.done: node_modules/.package-lock.json tsconfig.json $(SOURCES)
 	npx tsc -p .
 	touch $@
+
+# The page of `bpfns web`, whole: what it is made of is bundled. build/lib is made anew before.
+PAGE := $(wildcard src/page/*) src/control/rates.ts src/control/usage.ts
+build/lib/page/main.js: build/lib/bpfns.js $(PAGE)
+	npx tsc -p src/page
+	npx esbuild src/page/main.tsx src/page/style.css --bundle --minify --format=iife --target=es2022 --jsx=automatic \
+		--jsx-import-source=preact --log-level=warning --outdir=build/lib/page
+	cp src/page/index.html src/page/login.html src/page/icon.svg build/lib/page
 
 # The types of the export bpfns/client.
 build/types/.done: node_modules/.package-lock.json tsconfig.json tsconfig.client.json $(SOURCES)
@@ -92,7 +100,8 @@ install: build man completions
 	rm -rf $(LIB)
 	install -d $(LIB)/bin $(LIB)/build/lib $(DESTDIR)$(PREFIX)/bin
 	install -m 755 bin/bpfns $(LIB)/bin
-	install -m 644 build/lib/* $(LIB)/build/lib
+	install -m 644 $(filter-out build/lib/page,$(wildcard build/lib/*)) $(LIB)/build/lib
+	install -D -m 644 -t $(LIB)/build/lib/page build/lib/page/*
 	install -m 644 package.json $(LIB)
 	for file in $(KOFFI); do install -D -m 644 node_modules/koffi/$$file $(LIB)/node_modules/koffi/$$file; done
 	cd node_modules/@koromix/koffi-$(NATIVE) && for file in package.json index.js linux_*/koffi.node; do \
@@ -132,6 +141,12 @@ UNIT_TESTS = $(patsubst %.ts,build/js/%.js,$(filter-out $(NEED_PACKAGES),$(shell
 	test/architecture.test.ts test/documents.test.ts test/kubernetes.test.ts)
 # These need bpftool, or objects that clang compiles.
 NEED_PACKAGES = src/host/type-names.test.ts src/sys/btf.test.ts src/sys/elf.test.ts
+
+# The pictures in docs/, made by the test of the page.
+.PHONY: screenshots
+screenshots:
+	$(MAKE) --no-print-directory check TESTS=build/js/test/machine/web.test.js
+	cp build/screenshots/top.png build/screenshots/web-light.png build/screenshots/web-dark.png docs
 
 # Only the kernel tests, as root. TESTS=... runs some of them.
 .PHONY: test-kernel

@@ -26,7 +26,7 @@ function rules(): Rule[] {
 /** Product code only: tests may import anything. */
 function sources(folder: string): string[] {
   return readdirSync(`${root}src/${folder}`, { recursive: true, encoding: 'utf8' })
-    .filter((file) => file.endsWith('.ts') && !file.endsWith('.test.ts'))
+    .filter((file) => /\.tsx?$/.test(file) && !file.endsWith('.test.ts'))
     .map((file) => `src/${folder}/${file}`);
 }
 

@@ -1,6 +1,7 @@
 /** The commands that watch: what happens, and what it costs. */
 import { type Command, InvalidArgumentError } from 'commander';
 import { requireHost, requireOutside } from './guards.js';
+import type { WebFlags } from './web.js';
 
 function countAboveZero(text: string): number {
   const value = /^\d{1,9}$/.test(text) ? Number(text) : 0;
@@ -41,4 +42,21 @@ export function addWatching(main: Command, out: (text: string) => void): void {
       const { top } = await import('./top/top.js');
       await top({ json, count: count ?? Number.POSITIVE_INFINITY, interval }, out);
     });
+
+  main
+    .command('web')
+    .description('serve a page that shows the same, and events, to browsers')
+    .option('--listen <address>', 'where: an IP address and a port', '127.0.0.1:9655')
+    .option('--host <name>', 'another name by which the page may be requested; repeat it for more', more, [])
+    .option('--token-file <file>', 'a file with the token to ask for; required beyond the loopback')
+    .option('--socket <path>', "the agent's read-only socket")
+    .option('--user <name>', 'the user to become; required when started as root')
+    .action(async (flags: WebFlags) => {
+      await requireOutside('web');
+      await (await import('./web.js')).web(flags, out);
+    });
+}
+
+function more(name: string, all: readonly string[]): readonly string[] {
+  return [...all, name.toLowerCase()];
 }

@@ -77,6 +77,11 @@ export class Client {
     return this.#samples({ op: 'watch', objects, interval }, signal);
   }
 
+  /** The lines of `watch` as they come, for who passes them on. */
+  watchLines({ objects = true, interval = 1000, signal }: WatchOptions = {}): AsyncGenerator<string, void> {
+    return this.#lines({ op: 'watch', objects, interval }, signal);
+  }
+
   /** Events from now on. Ends when the agent exits. */
   async *events(signal?: AbortSignal): AsyncGenerator<TimedEvent, void> {
     for await (const line of this.#lines({ op: 'events' }, signal)) yield JSON.parse(line) as TimedEvent;
