@@ -1,6 +1,7 @@
 /** `bpfns map|prog|link|btf list`, `bpfns who`: the host's view, in words or JSON. */
 
 import { cgroup2Mount } from '../host/cgroups.js';
+import { aliveGraph } from '../host/graph.js';
 import { type HostObject, inventory, readRecords } from '../host/inventory.js';
 import { type ObjectReport, objectReport } from '../host/report.js';
 import { containerTitle } from '../model/container.js';
@@ -8,6 +9,7 @@ import type { Kind } from '../model/ids.js';
 import { hostId } from '../model/ids.js';
 import { isSameOrAncestor } from '../model/namespaces.js';
 import { CliError } from './cli-error.js';
+import { dot } from './dot.js';
 import { findNamespace } from './namespaces.js';
 import { type Column, json, printable, table } from './output.js';
 
@@ -38,6 +40,13 @@ export function who(kind: Kind, id: number, asJson: boolean): string {
   const report = objectReport(kind, id);
   if (!report) throw new CliError(`no ${kind} has the host id ${id}: see 'bpfns ${kind} list'`);
   return asJson ? json(report) : describeReport(report).map(printable).join('\n');
+}
+
+/** What keeps it alive, and what keeps that alive, for dot(1). */
+export function whoGraph(kind: Kind, id: number): string {
+  const graph = aliveGraph(kind, id, readRecords());
+  if (!graph) throw new CliError(`no ${kind} has the host id ${id}: see 'bpfns ${kind} list'`);
+  return dot(graph);
 }
 
 /** In words, a line each; names as they are: {@link printable} is the caller's. */

@@ -6,12 +6,14 @@ import { ownNamespace } from '../filter/own-command.js';
 import { reasonsAlive } from '../host/alive.js';
 import { evict } from '../host/evict.js';
 import { type HostObject, inventory, readRecords } from '../host/inventory.js';
+import { memoryByOwner } from '../host/memory.js';
 import { type NamespaceSummary, namespaceOfTask, namespaceSummaries, readMembers } from '../host/namespaces.js';
 import { containerTitle } from '../model/container.js';
 import { hostId, INIT, inodeOf, kinds, namespaceId } from '../model/ids.js';
 import type { Namespace, Namespaces } from '../model/namespaces.js';
 import { CliError } from './cli-error.js';
 import { type Column, json, printable, table } from './output.js';
+import { bytes } from './quantities.js';
 
 const containers: Column<NamespaceSummary> = {
   title: 'CONTAINER',
@@ -30,16 +32,30 @@ const columns: readonly Column<NamespaceSummary>[] = [
   { title: 'STATE', value: ({ id, orphaned, keep }) => (orphaned ? 'orphaned' : keep && id !== 0 ? 'kept' : '') },
 ];
 
-/** The namespaces as a table, a tree or JSON. */
+const BAR = 10;
+
+/** The namespaces as a table, a tree with the memory of each, or JSON. */
 export function list(asJson: boolean, asTree: boolean): string {
-  const namespaces = namespaceSummaries(readRecords());
+  const records = readRecords();
+  const namespaces = namespaceSummaries(records);
   if (asJson) return json({ namespaces });
   const hasContainers = namespaces.some((each) => each.containers.length > 0);
   const shown = hasContainers ? [...columns, containers] : columns;
   if (!asTree) return table(shown, namespaces);
+  const memory = memoryByOwner(records.model);
+  const of = ({ id }: NamespaceSummary): number => memory.get(namespaceId(id)) ?? 0;
+  // Beside what the host itself has, guests' bars would all be empty.
+  const most = Math.max(1, ...namespaces.filter(({ id }) => id !== INIT).map(of));
+  const bar = (namespace: NamespaceSummary): string =>
+    `[${'#'.repeat(Math.min(BAR, Math.ceil((of(namespace) / most) * BAR))).padEnd(BAR, '.')}]`;
   const label = ({ id, name, level }: NamespaceSummary): string => `${'  '.repeat(level)}${name || id}`;
   const treeColumns = shown.map((column) => (column.title === 'NAME' ? { ...column, value: label } : column));
-  return table(treeColumns, depthFirst(namespaces, null));
+  const memoryColumn: Column<NamespaceSummary> = { title: 'MEMORY', align: 'right', value: (each) => bytes(of(each)) };
+  const barColumn: Column<NamespaceSummary> = {
+    title: 'OF LARGEST',
+    value: (each) => (each.id === INIT ? '' : bar(each)),
+  };
+  return table([...treeColumns, memoryColumn, barColumn], depthFirst(namespaces, null));
 }
 
 function depthFirst(all: readonly NamespaceSummary[], parent: number | null): NamespaceSummary[] {

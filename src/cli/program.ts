@@ -48,9 +48,11 @@ export function program(): Command {
     .addArgument(main.createArgument('<kind>', 'map, prog, link or btf').choices(kinds))
     .argument('<hostid>', "the object's id on the host", hostIdArgument)
     .option('-j, --json', 'print JSON', false)
-    .action(async (kind: Kind, id: number, { json }: { json: boolean }) => {
+    .option('-g, --graph', 'print what keeps it alive as a graph for dot(1)', false)
+    .action(async (kind: Kind, id: number, { json, graph }: { json: boolean; graph: boolean }) => {
       await requireHost('who');
-      out((await import('./list.js')).who(kind, id, json));
+      const { who, whoGraph } = await import('./list.js');
+      out(graph ? whoGraph(kind, id) : who(kind, id, json));
     });
 
   addProfile(main);

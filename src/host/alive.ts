@@ -41,13 +41,20 @@ const containers: Readonly<Record<'map' | 'prog', ReadonlySet<string>>> = {
 };
 const MAX_ELEMENTS = 65536;
 
-/** Maps that have it as an element: a lookup in such a map returns ids. */
 function elements(kind: 'map' | 'prog', host: number): string[] {
+  return mapsThatHold(kind, host).map(({ map, type }) => `an element of map ${map} (${type})`);
+}
+
+/** Maps that have an object as an element: a lookup in such a map returns ids. */
+export function mapsThatHold(
+  kind: 'map' | 'prog',
+  host: number,
+): Array<{ readonly map: number; readonly type: string }> {
   return [...hostIds('map')].flatMap((map) => {
     const type = detailsOf('map', map)?.type ?? '';
     if (!containers[kind].has(type)) return [];
     const isIn = withObject('map', map, (fd) => holdsElement(fd, host));
-    return isIn ? [`an element of map ${map} (${type})`] : [];
+    return isIn ? [{ map, type }] : [];
   });
 }
 

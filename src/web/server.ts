@@ -197,5 +197,5 @@ function sendFile(response: ServerResponse, path: string): void {
 
 function sendLogin(response: ServerResponse, status: number, message: string): void {
   response.writeHead(status, { ...securityHeaders, 'content-type': 'text/html; charset=utf-8' });
-  response.end(readFileSync(fileURLToPath(new URL('login.html', pageDirectory)), 'utf8').replace('MESSAGE', message));
+  response.end(readFileSync(fileURLToPath(new URL('./login.html', pageDirectory)), 'utf8').replace('MESSAGE', message));
 }

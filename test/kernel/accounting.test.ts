@@ -196,6 +196,24 @@ function daemonTests(): void {
     assert.match(stdout, /^ {2}busy +\d+\.\d\d % CPU +\d+ KiB$/m);
   });
 
+  test('`ls --tree` has a bar of memory', () => {
+    assert.match(bpfns(['ls', '--tree']).stdout, /^ *\d+ +busy .* \d+(\.\d)?K +\[##########\]$/m);
+  });
+
+  test('`who --graph` draws what keeps an object alive', async () => {
+    const [map] = objectsOf(await client.list(), 'busy', 'map');
+    const { stdout, stderr } = bpfns(['who', 'map', String(map?.hostId), '--graph']);
+    assert.equal(stderr, '');
+    assert.match(
+      stdout,
+      new RegExp(
+        `^ {2}"map ${map?.hostId}" \\[shape=box, label="map ${map?.hostId} 'busy'\\\\narray\\\\nmap 1 in busy"`,
+        'm',
+      ),
+    );
+    assert.match(stdout, new RegExp(`^ {2}"process \\d+" -> "map ${map?.hostId}" \\[label="fd"\\];$`, 'm'));
+  });
+
   test('one reader too many is told so', async () => {
     const { AgentClient } = await import('../../src/control/client.js');
     const readers = await Promise.all(Array.from({ length: 70 }, () => AgentClient.connect(client.socket)));

@@ -40,12 +40,14 @@ function webTests(): void {
   const directory = mkdtempSync('/tmp/bpfns-web-');
   let daemon: ChildProcess;
   let web: ChildProcess;
+  const servers: ChildProcess[] = [];
   let browser: Browser;
   let page: Page;
   let guest: Guest;
 
   const startWeb = async (...args: string[]): Promise<ChildProcess> => {
     const child = spawn(bpfnsPath, ['web', '--user', 'games', ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+    servers.push(child);
     let text = '';
     child.stdout.on('data', (part) => {
       text += String(part);
@@ -78,7 +80,7 @@ function webTests(): void {
   after(async () => {
     await browser?.close();
     await guest?.stop();
-    web?.kill('SIGTERM');
+    for (const server of servers) server.kill('SIGTERM');
     daemon?.kill('SIGTERM');
     await until(() => daemon.exitCode !== null, 'the daemon has not ended');
     rmSync(directory, { recursive: true });
@@ -271,7 +273,7 @@ function webTests(): void {
 
   test('shows nothing without the token, where there is one', async () => {
     writeFileSync(`${directory}/token`, 'a token of some length\n', { mode: 0o600 });
-    const guarded = await startWeb('--listen', `127.0.0.1:${PORT + 1}`, '--token-file', `${directory}/token`);
+    await startWeb('--listen', `127.0.0.1:${PORT + 1}`, '--token-file', `${directory}/token`);
     const fresh = await browser.context.newPage();
     await fresh.goto(`http://127.0.0.1:${PORT + 1}/`);
     assert.equal((await fresh.request.get(`http://127.0.0.1:${PORT + 1}/api/samples`)).status(), 401);
@@ -282,7 +284,6 @@ function webTests(): void {
     await fresh.getByRole('button').click();
     await fresh.getByText('shop', { exact: true }).first().waitFor();
     await fresh.close();
-    guarded.kill('SIGTERM');
   });
 
   const mistakes: ReadonlyArray<readonly [what: string, args: readonly string[], message: RegExp]> = [

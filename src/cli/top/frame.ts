@@ -1,6 +1,7 @@
 /** Draws the rows as lines of text for a terminal of a given size. Styles are escape sequences around whole lines. */
 import stringWidth from 'string-width';
 import { printable } from '../output.js';
+import { bytes, count } from '../quantities.js';
 import type { Grouping, Row, SortKey } from './rows.js';
 
 export interface Size {
@@ -53,27 +54,6 @@ function columnsOf(grouping: Grouping): readonly Column[] {
 
 function treeLabel({ depth, isFolded, label }: Row): string {
   return `${'  '.repeat(depth)}${isFolded === undefined ? '  ' : isFolded ? '+ ' : '- '}${label}`;
-}
-
-/** Formats a number with at most six characters: small fractions have one decimal, large numbers a unit. */
-export function count(value: number): string {
-  if (value < 10 && !Number.isInteger(value)) return value.toFixed(1);
-  if (value < 100_000) return value.toFixed(0);
-  return scaled(value, 1000, ['k', 'M', 'G', 'T']);
-}
-
-export function bytes(value: number): string {
-  return value < 1024 ? `${value}B` : scaled(value, 1024, ['K', 'M', 'G', 'T']);
-}
-
-function scaled(value: number, base: number, units: readonly string[]): string {
-  let unit = -1;
-  let rest = value;
-  while (rest >= base && unit < units.length - 1) {
-    rest /= base;
-    unit++;
-  }
-  return `${rest.toFixed(rest < 10 ? 1 : 0)}${units[unit]}`;
 }
 
 /** Cuts or pads a text to a number of columns. Text that guests choose cannot control the terminal. */

@@ -3,7 +3,8 @@ import { Client, type Measured, Meter, type NamespaceUsage, type ObjectUsage, ty
 import { AgentClient } from '../../control/client.js';
 import { CliError } from '../cli-error.js';
 import { describeReport } from '../list.js';
-import { bytes, frame, page, roomFor, type Screen, wrap } from './frame.js';
+import { bytes } from '../quantities.js';
+import { frame, page, roomFor, type Screen, wrap } from './frame.js';
 import { type Row, rowsOf } from './rows.js';
 import { initialState, offsetFor, press, type Shown, type State, selectedIndex } from './state.js';
 import { enterTerminal, hasTerminal, type Terminal } from './terminal.js';

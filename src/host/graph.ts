@@ -1,0 +1,89 @@
+/** What keeps an object alive, and what keeps that alive, as a graph. */
+import { type Kind, kinds } from '../model/ids.js';
+import { cgroupAttachments, mapsThatHold } from './alive.js';
+import { detailsOf } from './details.js';
+import { type HostObject, inventory, type Records } from './inventory.js';
+
+export interface GraphNode {
+  /** The same for the same thing: 'map 41', 'process 1234', 'pin /sys/fs/bpf/x', 'cgroup /a'. */
+  readonly id: string;
+  readonly type: 'object' | 'process' | 'pin' | 'cgroup';
+  /** A line each; names as guests chose them. */
+  readonly label: readonly string[];
+}
+
+export interface GraphEdge {
+  readonly from: string;
+  /** What `from` keeps alive. */
+  readonly to: string;
+  readonly label: string;
+}
+
+export interface Graph {
+  /** The first is the object that was asked for. */
+  readonly nodes: readonly GraphNode[];
+  readonly edges: readonly GraphEdge[];
+}
+
+/** How one object refers to another. */
+const verbs: Readonly<Record<Kind, string>> = { map: 'describes itself with', prog: 'uses', link: 'attaches', btf: '' };
+
+/** undefined if there is no such object. @throws SyscallError */
+export function aliveGraph(kind: Kind, id: number, records: Records): Graph | undefined {
+  const all = new Map(inventory(kinds, records).map((object) => [keyOf(object.kind, object.hostId), object]));
+  const target = all.get(keyOf(kind, id));
+  if (!target) return undefined;
+  const holders = holdersOf([...all.values()]);
+  const nodes = new Map<string, GraphNode>();
+  const edges: GraphEdge[] = [];
+  const add = (node: GraphNode, to: string, label: string): void => {
+    if (!nodes.has(node.id)) nodes.set(node.id, node);
+    edges.push({ from: node.id, to, label });
+  };
+  const waiting = [target];
+  nodes.set(keyOf(kind, id), nodeOf(target));
+  for (let object = waiting.shift(); object; object = waiting.shift()) {
+    const to = keyOf(object.kind, object.hostId);
+    for (const { pid, comm } of object.users) {
+      add({ id: `process ${pid}`, type: 'process', label: [`${comm}[${pid}]`] }, to, 'fd');
+    }
+    for (const path of object.pins) add({ id: `pin ${path}`, type: 'pin', label: [path] }, to, 'pin');
+    const elements =
+      object.kind === 'map' || object.kind === 'prog'
+        ? mapsThatHold(object.kind, object.hostId).map(({ map }) => ({
+            key: keyOf('map', map),
+            label: 'has as element',
+          }))
+        : [];
+    for (const { key, label } of [...(holders.get(to) ?? []), ...elements]) {
+      const holder = all.get(key);
+      if (!holder) continue;
+      if (!nodes.has(key)) waiting.push(holder);
+      add(nodeOf(holder), to, label);
+    }
+    if (object.kind !== 'prog') continue;
+    for (const { path, type } of cgroupAttachments(object.hostId)) {
+      add({ id: `cgroup ${path}`, type: 'cgroup', label: [`cgroup ${path}`] }, to, type);
+    }
+  }
+  return { nodes: [...nodes.values()], edges };
+}
+
+const keyOf = (kind: Kind, host: number): string => `${kind} ${host}`;
+
+/** By object: the objects that refer to it. */
+function holdersOf(all: readonly HostObject[]): Map<string, Array<{ readonly key: string; readonly label: string }>> {
+  const holders = new Map<string, Array<{ key: string; label: string }>>();
+  for (const { kind, hostId } of all) {
+    for (const [used, host] of detailsOf(kind, hostId)?.refers ?? []) {
+      const key = keyOf(used, host);
+      holders.set(key, [...(holders.get(key) ?? []), { key: keyOf(kind, hostId), label: verbs[kind] }]);
+    }
+  }
+  return holders;
+}
+
+function nodeOf({ kind, hostId, name, type, namespace, id }: HostObject): GraphNode {
+  const title = `${kind} ${hostId}${name ? ` '${name}'` : ''}`;
+  return { id: keyOf(kind, hostId), type: 'object', label: [title, type, `${kind} ${id} in ${namespace.path}`] };
+}
