@@ -37,7 +37,10 @@ export function Objects({ measured, search, namespace, selected, onSelect }: Obj
   const columns: ReadonlyArray<GridColumn<ObjectUsage>> = [
     { title: 'Object', cell: ({ kind, id }) => `${kind} ${id}` },
     { title: 'Host id', isNumber: true, cell: ({ hostId }) => String(hostId) },
-    { title: 'Namespace', cell: ({ namespace: owner }) => visible(paths.get(owner) ?? String(owner)) },
+    // Of one namespace it would say the same in every row.
+    ...(namespace === undefined
+      ? [{ title: 'Namespace', cell: ({ namespace: owner }) => visible(paths.get(owner) ?? String(owner)) }]
+      : []),
     { title: 'Type', cell: ({ type }) => type },
     { title: 'Name', cell: ({ name }) => visible(name) },
     { title: 'Creator', cell: ({ creator }) => (creator ? visible(`${creator.comm}[${creator.pid}]`) : '') },

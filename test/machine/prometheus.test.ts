@@ -1,7 +1,7 @@
 /** A real Prometheus scrapes the daemon; the rules and the dashboard in packaging/ are what it understands. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import {
   asContainerUser,
@@ -11,6 +11,7 @@ import {
   leavesNothingBehind,
   root,
   run,
+  runDir,
   skipReason,
   start,
   until,
@@ -88,10 +89,12 @@ function scrapeTests(): void {
       `${directory}/prometheus.yml`,
       readFileSync(`${packaging}/prometheus/prometheus.yml`, 'utf8')
         .replace('127.0.0.1:9435', METRICS)
-        .replace('scrape_interval: 15s', 'scrape_interval: 500ms\n    scrape_timeout: 500ms')
+        .replace('scrape_interval: 15s', 'scrape_interval: 1s\n    scrape_timeout: 1s')
         .replace('bpfns.rules.yml', `${packaging}/prometheus/bpfns.rules.yml`),
     );
     daemon = spawn(bpfnsPath, ['daemon', '--config', `${directory}/bpfns.toml`], { stdio: 'ignore' });
+    // Else the guest would start an agent without metrics.
+    await until(() => existsSync(`${runDir}/agent.sock`), 'the daemon has not started', 20);
     guest = await start([bpfnsPath, 'run', '--name', 'scraped', '--', ...asContainerUser, guestPath('busy'), '3']);
     prometheus = spawn('prometheus', [
       `--config.file=${directory}/prometheus.yml`,

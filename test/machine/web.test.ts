@@ -195,11 +195,31 @@ function webTests(): void {
 
   test('is light or dark as the user has it', async () => {
     const paper = (): Promise<string | undefined> => style(page, 'html', 'backgroundColor');
+    const more = await Promise.all(
+      ['web', 'db', 'cache'].map((name, i) =>
+        start([
+          bpfnsPath,
+          'run',
+          '--name',
+          name,
+          '--',
+          ...asContainerUser,
+          guestPath('busy'),
+          String(8 * i + 4),
+          String(i),
+        ]),
+      ),
+    );
+    for (let i = 0; i < 4; i++) {
+      await Promise.all(more.map((each, of) => each.ask(`run ${400_000 * (of + 1 + (i % 2))}`, 'done')));
+      await page.waitForTimeout(900);
+    }
     await page.emulateMedia({ colorScheme: 'light' });
     const light = await paper();
     await page.screenshot({ path: `${screenshots}/web-light.png` });
     await page.emulateMedia({ colorScheme: 'dark' });
     assert.notEqual(await paper(), light);
+    for (const each of more) await each.stop();
     await page.screenshot({ path: `${screenshots}/web-dark.png` });
     await page.emulateMedia({ colorScheme: 'light' });
   });
@@ -305,12 +325,24 @@ function webTests(): void {
   }
 
   test('makes a picture of top too', async () => {
+    const other = await start([
+      bpfnsPath,
+      'run',
+      '--name',
+      'web',
+      '--',
+      ...asContainerUser,
+      guestPath('busy'),
+      '12',
+      '3',
+    ]);
     const terminal = new Tmux(`env BPFNS_RUN_DIR=${runDir} ${bpfnsPath} top -i 0.3`);
-    for (let i = 0; i < 5; i++) await guest.ask('run 200000', 'done');
     await until(() => / shop$/m.test(terminal.screen()), 'top shows nothing', 20);
-    await guest.ask('run 3000000', 'done');
+    await Promise.all([other.ask('run 2000000', 'done'), guest.ask('run 3000000', 'done')]);
+    await until(() => !/0\.00 .* shop$/m.test(terminal.screen()), 'top shows no CPU', 20);
     const text = terminal.screen().replaceAll('&', '&amp;').replaceAll('<', '&lt;');
     terminal.close();
+    await other.stop();
     const fresh = await browser.context.newPage();
     await fresh.setContent(
       `<pre style="font: 14px 'DejaVu Sans Mono'; background: #14171c; color: #e4e7eb; padding: 12px; display: inline-block">${text}</pre>`,
