@@ -34,13 +34,15 @@ export function Objects({ measured, search, namespace, selected, onSelect }: Obj
   const paths = new Map(sample.namespaces.map(({ id, path }) => [id, path]));
   const ofProgram = (object: ObjectUsage, show: (rates: ReturnType<typeof ofObject>) => string): string =>
     object.kind === 'prog' ? show(ofObject(object)) : '';
+  const ownerColumn: GridColumn<ObjectUsage> = {
+    title: 'Namespace',
+    cell: ({ namespace: owner }) => visible(paths.get(owner) ?? String(owner)),
+  };
   const columns: ReadonlyArray<GridColumn<ObjectUsage>> = [
     { title: 'Object', cell: ({ kind, id }) => `${kind} ${id}` },
     { title: 'Host id', isNumber: true, cell: ({ hostId }) => String(hostId) },
     // Of one namespace it would say the same in every row.
-    ...(namespace === undefined
-      ? [{ title: 'Namespace', cell: ({ namespace: owner }) => visible(paths.get(owner) ?? String(owner)) }]
-      : []),
+    ...(namespace === undefined ? [ownerColumn] : []),
     { title: 'Type', cell: ({ type }) => type },
     { title: 'Name', cell: ({ name }) => visible(name) },
     { title: 'Creator', cell: ({ creator }) => (creator ? visible(`${creator.comm}[${creator.pid}]`) : '') },
