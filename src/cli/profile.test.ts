@@ -21,6 +21,7 @@ const flags: ProfileFlags = {
   metadata: '',
   capAdd: 'bpf,CAP_PERFMON',
   nesting: false,
+  stats: true,
   waitKillable: false,
 };
 

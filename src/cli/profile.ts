@@ -6,7 +6,7 @@ import { isAbsolute } from 'node:path';
 import { baseProfilePaths, builtInBase } from '../filter/base-profile.js';
 import { makeProfile } from '../filter/profile.js';
 import { type BaseProfile, ProfileError, parseProfile } from '../filter/profile-format.js';
-import { nativeCommands, trappedCommands } from '../filter/trapped.js';
+import { nativeCommands, nativeWithStats, trappedCommands, trappedWithoutStats } from '../filter/trapped.js';
 import { CliError } from './cli-error.js';
 import { json } from './output.js';
 
@@ -16,6 +16,7 @@ export interface ProfileFlags {
   readonly metadata: string;
   readonly capAdd: string;
   readonly nesting: boolean;
+  readonly stats: boolean;
   readonly waitKillable: boolean;
   readonly output?: string;
 }
@@ -45,8 +46,8 @@ function optionsOf(flags: ProfileFlags): Parameters<typeof makeProfile>[1] {
     capabilities: capabilities(flags.capAdd),
     architecture: process.arch === 'x64' ? 'amd64' : process.arch,
     kernel: [major, minor],
-    trapped: trappedCommands,
-    native: nativeCommands,
+    trapped: flags.stats ? trappedCommands : trappedWithoutStats,
+    native: flags.stats ? nativeCommands : nativeWithStats,
     nesting: flags.nesting,
     waitKillable: flags.waitKillable,
   };

@@ -90,6 +90,12 @@ const pinsOption = (): Option =>
     .choices(['own', 'any'])
     .default('own');
 
+const noStatsOption = (): Option =>
+  new Option(
+    '--no-stats',
+    'programs inside may not make the kernel count the run time of all programs (BPF_ENABLE_STATS)',
+  );
+
 function addRun(main: Command): void {
   main
     .command('run')
@@ -98,14 +104,15 @@ function addRun(main: Command): void {
     .option('--parent <namespace>', 'the parent namespace (id, name, pid:N); needs root')
     .addOption(pinsOption())
     .option('--no-nesting', 'do not trap clone3 and unshare: programs inside cannot create namespaces with them')
+    .addOption(noStatsOption())
     .argument('<command...>', 'the command and its arguments')
     .passThroughOptions()
     .addHelpText('after', EXIT_STATUS)
     .action(async (command: string[], options: RunFlags) => {
       if (options.parent !== undefined) await requireHost('run --parent');
       const { run } = await import('../launch/run.js');
-      const { name, pins, parent } = options;
-      process.exit(await run({ name, pins, parent, nesting: options.nesting ? 'auto' : false, command }, warn));
+      const { name, pins, parent, stats } = options;
+      process.exit(await run({ name, pins, parent, nesting: options.nesting ? 'auto' : false, stats, command }, warn));
     });
 
   main
@@ -130,6 +137,7 @@ interface RunFlags {
   readonly pins: 'own' | 'any';
   readonly parent?: string;
   readonly nesting: boolean;
+  readonly stats: boolean;
 }
 
 interface CreateFlags {
@@ -214,6 +222,7 @@ function addProfile(main: Command): void {
       'bpf,perfmon,net_admin',
     )
     .option('--nesting', 'also trap clone3: programs in the container can create namespaces', false)
+    .addOption(noStatsOption())
     .option('--wait-killable', 'only fatal signals interrupt a trapped call (runc 1.5 or crun 1.6, Linux 5.19)', false)
     .option('-o, --output <file>', 'the file to write (default: standard output)')
     .action(async (flags: ProfileFlags) => {

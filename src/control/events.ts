@@ -9,6 +9,7 @@ export type Event =
   | NamespaceEvent
   | ObjectEvent
   | { readonly event: 'call-refused'; readonly command: string; readonly tid: number; readonly namespace: number }
+  | { readonly event: 'stats-enabled'; readonly tid: number; readonly namespace: number }
   | ({ readonly event: 'container-joined'; readonly pid: number } & ContainerFields)
   | ({ readonly event: 'container-left' } & ContainerFields)
   | ({ readonly event: 'container-lost' } & ContainerFields)
@@ -38,6 +39,7 @@ export const eventNames = [
   'object-created',
   'object-gone',
   'call-refused',
+  'stats-enabled',
   'container-joined',
   'container-left',
   'container-lost',

@@ -45,7 +45,7 @@ const who: Readonly<Record<Name, readonly ['agent' | 'kernel', why: string]>> = 
   BPF_LINK_UPDATE: ['kernel', HELD],
   BPF_LINK_GET_FD_BY_ID: ['agent', ID],
   BPF_LINK_GET_NEXT_ID: ['agent', ID],
-  BPF_ENABLE_STATS: ['kernel', 'a switch of the machine, for those with CAP_SYS_ADMIN'],
+  BPF_ENABLE_STATS: ['agent', 'asks for CAP_SYS_ADMIN, and CAP_BPF is to suffice'],
   BPF_ITER_CREATE: ['agent', 'bpftool’s iterator of processes shows ids'],
   BPF_LINK_DETACH: ['kernel', HELD],
   BPF_PROG_BIND_MAP: ['kernel', HELD],

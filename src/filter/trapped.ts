@@ -19,12 +19,19 @@ export const trappedCommands = [
   bpf_cmd.BPF_LINK_CREATE,
   bpf_cmd.BPF_PROG_ATTACH,
   bpf_cmd.BPF_PROG_DETACH,
+  bpf_cmd.BPF_ENABLE_STATS,
   OWN_NAMESPACE.command,
 ] as const;
 
 export type TrappedCommand = (typeof trappedCommands)[number];
 
+/** For guests that may not enable run statistics: the kernel then refuses it (EPERM). */
+export const trappedWithoutStats = trappedCommands.filter((command) => command !== bpf_cmd.BPF_ENABLE_STATS);
+
 /** All others that src/sys/kernel.gen.ts knows. BPF_COMMON_ATTRS is a flag, and so above them all. */
 export const nativeCommands: readonly number[] = [...new Set<number>(Object.values(bpf_cmd))].filter(
   (command) => command < bpf_cmd.BPF_COMMON_ATTRS && !(trappedCommands as readonly number[]).includes(command),
 );
+
+/** Beside {@link trappedWithoutStats}. */
+export const nativeWithStats: readonly number[] = [...nativeCommands, bpf_cmd.BPF_ENABLE_STATS];

@@ -5,7 +5,7 @@ import { AgentClient } from '../control/client.js';
 import type { JoinRequest, NamespaceReply, PinsPolicy, RunRequest } from '../control/protocol.js';
 import { buildFilter, type Nesting } from '../filter/filter.js';
 import { enterChild, kernelUsesBit34 } from '../filter/own-command.js';
-import { trappedCommands } from '../filter/trapped.js';
+import { trappedCommands, trappedWithoutStats } from '../filter/trapped.js';
 import { nameProblem } from '../model/names.js';
 import { check, E, errnoName, SyscallError } from '../sys/errno.js';
 import { close, cStrings, execvpe } from '../sys/libc.js';
@@ -25,6 +25,8 @@ export interface RunOptions {
   readonly parent: string | undefined;
   /** Whether clone3() and unshare() create namespaces inside. 'auto': clone3() only where bit 34 is free. */
   readonly nesting: boolean | 'auto';
+  /** Whether programs inside may enable run statistics. */
+  readonly stats: boolean;
   /** The command and its arguments, at least one. */
   readonly command: readonly string[];
 }
@@ -37,14 +39,14 @@ export async function run(options: RunOptions, warn: Warn): Promise<number> {
   const isNested = parent === undefined && enterOwnChild(name, pins);
   if (!isNested) {
     const request = { op: 'run', parent: parent ?? 'init', name, pins } as const;
-    await enterThroughAgent(request, options.nesting);
+    await enterThroughAgent(request, options.nesting, options.stats);
   }
   return become(options.command, warn);
 }
 
 /** Like {@link run}, in an existing namespace. */
 export async function exec(namespace: string, command: readonly string[], warn: Warn): Promise<number> {
-  await enterThroughAgent({ op: 'join', namespace }, 'auto');
+  await enterThroughAgent({ op: 'join', namespace }, 'auto', true);
   return become(command, warn);
 }
 
@@ -64,10 +66,11 @@ function enterOwnChild(name: string, pins: PinsPolicy): boolean {
 async function enterThroughAgent(
   request: Omit<RunRequest, 'listener'> | Omit<JoinRequest, 'listener'>,
   nesting: boolean | 'auto',
+  stats: boolean,
 ): Promise<void> {
   // Start the agent first: started after the filter, it would be in the namespace itself.
   const agent = await AgentClient.connectOrStart();
-  const filter = buildFilter(trappedCommands, nestingOf(nesting));
+  const filter = buildFilter(stats ? trappedCommands : trappedWithoutStats, nestingOf(nesting));
   const listener = check(installFilter(filter), 'seccomp', installProblem);
   await agent.ask<NamespaceReply>({ ...request, listener });
   agent.close();

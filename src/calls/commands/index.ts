@@ -13,6 +13,7 @@ import type { Needs } from '../caller.js';
 import type { Services } from '../services.js';
 import { readBpfAttr } from './bpf-attr.js';
 import { clone3, readCloneArgs } from './clone3.js';
+import { enableStats } from './enable-stats.js';
 import { getFdById } from './get-fd-by-id.js';
 import { getNextId } from './get-next-id.js';
 import { getInfoByFd } from './info/get-info-by-fd.js';
@@ -66,6 +67,7 @@ export const commands: Readonly<Record<TrappedCommand, Command>> = {
   [bpf_cmd.BPF_PROG_DETACH]: bpfCommand('PROG_DETACH', translates, (c, s) =>
     translateRelativeId(c, s, progAttachPlace),
   ),
+  [bpf_cmd.BPF_ENABLE_STATS]: bpfCommand('ENABLE_STATS', reads, enableStats),
   [OWN_NAMESPACE.command]: bpfCommand('OWN_NAMESPACE', writes, ownNamespace),
 };
 
