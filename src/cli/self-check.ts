@@ -1,4 +1,4 @@
-/** `bpfns self-check`, for probes: exit status 0 if calls are answered, 1 if they fail or hang. */
+/** `bpfns self-check`, for probes: exits with 0 if calls are answered, and with 1 if they fail or hang. */
 import { spawnSync } from 'node:child_process';
 import { AgentClient } from '../control/client.js';
 import { ownProgram } from '../control/own-program.js';
@@ -11,13 +11,13 @@ const PATIENCE = 3000;
 /** Exit statuses of {@link checkOnce}. */
 const statuses = { agent: 0, lost: 3, host: 4, nobody: 5 } as const;
 
-/** @throws CliError saying what is wrong */
+/** @throws CliError with the reason */
 export async function selfCheck(what: 'calls' | 'keeper'): Promise<void> {
   if (what === 'keeper') {
     if (!(await keeperAnswers())) throw new CliError('no keeper is running');
     return;
   }
-  // A call that is not answered hangs its thread: that of a process which can be killed.
+  // An unanswered call hangs its thread, so a child process that can be killed makes it.
   const { status, signal } = spawnSync(...ownProgram('self-check', '--once'), {
     stdio: 'ignore',
     timeout: PATIENCE,
@@ -34,7 +34,7 @@ export async function selfCheck(what: 'calls' | 'keeper'): Promise<void> {
   if (status !== statuses.agent) throw new CliError(`the check itself has failed, with exit status ${status}`);
 }
 
-/** Makes one call, which tells who answers, and exits. */
+/** Makes one call, which shows who answers, and exits. */
 export function checkOnce(): never {
   process.exit(statuses[whoAnswers()]);
 }

@@ -1,4 +1,4 @@
-/** Numbers and names for people. */
+/** Formats numbers and names for people. */
 import type { NamespaceUsage } from '../control/usage.js';
 import { containerTitle } from '../model/container.js';
 
@@ -17,7 +17,10 @@ export function percent(value: number): string {
   return `${value.toFixed(value < 10 ? 2 : 1)} %`;
 }
 
-/** Text that guests choose: characters that are not seen, or turn the direction of others, are shown as \u{HEX}. */
+/**
+ * Makes text that guests choose safe: invisible characters, and those that change the direction of
+ * text, appear as \u{HEX}.
+ */
 export function visible(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}]/gu, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`);
 }

@@ -1,18 +1,18 @@
-/** What the page knows: the last sample with its rates, the last minutes for the plots, the last events. */
+/** The data of the page: the last sample with its rates, the last minutes for the plots, the last events. */
 import type { Event } from '../control/events.js';
 import { type Measured, Meter } from '../control/rates.js';
 import { SampleReader, type WatchLine } from '../control/usage.js';
 
-/** Samples kept for the plots: five minutes. */
+/** The number of samples for the plots: five minutes. */
 const HISTORY = 300;
-/** Namespaces with a line of their own in a plot. */
+/** The number of namespaces with a line of their own in a plot. */
 const LINES = 5;
-/** Events kept. */
+/** The number of stored events. */
 const EVENTS = 500;
 
 export type TimedEvent = Event & { readonly time: string; readonly key: number };
 
-/** One moment of the plots: by the namespace's id. */
+/** One moment of the plots, by the id of the namespace. */
 export interface Moment {
   /** Seconds since 1970. */
   readonly time: number;
@@ -44,7 +44,7 @@ export class Store {
     this.#onChange(this.#state);
   }
 
-  /** After an error the browser connects again by itself; what comes then begins anew. */
+  /** After an error the browser reconnects by itself, and the data starts again. */
   #followSamples(): void {
     const source = new EventSource('/api/samples');
     let reader = new SampleReader();
@@ -88,14 +88,14 @@ export class Store {
   }
 }
 
-/** The browser gives up where the answer was no stream, as while the agent restarts. */
+/** The browser gives up if the answer is no stream, as while the agent restarts. */
 function reopen(source: EventSource, again: () => void): void {
   if (source.readyState !== EventSource.CLOSED) return;
   source.close();
   setTimeout(again, 1000);
 }
 
-/** The lines of a plot: the namespaces with most of it in the time that is shown, and the sum of the others. */
+/** The lines of a plot: the namespaces with the highest values in the visible time, and the sum of the others. */
 export function series(
   history: readonly Moment[],
   key: 'cpu' | 'memory',

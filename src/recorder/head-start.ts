@@ -1,4 +1,4 @@
-/** Where the kernel's ids have got to, and a head start for them before there are namespaces. */
+/** Finds the kernel's newest ids, and advances them before there are namespaces. */
 import { kinds } from '../model/ids.js';
 import { mapLookup, mapUpdate } from '../sys/bpf.js';
 import { bpfns_status } from '../sys/contract.gen.js';
@@ -6,12 +6,13 @@ import type { BpfObject } from '../sys/libbpf.js';
 import { newestId } from '../sys/new-object.js';
 
 /**
- * A namespace counts no higher than the kernel had counted when it began. Shortly after the machine's
- * start that would not be far; making so many objects of each kind takes a few milliseconds.
+ * A namespace counts only up to the kernel's newest id when it begins
+ * (docs/decisions/0018-unambiguous-ids.md), which is low shortly after boot. Creating this many
+ * objects of each kind takes a few milliseconds.
  */
 const HEAD_START = 512;
 
-/** Notes the newest id of each kind, which only a new object tells. @throws SyscallError */
+/** Records the newest id of each kind, which only a new object shows. @throws SyscallError */
 export function takeHeadStart(recorder: BpfObject): void {
   const status = Buffer.alloc(bpfns_status.sizeof);
   mapLookup(recorder.mapFd('status'), Buffer.alloc(4), status);

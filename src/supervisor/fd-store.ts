@@ -29,7 +29,10 @@ export function takeStored(): Estate {
   return estateOf(takeStoredFds());
 }
 
-/** From what was kept by name, in fds of our own. The journal is -1 if there is none; what is not known is closed. */
+/**
+ * Builds an estate from fds with names, which are this process's. The journal is -1 if there is
+ * none; unknown fds are closed.
+ */
 export function estateOf(stored: readonly StoredFd[]): Estate {
   let journal = -1;
   const listeners: SavedListener[] = [];

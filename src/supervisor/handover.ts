@@ -1,6 +1,7 @@
 /**
- * `bpfns daemon`: if an agent runs that a command started, or with `--replace` any, a new supervisor takes the listeners and the journal from the running
- * agent, which then ends. Calls wait as during a restart, and none fails.
+ * `bpfns daemon`: a new supervisor takes the listeners and the journal from a running agent, which
+ * then exits. It replaces an agent that a command started and, with `--replace`, any agent. Calls
+ * wait as during a restart, and none fails.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { runDir } from '../config/paths.js';
@@ -19,19 +20,22 @@ const PAUSE = 10;
 const ANSWER = 10_000;
 
 export interface DaemonOptions {
-  /** Take the place of any agent, not only of one that a command has started. */
+  /** Whether to replace any agent, not only one that a command started. */
   readonly replace: boolean;
   readonly whenReplaced: WhenReplaced;
-  /** Told of the agent whose place is taken unasked. */
+  /** Called with the agent that is replaced without `--replace`. */
   readonly onTakeOver: (pid: number) => void;
 }
 
-/** Runs agents that stay. @throws AgentError if there is a daemon that is not to be replaced; SyscallError */
+/**
+ * Runs agents that stay when idle. @throws AgentError if another daemon runs and is not to be
+ * replaced; SyscallError
+ */
 export async function daemonMain(agentArguments: readonly string[], options: DaemonOptions): Promise<void> {
   for (const since = Date.now(); Date.now() - since < ANSWER; await pause(PAUSE)) {
     const client = await AgentClient.connect();
     if (client) return takePlace(client, agentArguments, options);
-    // Else another supervisor is starting or exiting, or its agent has crashed.
+    // Otherwise another supervisor is starting or exiting, or its agent has crashed.
     if (await supervise(undefined, agentArguments, options.whenReplaced)) return;
   }
   throw new AgentError('ETIMEDOUT', `another supervisor has the lock of ${runDir}, and its agent does not answer`);

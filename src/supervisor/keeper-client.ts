@@ -1,4 +1,4 @@
-/** What others ask of `bpfns keeper` (keeper.ts). */
+/** The client of `bpfns keeper` (keeper.ts). */
 import { connect } from 'node:net';
 import { paths } from '../config/paths.js';
 import { AgentError } from '../control/client.js';
@@ -7,16 +7,19 @@ import { getFd, openProcess } from '../sys/task.js';
 import { estateOf } from './fd-store.js';
 import type { Estate } from './protocol.js';
 
-/** How long a keeper may take to say what it has, in ms. */
+/** How long a keeper may take to answer, in ms. */
 const ANSWER = 3000;
 
-/** What a keeper says: the fds are its own, to be fetched while the connection is open (pidfd_getfd(2)). */
+/** The answer of a keeper. The fds are its own; copy them while the connection is open (pidfd_getfd(2)). */
 export interface Kept {
   readonly version: 1;
   readonly fds: ReadonlyArray<{ readonly name: string; readonly fd: number }>;
 }
 
-/** What a keeper has for us, in fds of our own; undefined if there is no keeper. @throws AgentError if it hangs */
+/**
+ * Copies everything that a keeper has into this process; undefined if there is no keeper. @throws
+ * AgentError if it hangs
+ */
 export function takeKept(): Promise<Estate | undefined> {
   return askKeeper(({ fds }, pid) => {
     using keeper = openProcess(pid).checked('pidfd_open', `cannot find the keeper, process ${pid}`);
@@ -24,12 +27,12 @@ export function takeKept(): Promise<Estate | undefined> {
   });
 }
 
-/** Whether a keeper is there and answers. @throws AgentError if it hangs */
+/** Whether a keeper runs and answers. @throws AgentError if it hangs */
 export async function keeperAnswers(): Promise<boolean> {
   return (await askKeeper(() => true)) ?? false;
 }
 
-/** Connects, and gives the answer to `use` while the connection is open. */
+/** Connects, and passes the answer to `use` while the connection is open. */
 function askKeeper<T>(use: (kept: Kept, pid: number) => T): Promise<T | undefined> {
   return new Promise((resolve, reject) => {
     const socket = connect(paths.keeperFds);

@@ -1,7 +1,8 @@
 /**
- * `bpfns keeper`: keeps listeners and journal where no systemd does, as in Kubernetes, where all processes of a
- * daemon's pod end with it. Its protocol is small, and stays as it is: to keep an fd, what systemd's fd store takes
- * (the datagrams of sd_pid_notify_with_fds(3)); to get everything back, one line of JSON.
+ * `bpfns keeper`: keeps listeners and journal where systemd does not, as in Kubernetes, where all
+ * processes of a daemon's pod end together. Its protocol is small and does not change: an fd is
+ * stored as in systemd's fd store (datagrams of sd_pid_notify_with_fds(3)), and one line of JSON
+ * gives everything back.
  */
 import { mkdirSync, rmSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
@@ -17,14 +18,15 @@ import { storedOf } from './fd-store.js';
 import { type Kept, keeperAnswers } from './keeper-client.js';
 import { removeRunDir } from './lock.js';
 
-/** More would be no node's: each is an fd. */
+/** The most fds. No node has more. */
 const MAX_KEPT = 65536;
-/** Keeps until it is told to end. @throws AgentError if another keeper runs; SyscallError */
+/** Keeps fds until it is stopped. @throws AgentError if another keeper runs; SyscallError */
 export async function keeperMain(log: (line: string) => void): Promise<void> {
   if (await keeperAnswers()) throw new AgentError('EBUSY', 'another keeper is running');
   mkdirSync(runDir, { recursive: true, mode: 0o700 });
   const kept = new Map<string, number>();
-  // From here on nothing that a daemon gets is missed; what it had before it is asked for.
+  // From here on it gets everything new that a daemon gets. What the daemon had before is
+  // requested.
   const receiver = new FdReceiver(paths.keeper, (message) => keep(kept, message));
   for (const { name, fd } of await takeFromDaemon(log)) put(kept, name, fd);
   const server = createServer((socket) => tell(socket, kept));
@@ -41,7 +43,7 @@ export async function keeperMain(log: (line: string) => void): Promise<void> {
   }
 }
 
-/** One datagram: FDSTORE=1 with an fd, or FDSTOREREMOVE=1, and FDNAME=; all else is not for a keeper. */
+/** Handles one datagram: FDSTORE=1 with an fd, or FDSTOREREMOVE=1, and FDNAME=. Others are not for a keeper. */
 function keep(kept: Map<string, number>, { bytes, fds }: Received): void {
   const lines = bytes.toString('latin1').split('\n');
   const name = lines.find((line) => line.startsWith('FDNAME='))?.slice('FDNAME='.length);
@@ -74,14 +76,14 @@ function tell(socket: Socket, kept: ReadonlyMap<string, number>): void {
   socket.write(`${JSON.stringify(answer)}\n`);
 }
 
-/** A daemon that runs already says what it has; its calls wait for as long as we take it. */
+/** Asks a running daemon for what it has. Its calls wait during that. */
 async function takeFromDaemon(log: (line: string) => void): Promise<StoredFd[]> {
   const client = await AgentClient.connect();
   if (!client) return [];
   try {
     return storedOf(takeOver(await client.ask<HandoverReply>({ op: 'handover' })));
   } catch (error) {
-    // Another daemon is taking over just now: that one tells us as it starts.
+    // Another daemon is taking over at this moment. It stores its fds here when it starts.
     log(error instanceof Error ? error.message : String(error));
     return [];
   } finally {

@@ -1,4 +1,4 @@
-/** The smallest object of each kind, made and dropped. */
+/** Creates the smallest object of each kind, and drops it. */
 import type { Kind } from '../model/ids.js';
 import { bpf, idOfFd } from './bpf.js';
 import { check } from './errno.js';
@@ -47,8 +47,8 @@ const fill: Readonly<Record<Kind, (attr: Buffer, iterator: number) => void>> = {
 };
 
 /**
- * Makes an object and drops it again: the newest id of its kind, which nothing else tells.
- * @param iterator fd of an iterator program, to make links of
+ * Creates an object and drops it. @returns the newest id of its kind, which nothing else shows
+ * @param iterator fd of an iterator program, from which links are created
  * @throws SyscallError
  */
 export function newestId(kind: Kind, iterator: number): number {

@@ -1,15 +1,15 @@
-/** Who may talk to the page's server, and what browsers are told about it. Pure. */
+/** Decides who may talk to the page's server, and sets the headers for browsers. Pure. */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 
-/** For every answer. The page has neither inline script nor inline style, and loads nothing from elsewhere. */
+/** Headers of every answer. The page has no inline script or style, and loads nothing from elsewhere. */
 export const securityHeaders: Readonly<Record<string, string>> = {
   'content-security-policy':
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; " +
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'",
   'x-content-type-options': 'nosniff',
   'x-frame-options': 'DENY',
-  // Without any referrer, browsers send 'Origin: null' with a form.
+  // Without a referrer, browsers send 'Origin: null' with a form.
   'referrer-policy': 'same-origin',
   'cross-origin-opener-policy': 'same-origin',
   'cross-origin-resource-policy': 'same-origin',
@@ -21,7 +21,7 @@ export interface Listen {
   readonly port: number;
 }
 
-/** 'ADDRESS:PORT', an IPv6 address in brackets; undefined if it is none. */
+/** Parses 'ADDRESS:PORT', with an IPv6 address in brackets; undefined if it is not valid. */
 export function parseListen(text: string): Listen | undefined {
   const [, v4, v6, port = ''] = /^(?:([\d.]+)|\[([\da-fA-F:]+)\]):(\d{1,5})$/.exec(text) ?? [];
   const address = v4 ?? v6;
@@ -35,9 +35,9 @@ export function isLoopback({ address }: Listen): boolean {
 }
 
 /**
- * The values of Host by which the page may be asked for: a name that another site points to our address
- * (DNS rebinding) is not among them.
- * @param names more names, of a proxy, say
+ * The allowed values of Host. A name that another site points to our address (DNS rebinding) is not
+ * among them.
+ * @param names further names, for example of a proxy
  */
 export function allowedHosts({ address, port }: Listen, names: readonly string[]): ReadonlySet<string> {
   const own = isLoopback({ address, port }) ? ['127.0.0.1', 'localhost', '[::1]'] : [];
@@ -51,7 +51,7 @@ export function allowedHosts({ address, port }: Listen, names: readonly string[]
   );
 }
 
-/** Why a request is refused; undefined if it is not. */
+/** The reason why a request is refused; undefined if it is not. */
 export function refusal(headers: IncomingHttpHeaders, hosts: ReadonlySet<string>): string | undefined {
   const { host, origin } = headers;
   if (host === undefined || !hosts.has(host.toLowerCase())) return 'this name is not served here: see --host';
@@ -64,19 +64,19 @@ export function refusal(headers: IncomingHttpHeaders, hosts: ReadonlySet<string>
 
 const COOKIE = 'bpfns-web';
 
-/** Compares in a time that does not tell how much of it was right. */
+/** Compares in constant time. */
 export function isToken(given: string, token: string): boolean {
   const hash = (text: string): Buffer => createHash('sha256').update(text).digest();
   return timingSafeEqual(hash(given), hash(token));
 }
 
-/** What the browser keeps for a token: not the token itself. */
+/** What the browser keeps instead of the token itself. */
 export function cookieOf(token: string): string {
   const value = createHash('sha256').update(`bpfns-web ${token}`).digest('hex');
   return `${COOKIE}=${value}; HttpOnly; SameSite=Strict; Path=/`;
 }
 
-/** Whether the request comes from a browser that has shown the token. */
+/** Whether the request comes from a browser that has presented the token. */
 export function hasCookie(headers: IncomingHttpHeaders, token: string): boolean {
   const [expected = ''] = cookieOf(token).split(';');
   return (headers.cookie ?? '').split(/; */).some((each) => isToken(each, expected));

@@ -1,4 +1,4 @@
-/** `bpfns web`: serves the page and what it shows, read from the agent's read-only socket. */
+/** `bpfns web`: serves the page and its data, which it reads from the agent's read-only socket. */
 import { createReadStream, readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { fileURLToPath } from 'node:url';
@@ -14,23 +14,23 @@ import {
   securityHeaders,
 } from './access.js';
 
-/** Browsers that follow at a time. */
+/** The most browsers that follow at a time. */
 const MAX_STREAMS = 32;
 const MAX_BODY = 4096;
-/** Beyond it a browser that reads slowly is left behind, in bytes. */
+/** The most bytes that are kept for a browser that reads slowly. It is disconnected beyond that. */
 const MAX_BACKLOG = 32 * 1024 * 1024;
 const MIN_TOKEN = 16;
 
 export interface WebOptions {
   readonly listen: Listen;
   readonly token: string | undefined;
-  /** More names that the page may be asked for by. */
+  /** Further names by which the page may be requested. */
   readonly hosts: readonly string[];
   /** The agent's socket. */
   readonly socket: string;
 }
 
-/** What is wrong with the options; undefined if nothing is. */
+/** The error in the options; undefined if there is none. */
 export function optionProblem({ listen, token }: WebOptions): string | undefined {
   if (token !== undefined && token.length < MIN_TOKEN) return `the token has fewer than ${MIN_TOKEN} characters`;
   if (token === undefined && !isLoopback(listen)) return `beyond the loopback a token is needed: see --token-file`;
@@ -134,7 +134,7 @@ class Web {
     }
   }
 
-  /** Items as they come; those of one sample go together. */
+  /** Items as they arrive. Those of one sample stay together. */
   async *#samples(signal: AbortSignal): AsyncGenerator<string, void> {
     let lines: string[] = [];
     for await (const line of this.#client.watchLines({ signal })) {
@@ -145,7 +145,10 @@ class Web {
     }
   }
 
-  /** Server-sent events, until the browser goes or the agent ends; then the browser asks again by itself. */
+  /**
+   * Sends server-sent events until the browser disconnects or the agent exits. The browser then
+   * reconnects by itself.
+   */
   async #stream(response: ServerResponse, open: (signal: AbortSignal) => AsyncGenerator<unknown, void>): Promise<void> {
     if (this.#streams >= MAX_STREAMS) throw new AgentError('EAGAIN', 'too many browsers follow already');
     this.#streams++;
