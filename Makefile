@@ -210,6 +210,7 @@ build/bench/%: bench/%.c bench/listener.h
 .PHONY: bench
 bench:
 	tools/setup.sh test
-	$(MAKE) --no-print-directory build build/bench/guest build/bench/responder build/bench/minimal
+	$(MAKE) --no-print-directory build build/bench/guest build/bench/responder build/bench/minimal build/bench/worst \
+		build/guests/pid-iter build/guests/pid-iter.bpf.o
 	node build/js/bench/run.js $(subst $(comma), ,$(BENCH))
 comma := ,

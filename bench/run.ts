@@ -9,6 +9,7 @@ import { coldStart, forks, listings, outside, starts } from './commands.js';
 import { progress } from './measure.js';
 import { write } from './report.js';
 import { memory, together } from './scale.js';
+import { worst } from './worst.js';
 
 const sections: Readonly<Record<string, readonly [title: string, measure: () => Promise<string>]>> = {
   trapped: ['A trapped call, against the C responder', trappedCalls],
@@ -24,6 +25,7 @@ const sections: Readonly<Record<string, readonly [title: string, measure: () => 
   cold: ['Starting the first command, against node -e 0', coldStart],
   memory: ['Memory', memory],
   together: ['Callers at once', together],
+  worst: ['While another guest does its worst', worst],
   fork: ['fork and exec of 1,000 processes inside, the start of bpfns included, against outside', forks],
 };
 

@@ -12,6 +12,7 @@ import { LostContainers } from '../calls/lost-containers.js';
 import { Memories } from '../calls/memories.js';
 import { OwnRights } from '../calls/own-rights.js';
 import type { OnFault, Services } from '../calls/services.js';
+import { MOST_SLOW_CALLS, Turns } from '../calls/turns.js';
 import { Watchdog } from '../calls/watchdog.js';
 import type { NamespaceEvent } from '../control/events.js';
 import { type HandoverReply, isReading, type ReleaseReply, type Request } from '../control/protocol.js';
@@ -118,6 +119,7 @@ export class Agent {
       facts,
       own: new OwnRights(),
       paths: new PathResolver(),
+      turns: new Turns(1, MOST_SLOW_CALLS),
       inspector,
       journal: beginning.journal,
       watchdog: new Watchdog(),

@@ -1,7 +1,7 @@
 /** Receives and serves calls one by one. The steps from the notification to the reply are in this file. */
 
 import type { Slot } from '../supervisor/journal.js';
-import { E, errnoName } from '../sys/errno.js';
+import { E, errnoName, Refusal } from '../sys/errno.js';
 import { receive } from '../sys/seccomp.js';
 import { Call, FAULT, type Reply } from './call.js';
 import { CallerGone } from './caller.js';
@@ -50,6 +50,7 @@ function decide(call: Call, command: Command, services: Services): Outcome | und
     return answer(call, command, services);
   } catch (error) {
     if (error instanceof CallerGone) return undefined;
+    if (error instanceof Refusal) return -error.errno;
     // A fault of the agent must neither hang the caller nor let an id command through.
     services.onFault(command.name, error);
     return FAULT;
@@ -71,7 +72,7 @@ function finish(call: Call, command: Command, outcome: Reply | undefined, servic
   if (result === undefined) return;
   const { id } = call.namespace;
   services.statistics.count(command.name, result, (performance.now() - call.started) / 1000, id);
-  if (outcome !== -E.EPERM) return;
+  if (outcome !== -E.EPERM && outcome !== -E.ENOMEM) return;
   services.events.emit({ event: 'call-refused', command: command.name, ...call.caller.shown, namespace: id });
 }
 

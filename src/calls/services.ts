@@ -10,6 +10,7 @@ import type { Eyes } from './caller.js';
 import type { PathResolver } from './commands/pins/path-resolver.js';
 import type { LostContainers } from './lost-containers.js';
 import type { OwnRights } from './own-rights.js';
+import type { Turns } from './turns.js';
 import type { Watchdog } from './watchdog.js';
 
 /** Called with the error of a handler. The caller gets an error, and the agent continues. */
@@ -20,6 +21,8 @@ export interface Services {
   readonly facts: KernelFacts;
   readonly own: OwnRights;
   readonly paths: PathResolver;
+  /** For answers that take long to put together. */
+  readonly turns: Turns;
   readonly inspector: Inspector;
   readonly lifecycle: Lifecycle;
   readonly journal: Journal;

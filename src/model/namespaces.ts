@@ -69,6 +69,11 @@ export class Namespace {
     return this.parent?.parent ? `${this.parent.path}/${own}` : own;
   }
 
+  /** The namespace directly below init that it is in, or is; init for init. */
+  get top(): Namespace {
+    return this.parent?.parent ? this.parent.top : this;
+  }
+
   /** Namespaces below it, at any depth. */
   get descendants(): number {
     return [...this.children].reduce((sum, child) => sum + 1 + child.descendants, 0);

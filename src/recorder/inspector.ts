@@ -5,12 +5,16 @@ import { type Kind, kinds } from '../model/ids.js';
 import { objGet } from '../sys/bpf.js';
 import { cString } from '../sys/c-string.js';
 import { bpfns_member, bpfns_object_user } from '../sys/contract.gen.js';
+import { E } from '../sys/errno.js';
+import { Fd } from '../sys/fd.js';
 import { type Attached, BpfObject } from '../sys/libbpf.js';
 import { close, read } from '../sys/libc.js';
 import { bpfObjectPath } from '../sys/object-path.js';
 
 /** TASK_COMM_LEN. */
 const COMM = 16;
+/** Bytes to read at a time: some hundred records, which take a few milliseconds to make. */
+const PART = 32 * 1024;
 
 export interface ObjectUser {
   readonly kind: Kind;
@@ -38,6 +42,11 @@ export class Inspector {
 
   /** One entry per fd: a process with two fds of an object appears twice. @throws SyscallError */
   objectUsers(): ObjectUser[] {
+    return [...this.objectUsersInParts()].flat();
+  }
+
+  /** As {@link objectUsers}, a few hundred at a time: there may be very many. @throws SyscallError */
+  objectUsersInParts(): Generator<ObjectUser[]> {
     return this.#iterate('object_users', bpfns_object_user.sizeof, (record) => ({
       kind: kinds[record.readUInt32LE(bpfns_object_user.kind)] ?? 'map',
       host: record.readUInt32LE(bpfns_object_user.host_id),
@@ -51,13 +60,14 @@ export class Inspector {
 
   /** Every thread in a namespace other than init. @throws SyscallError */
   members(): Member[] {
-    return this.#iterate('members', bpfns_member.sizeof, (record) => ({
+    const parts = this.#iterate('members', bpfns_member.sizeof, (record) => ({
       ns: record.readUInt32LE(bpfns_member.ns),
       next: record.readUInt32LE(bpfns_member.next),
       pid: record.readUInt32LE(bpfns_member.pid),
       tid: record.readUInt32LE(bpfns_member.tid),
       comm: cString(record, bpfns_member.comm, COMM),
     }));
+    return [...parts].flat();
   }
 
   close(): void {
@@ -67,18 +77,22 @@ export class Inspector {
     this.#object = undefined;
   }
 
-  #iterate<T>(program: string, size: number, decode: (record: Buffer) => T): T[] {
+  /** What one read of the iterator gives, decoded. */
+  *#iterate<T>(program: string, size: number, decode: (record: Buffer) => T): Generator<T[]> {
     const object = this.#object ?? this.#load();
     const link = this.#links.get(program) ?? object.attach(program);
     this.#links.set(program, link);
-    const fd = link.iterate();
-    try {
-      const bytes = readAll(fd);
-      return Array.from({ length: Math.floor(bytes.length / size) }, (_, i) =>
-        decode(bytes.subarray(i * size, (i + 1) * size)),
-      );
-    } finally {
-      close(fd);
+    using iterator = new Fd(link.iterate());
+    const part = Buffer.alloc(PART);
+    for (let kept = 0; ; ) {
+      const length = read(iterator.number, part.subarray(kept), PART - kept);
+      // The kernel has passed a million tasks or fds that are of no interest, and wants to be asked again.
+      if (length === -E.EAGAIN) continue;
+      if (length <= 0) return;
+      const whole = Math.floor((kept + length) / size);
+      yield Array.from({ length: whole }, (_, i) => decode(part.subarray(i * size, (i + 1) * size)));
+      part.copy(part, 0, whole * size, kept + length);
+      kept += length - whole * size;
     }
   }
 
@@ -102,15 +116,5 @@ export class Inspector {
     }
     this.#object = object;
     return object;
-  }
-}
-
-function readAll(fd: number): Buffer {
-  const parts: Buffer[] = [];
-  for (;;) {
-    const part = Buffer.alloc(65536);
-    const length = read(fd, part, part.length);
-    if (length <= 0) return Buffer.concat(parts);
-    parts.push(part.subarray(0, length));
   }
 }

@@ -60,6 +60,8 @@ const NEXT_CALL_MS = 1;
 const IN_A_ROW = 8;
 /** How many batches to serve before the event loop runs in any case. */
 const BATCHES = 64;
+/** The same in ms, as some calls take long: commands and timers wait behind the event loop. */
+const LONG = 4;
 
 interface Watched {
   readonly onReadable: () => void;
@@ -111,8 +113,9 @@ export class ReadySet {
   }
 
   #serve(): void {
-    for (let batch = 0; batch < BATCHES; batch++) {
-      if (!this.#serveReady() && !this.#serveNext()) return;
+    const end = performance.now() + LONG;
+    for (let batch = 0; batch < BATCHES && performance.now() < end; batch++) {
+      if (!this.#serveReady() && !this.#serveNext(end)) return;
     }
   }
 
@@ -138,8 +141,8 @@ export class ReadySet {
    * Waits in poll(2), which the kernel wakes on the caller's own CPU (setSyncWakeUp() in
    * seccomp.ts). A process that waits in epoll is woken on an idle CPU.
    */
-  #serveNext(): boolean {
-    for (let call = 0; call < IN_A_ROW; call++) {
+  #serveNext(end: number): boolean {
+    for (let call = 0; call < IN_A_ROW && performance.now() < end; call++) {
       if (!this.#mayWait() || poll(this.#next, 2, NEXT_CALL_MS) <= 0) return false;
       const last = this.#watched.get(this.#next.readInt32LE(0));
       if (!last || this.#next.readUInt16LE(6) !== POLLIN) return true;

@@ -1,6 +1,7 @@
 /*
  * pid-iter prog|map|link|btf: prints "ID PID COMM" for every fd of such an object, by way of
  * an iterator, as bpftool finds out the `pids` of its listings.
+ * pid-iter prog|map|link|btf CMD ARG...: becomes CMD, with the number of the iterator's link as its last argument.
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -56,6 +57,17 @@ int main(int argc, char **argv)
 	must(bpf_object__load(object), "load");
 	link = bpf_program__attach_iter(bpf_object__find_program_by_name(object, "iter"), NULL);
 	must(link ? 0 : -1, "attach");
+	if (argc > 2) {
+		char number[16];
+		char *command[16] = {};
+
+		snprintf(number, sizeof(number), "%d", must(dup(bpf_link__fd(link)), "dup"));
+		for (int i = 2; i < argc && i < 16; i++)
+			command[i - 2] = argv[i];
+		command[argc < 16 ? argc - 2 : 14] = number;
+		execvp(command[0], command);
+		must(-1, command[0]);
+	}
 	iterator = must(bpf_iter_create(bpf_link__fd(link)), "iterator");
 	while (read(iterator, &entry, sizeof(entry)) == sizeof(entry))
 		printf("%u %d %s\n", entry.id, entry.pid, entry.comm);

@@ -4,6 +4,8 @@
  * the same records and its own ids instead.
  */
 import { hostId, type Kind } from '../../model/ids.js';
+import type { Namespace } from '../../model/namespaces.js';
+import type { ObjectUser } from '../../recorder/inspector.js';
 import { getInfoByFd, kindOfFd, mapLookup, withObject } from '../../sys/bpf.js';
 import { Btf, BtfKind } from '../../sys/btf.js';
 import { btfBlob } from '../../sys/btf-info.js';
@@ -13,8 +15,10 @@ import { Fd } from '../../sys/fd.js';
 import { bpf_attr, bpf_link_info, bpf_link_type, bpf_map_info, bpf_prog_info } from '../../sys/kernel.gen.js';
 import { addressOf, lseek, memfdCreate, write } from '../../sys/libc.js';
 import { guestPid } from '../../sys/pids.js';
+import type { ProcDir } from '../../sys/proc-dir.js';
 import type { Call, Reply } from '../call.js';
 import type { Services } from '../services.js';
+import { Slices } from '../turns.js';
 
 const MFD_CLOEXEC = 1;
 const END = bpf_attr.iter_create_flags + 4;
@@ -22,17 +26,20 @@ const END = bpf_attr.iter_create_flags + 4;
 const kindByObjType: readonly (Kind | undefined)[] = [undefined, 'prog', 'map', 'link', 'btf'];
 /** The largest answer. */
 const MAX_RECORDS = 65536;
-const MAX_BTF = 1024 * 1024;
+const MAX_BTF = 128 * 1024;
 /** The largest program that is examined. bpftool's is much smaller. */
 const MAX_CODE = 32768;
 
 /** It is safe to continue every other iterator: the kernel runs it with the caller's own rights. */
-export function iterCreate(call: Call, services: Services): Reply {
+export function iterCreate(call: Call, services: Services): Reply | Promise<Reply> {
   if (call.hasUnknownBits(END) || call.attr.readUInt32LE(bpf_attr.iter_create_flags) !== 0) return 'continue';
   using link = call.caller.takeFd(call.attr.readInt32LE(bpf_attr.iter_create_link_fd));
   if (!link.isOpen) return 'continue';
   const iterator = pidIterator(link.number);
-  return iterator ? objectUsers(call, services, iterator) : 'continue';
+  if (!iterator) return 'continue';
+  // Opened now: later the caller may be gone.
+  const { directory } = call.caller;
+  return services.turns.take(call.namespace, () => objectUsers(call.namespace, directory, services, iterator));
 }
 
 interface PidIterator {
@@ -126,28 +133,48 @@ function rodata(map: number): Buffer | undefined {
   return mapLookup(map, Buffer.alloc(4), value) < 0 ? undefined : value;
 }
 
-function objectUsers(call: Call, services: Services, { kind, size, fields }: PidIterator): Reply {
-  const records: Buffer[] = [];
-  for (const user of services.inspector.objectUsers()) {
-    const id = user.kind === kind ? services.mirror.model.idIn(call.namespace, kind, hostId(user.host)) : 0;
-    if (id === 0) continue;
-    // This call itself has a copy of the caller's link open.
-    const pid = user.pid === process.pid ? 0 : guestPid(call.caller.directory, user.pid);
-    if (pid === 0) continue;
-    const record = Buffer.alloc(size);
-    put32(record, fields.get('id'), id);
-    put32(record, fields.get('pid'), pid);
-    const comm = fields.get('comm');
-    if (comm !== undefined) record.write(user.comm, comm, Math.min(16, size - comm), 'latin1');
-    const cookie = fields.get('bpf_cookie');
-    const hasCookie = fields.get('has_bpf_cookie');
-    if (user.cookie !== undefined && cookie !== undefined && hasCookie !== undefined) {
-      record.writeBigUInt64LE(user.cookie, cookie);
-      record.writeUInt8(1, hasCookie);
+/** There may be tens of thousands of fds: the event loop is given back now and then. */
+async function objectUsers(
+  namespace: Namespace,
+  caller: ProcDir,
+  { inspector, mirror: { model } }: Services,
+  { kind, size, fields }: PidIterator,
+): Promise<Reply> {
+  const slices = new Slices();
+  const records = new Map<string, Buffer>();
+  const pids = new Map<number, number>();
+  for (const users of inspector.objectUsersInParts()) {
+    for (const user of users) {
+      await slices.pause();
+      const id = user.kind === kind ? model.idIn(namespace, kind, hostId(user.host)) : 0;
+      // This call itself has a copy of the caller's link open.
+      if (id === 0 || user.pid === process.pid) continue;
+      const pid = pids.get(user.pid) ?? guestPid(caller, user.pid);
+      pids.set(user.pid, pid);
+      if (pid === 0) continue;
+      // bpftool shows a process once, however often it has the object open.
+      records.set(`${id} ${pid} ${user.cookie}`, encode(user, id, pid, size, fields));
+      if (records.size >= MAX_RECORDS) return asFile(Buffer.concat([...records.values()]));
     }
-    if (records.push(record) >= MAX_RECORDS) break;
+    await slices.pause();
   }
-  return asFile(Buffer.concat(records));
+  return asFile(Buffer.concat([...records.values()]));
+}
+
+/** One struct pid_iter_entry. */
+function encode(user: ObjectUser, id: number, pid: number, size: number, fields: PidIterator['fields']): Buffer {
+  const record = Buffer.alloc(size);
+  put32(record, fields.get('id'), id);
+  put32(record, fields.get('pid'), pid);
+  const comm = fields.get('comm');
+  if (comm !== undefined) record.write(user.comm, comm, Math.min(16, size - comm), 'latin1');
+  const cookie = fields.get('bpf_cookie');
+  const hasCookie = fields.get('has_bpf_cookie');
+  if (user.cookie !== undefined && cookie !== undefined && hasCookie !== undefined) {
+    record.writeBigUInt64LE(user.cookie, cookie);
+    record.writeUInt8(1, hasCookie);
+  }
+  return record;
 }
 
 function put32(record: Buffer, offset: number | undefined, value: number): void {

@@ -28,7 +28,7 @@ export function objGet(call: Call, { paths, mirror }: Services): Reply | Promise
     pathFd: usesPathFd ? call.attr.readInt32LE(bpf_attr.path_fd) : undefined,
     capabilities: call.initCapabilities,
   };
-  return paths.openPin(namespace.id, request).then((result): Reply => {
+  return paths.openPin(namespace, request).then((result): Reply => {
     const fd = new Fd(result);
     if (!fd.isOpen) return fd;
     mirror.update();

@@ -1,11 +1,12 @@
 /**
  * Opens pins in the caller's place. A path may lead to a file system that a guest serves itself
  * (FUSE), where a lookup can hang for ever. Lookups therefore run on worker threads, at most a few
- * per namespace, and never on the agent's own thread.
+ * per guest, and never on the agent's own thread.
  */
 import { Worker } from 'node:worker_threads';
-import type { NamespaceId } from '../../../model/ids.js';
+import type { Namespace } from '../../../model/namespaces.js';
 import type { Capabilities } from '../../../sys/task.js';
+import { MOST_SLOW_CALLS, Turns } from '../../turns.js';
 
 export interface OpenPinRequest {
   /** The caller's directory in /proc, and a pidfd for its fds. Both are open until the answer. */
@@ -21,8 +22,8 @@ export interface OpenPinRequest {
   readonly capabilities: Capabilities;
 }
 
-/** The most calls of one namespace that are in progress at once. More wait for their turn. */
-const PER_NAMESPACE = 4;
+/** The most lookups of one guest that are in progress at once. More wait for their turn. */
+const PER_GUEST = 4;
 /** Threads that are kept for later calls. Threads that were started because of a hanging lookup end. */
 const KEPT = 2;
 /**
@@ -31,16 +32,18 @@ const KEPT = 2;
  */
 const PATIENCE = 20;
 
+/** JavaScript's heap of a thread, in MiB: it does little. */
+const HEAP = { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2 };
+
 interface Job {
-  readonly namespace: NamespaceId;
   readonly request: OpenPinRequest;
   readonly done: (fd: number) => void;
   readonly failed: (error: unknown) => void;
 }
 
 export class PathResolver {
+  readonly #turns = new Turns(PER_GUEST, MOST_SLOW_CALLS);
   readonly #idle: Worker[] = [];
-  readonly #busy = new Map<NamespaceId, number>();
   readonly #waiting: Job[] = [];
   #threads = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -48,17 +51,22 @@ export class PathResolver {
   /**
    * Resolves to the fd, which the caller closes, or to the -errno of BPF_OBJ_GET, with the path
    * resolved as for the guest. Rejects if the thread that looks it up fails.
+   * @throws Refusal ENOMEM if the guest has too many lookups in progress
    */
-  openPin(namespace: NamespaceId, request: OpenPinRequest): Promise<number> {
-    return new Promise((done, failed) => {
-      this.#waiting.push({ namespace, request, done, failed });
-      this.#start();
-    });
+  openPin(namespace: Namespace, request: OpenPinRequest): Promise<number> {
+    return this.#turns.take(
+      namespace,
+      () =>
+        new Promise((done, failed) => {
+          this.#waiting.push({ request, done, failed });
+          this.#start();
+        }),
+    );
   }
 
   /** Whether an answer may arrive at any moment. */
   get isBusy(): boolean {
-    return this.#busy.size > 0;
+    return this.#turns.isBusy;
   }
 
   /** Ends the threads. */
@@ -68,39 +76,33 @@ export class PathResolver {
 
   /** Gives waiting calls to free threads. Starts another thread if none is free for a while. */
   #start(): void {
-    for (let index = this.#nextIndex(); index >= 0; index = this.#nextIndex()) {
+    for (let job = this.#waiting.shift(); job; job = this.#waiting.shift()) {
       const worker = this.#idle.pop() ?? (this.#threads < KEPT ? this.#newThread() : undefined);
-      if (!worker) {
-        this.#timer ??= setTimeout(() => {
-          this.#timer = undefined;
-          if (this.#idle.length === 0) this.#idle.push(this.#newThread());
-          this.#start();
-        }, PATIENCE);
-        return;
+      if (worker) {
+        this.#give(job, worker);
+        continue;
       }
-      for (const job of this.#waiting.splice(index, 1)) this.#give(job, worker);
+      this.#waiting.unshift(job);
+      this.#timer ??= setTimeout(() => {
+        this.#timer = undefined;
+        if (this.#idle.length === 0) this.#idle.push(this.#newThread());
+        this.#start();
+      }, PATIENCE);
+      return;
     }
-  }
-
-  #nextIndex(): number {
-    return this.#waiting.findIndex(({ namespace }) => (this.#busy.get(namespace) ?? 0) < PER_NAMESPACE);
   }
 
   #newThread(): Worker {
     this.#threads++;
-    const worker = new Worker(new URL('./path-worker.js', import.meta.url));
+    const worker = new Worker(new URL('./path-worker.js', import.meta.url), { resourceLimits: HEAP });
     worker.unref();
     return worker;
   }
 
   #give(job: Job, worker: Worker): void {
-    this.#busy.set(job.namespace, (this.#busy.get(job.namespace) ?? 0) + 1);
     const finish = (answer: () => void, isReusable: boolean): void => {
       // Not all events, as Node has listeners of its own.
       for (const event of ['message', 'error']) worker.removeAllListeners(event);
-      const busy = (this.#busy.get(job.namespace) ?? 1) - 1;
-      if (busy > 0) this.#busy.set(job.namespace, busy);
-      else this.#busy.delete(job.namespace);
       // A thread that hangs makes no progress. Another one is needed only while no thread does.
       clearTimeout(this.#timer);
       this.#timer = undefined;
