@@ -99,6 +99,7 @@ export class Agent {
   #pause = TICK;
   #lastActivity = 0;
   #isStopped = false;
+  #isCatchingUp = false;
   /** The connection of a daemon that is replacing this agent. */
   #heir: Socket | undefined;
 
@@ -158,7 +159,7 @@ export class Agent {
         this.#idleSince = Date.now();
       },
     );
-    this.#ring = watch(this.#mirror.eventsFd, () => this.#mirror.update());
+    this.#ring = watch(this.#mirror.eventsFd, () => this.#catchUp());
     this.#timer = setTimeout(() => this.#tick(), TICK);
   }
 
@@ -245,8 +246,19 @@ export class Agent {
     return handleRequest(request, peer, this.#services, this.#listeners);
   }
 
-  #tick(): void {
+  /** In turns of the event loop, with calls and commands between them. */
+  #catchUp(): void {
     this.#mirror.update();
+    if (!this.#mirror.isBehind || this.#isCatchingUp || this.#isStopped) return;
+    this.#isCatchingUp = true;
+    setImmediate(() => {
+      this.#isCatchingUp = false;
+      if (!this.#isStopped) this.#catchUp();
+    });
+  }
+
+  #tick(): void {
+    this.#catchUp();
     this.#mirror.checkOverflow();
     this.#mirror.sweep(SWEEP);
     this.#services.lifecycle.collect();

@@ -22,6 +22,9 @@ export interface NamespaceWatcher {
   onRemoved(namespace: Namespace): void;
 }
 
+/** Objects that are looked at in one go. */
+const MANY = 1000;
+
 export class Lifecycle {
   readonly #mirror: Mirror;
   readonly #inspector: Inspector;
@@ -110,6 +113,8 @@ export class Lifecycle {
   }
 
   #ownsLiveObject(namespace: Namespace): boolean {
+    // Its dead are about to be found in slices: to look at all of them now would hold up every call.
+    if (this.#mirror.isBehind && kinds.some((kind) => namespace.owned[kind].size > MANY)) return true;
     const owned = (kind: Kind): HostId[] => [...namespace.owned[kind]];
     return kinds.some((kind) => owned(kind).some((host) => this.#mirror.isAlive(kind, host)));
   }

@@ -3,7 +3,7 @@
  * lost event makes it read the maps again, dead objects are found by their host id.
  */
 
-import { type HostId, hostId, INIT, type Kind, kinds, type NamespaceId, namespaceId } from '../model/ids.js';
+import { type HostId, hostId, INIT, type Kind, kinds, type NamespaceId, type NsId, namespaceId } from '../model/ids.js';
 import { type Namespace, type NamespaceSpec, Namespaces } from '../model/namespaces.js';
 import type { ObjectEvent } from '../model/object-event.js';
 import { getNextId, mapDelete, mapLookup, mapUpdate, withObject } from '../sys/bpf.js';
@@ -25,12 +25,20 @@ import {
   type ObjectRecord,
   readNamespaces,
   readNewest,
+  readObject,
   readStatus,
 } from './records.js';
 import { type TaskHandle, TaskStates } from './task-states.js';
 
 /** Older records looked at for each new one, so that the dead cannot pile up however quickly objects come and go. */
 const LOOKS_PER_EVENT = 2;
+/** How long an answer may wait for the dead to be found, in ms; and how many are looked at between two looks at the clock. */
+const PATIENCE = 2;
+const LOOKS = 32;
+/** Every record that there can be, once (bpf/maps.h). */
+const MOST_OWED = 262_144;
+/** How much longer than a reading of all maps took no other is made. */
+const REST = 4;
 /** Far fewer than the ring holds (bpf/maps.h). */
 const MANY_EVENTS = 1000;
 
@@ -43,10 +51,14 @@ export class Mirror {
   readonly #tasks: TaskStates;
   readonly #living = new LivingIds();
   #toSweep: Iterator<readonly [Kind, HostId]>;
-  /** Records taken in since the last sweep. */
-  #noted = 0;
+  /** Objects noted and not looked at since, in the order of their ids: most live for a moment only. */
+  readonly #fresh: Array<readonly [Kind, HostId]> = [];
+  /** Older records that are still to be looked at, see {@link LOOKS_PER_EVENT}. */
+  #owed = 0;
   #recorded = 0;
   #overflows = 0;
+  /** When the maps may be read again, by `performance.now()`. */
+  #restUntil = 0;
   /** Until the next {@link checkOverflow}: what was lost is counted a moment after it was. */
   #mayHaveLost = false;
   #nextNamespace = 1;
@@ -83,9 +95,22 @@ export class Mirror {
     // A ring that held that much was perhaps full: then the caller's last creation may not have got into it.
     if (this.#ring.consume() >= MANY_EVENTS) this.#mayHaveLost = true;
     if (this.#mayHaveLost) this.#readLost();
-    if (this.#noted === 0) return;
-    this.sweep(this.#noted * LOOKS_PER_EVENT);
-    this.#noted = 0;
+    if (this.isBehind) this.#lookForDead();
+  }
+
+  /** Whether the dead among the objects noted lately are still to be found: call {@link update} again soon. */
+  get isBehind(): boolean {
+    return this.#fresh.length > 0 || this.#owed > 0;
+  }
+
+  #lookForDead(): void {
+    const end = performance.now() + PATIENCE;
+    while (this.isBehind && performance.now() < end) {
+      for (const [kind, host] of this.#fresh.splice(0, LOOKS)) this.isAlive(kind, host);
+      if (this.#fresh.length > 0) continue;
+      this.sweep(Math.min(this.#owed, LOOKS));
+      this.#owed = Math.max(0, this.#owed - LOOKS);
+    }
   }
 
   /** Readable when it is high time for {@link update}: the ring is half full. Open as long as the mirror. */
@@ -116,8 +141,14 @@ export class Mirror {
   #readLost(): void {
     const { ringOverflows } = readStatus(this.#recorder.mapFd('status'));
     if (ringOverflows === this.#overflows) return;
+    const began = performance.now();
+    // In a flood events are lost all the time, and a reading for each answer would be all that is done.
+    this.#mayHaveLost = began < this.#restUntil;
+    if (this.#mayHaveLost) return;
     this.#overflows = ringOverflows;
     this.#readAll();
+    const end = performance.now();
+    this.#restUntil = end + REST * (end - began);
   }
 
   /** Creates a namespace and numbers the kernel's BTF in it. @throws Refusal ENOSPC if there is no room */
@@ -191,6 +222,15 @@ export class Mirror {
     return namespace.numbers[kind].resolve(id, (host) => this.isAlive(kind, host));
   }
 
+  /** What an object is called in a namespace; INVISIBLE if it is not visible there. */
+  idIn(namespace: Namespace, kind: Kind, host: HostId): NsId {
+    if (this.#mayHaveLost && !this.model.isRecorded(kind, host)) {
+      const object = readObject(this.#recorder.mapFd('objects'), kind, host);
+      if (object) this.#record(object.object);
+    }
+    return this.model.idIn(namespace, kind, host);
+  }
+
   /** Numbers kernel BTF that came since (a module was loaded). */
   updateKernelBtf(): void {
     if (getNextId('btf', this.#newestBtf) < 0) return;
@@ -242,8 +282,6 @@ export class Mirror {
     const kind = event.readUInt32LE(bpfns_event.key_kind);
     const object = decodeObject(kind, event.readUInt32LE(bpfns_event.key_host_id), event, bpfns_event.object);
     this.#record(object);
-    // Often it has come and gone already.
-    this.isAlive(object.kind, object.host);
   }
 
   #record({ kind, host, owner, ids }: ObjectRecord): void {
@@ -252,7 +290,8 @@ export class Mirror {
     // Recorded as init's before, and taken over by a container's namespace since.
     this.model.forget(kind, host);
     this.model.record(kind, host, namespace, ids);
-    this.#noted++;
+    if (this.#fresh.length < MOST_OWED) this.#fresh.push([kind, host]);
+    this.#owed = Math.min(this.#owed + LOOKS_PER_EVENT, MOST_OWED);
     this.#recorded++;
     this.#tell('object-created', kind, host);
   }

@@ -137,7 +137,7 @@ function rodata(map: number): Buffer | undefined {
 async function objectUsers(
   namespace: Namespace,
   caller: ProcDir,
-  { inspector, mirror: { model } }: Services,
+  { inspector, mirror }: Services,
   { kind, size, fields }: PidIterator,
 ): Promise<Reply> {
   const slices = new Slices();
@@ -146,7 +146,7 @@ async function objectUsers(
   for (const users of inspector.objectUsersInParts()) {
     for (const user of users) {
       await slices.pause();
-      const id = user.kind === kind ? model.idIn(namespace, kind, hostId(user.host)) : 0;
+      const id = user.kind === kind ? mirror.idIn(namespace, kind, hostId(user.host)) : 0;
       // This call itself has a copy of the caller's link open.
       if (id === 0 || user.pid === process.pid) continue;
       const pid = pids.get(user.pid) ?? guestPid(caller, user.pid);

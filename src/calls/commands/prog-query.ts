@@ -62,7 +62,7 @@ function query(guest: Call, services: Services, target: number, isByIfindex: boo
 function copyBack(guest: Call, services: Services): Reply {
   const total = Math.min(call.readUInt32LE(a.query_prog_cnt), MAX_ENTRIES);
   const [progs, , links] = entries as [Buffer, Buffer, Buffer, Buffer];
-  const idIn = (kind: Kind, host: HostId): number => services.mirror.model.idIn(guest.namespace, kind, host);
+  const idIn = (kind: Kind, host: HostId): number => services.mirror.idIn(guest.namespace, kind, host);
   let visible = 0;
   for (let i = 0; i < total; i++) {
     const prog = idIn('prog', hostId(progs.readUInt32LE(i * 4)));

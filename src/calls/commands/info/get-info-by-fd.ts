@@ -62,7 +62,7 @@ function answer(call: Call, services: Services, fd: number, shape: InfoShape): R
     if (result < 0 && result !== -E.ENOSPC) return result;
     status = Math.min(result, 0);
   }
-  shape.translate(given, (kind, host) => services.mirror.model.idIn(call.namespace, kind, host), requests);
+  shape.translate(given, (kind, host) => services.mirror.idIn(call.namespace, kind, host), requests);
   for (const request of requests) {
     // The kernel clears a pointer that it does not serve. Otherwise the caller gets its own pointer
     // back.

@@ -37,7 +37,7 @@ export function objGet(call: Call, { paths, mirror }: Services): Reply | Promise
       namespace.spec.pinsAny ||
       (kind !== undefined &&
         kind !== 'token' &&
-        mirror.model.idIn(namespace, kind, hostId(idOfFd(fd.number, kind))) !== 0);
+        mirror.idIn(namespace, kind, hostId(idOfFd(fd.number, kind))) !== 0);
     if (isVisible) return fd;
     fd.close();
     return -E.EPERM;
