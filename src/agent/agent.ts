@@ -249,7 +249,7 @@ export class Agent {
   /** In turns of the event loop, with calls and commands between them. */
   #catchUp(): void {
     this.#mirror.update();
-    if (!this.#mirror.isBehind || this.#isCatchingUp || this.#isStopped) return;
+    if (!this.#mirror.sweeper.isBehind || this.#isCatchingUp || this.#isStopped) return;
     this.#isCatchingUp = true;
     setImmediate(() => {
       this.#isCatchingUp = false;
@@ -260,7 +260,7 @@ export class Agent {
   #tick(): void {
     this.#catchUp();
     this.#mirror.checkOverflow();
-    this.#mirror.sweep(SWEEP);
+    this.#mirror.sweeper.sweep(SWEEP);
     this.#services.lifecycle.collect();
     // Connections that arrived while the loop was busy are accepted before that, in this turn of
     // the event loop.

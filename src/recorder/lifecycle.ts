@@ -114,7 +114,7 @@ export class Lifecycle {
 
   #ownsLiveObject(namespace: Namespace): boolean {
     // Its dead are about to be found in slices: to look at all of them now would hold up every call.
-    if (this.#mirror.isBehind && kinds.some((kind) => namespace.owned[kind].size > MANY)) return true;
+    if (this.#mirror.sweeper.isBehind && kinds.some((kind) => namespace.owned[kind].size > MANY)) return true;
     const owned = (kind: Kind): HostId[] => [...namespace.owned[kind]];
     return kinds.some((kind) => owned(kind).some((host) => this.#mirror.isAlive(kind, host)));
   }

@@ -28,16 +28,12 @@ import {
   readObject,
   readStatus,
 } from './records.js';
+import { Sweeper } from './sweeper.js';
 import { type TaskHandle, TaskStates } from './task-states.js';
 
-/** Older records looked at for each new one, so that the dead cannot pile up however quickly objects come and go. */
-const LOOKS_PER_EVENT = 2;
-/** How long an answer may wait for the dead to be found, in ms; and how many are looked at between two looks at the clock. */
+/** How long an answer may wait for the dead to be found, in ms. */
 const PATIENCE = 2;
-const LOOKS = 32;
-/** Every record that there can be, once (bpf/maps.h). */
-const MOST_OWED = 262_144;
-/** How much longer than a reading of all maps took no other is made. */
+/** For how many times as long as a reading of all maps took no other is made. */
 const REST = 4;
 /** Far fewer than the ring holds (bpf/maps.h). */
 const MANY_EVENTS = 1000;
@@ -50,12 +46,14 @@ export class Mirror {
   readonly #ring: Ring;
   readonly #tasks: TaskStates;
   readonly #living = new LivingIds();
-  #toSweep: Iterator<readonly [Kind, HostId]>;
-  /** Objects noted and not looked at since, in the order of their ids: most live for a moment only. */
-  readonly #fresh: Array<readonly [Kind, HostId]> = [];
-  /** Older records that are still to be looked at, see {@link LOOKS_PER_EVENT}. */
-  #owed = 0;
-  #recorded = 0;
+  /** Looks for the dead: {@link update} lets it for a moment; the rest is to be asked for. */
+  readonly sweeper = new Sweeper(
+    () => this.model.everything(),
+    (kind, host) => this.isAlive(kind, host),
+    () => this.#living.forgetGaps(),
+  );
+  /** How many records were taken in so far. */
+  recorded = 0;
   #overflows = 0;
   /** When the maps may be read again, by `performance.now()`. */
   #restUntil = 0;
@@ -69,7 +67,6 @@ export class Mirror {
   constructor(recorder: Recorder) {
     this.#recorder = recorder;
     this.#tasks = new TaskStates(recorder);
-    this.#toSweep = this.model.everything();
     this.#ring = new Ring(recorder.mapFd('events'), (record) => this.#onEvent(record));
     for (const spec of readNamespaces(recorder.mapFd('namespaces'))) {
       this.model.add(spec);
@@ -85,50 +82,17 @@ export class Mirror {
     return this.#nextNamespace;
   }
 
-  /** How many records were taken in so far. */
-  get recorded(): number {
-    return this.#recorded;
-  }
-
   /** Takes in what the recorder noted since the last time. Call before every answer. */
   update(): void {
     // A ring that held that much was perhaps full: then the caller's last creation may not have got into it.
     if (this.#ring.consume() >= MANY_EVENTS) this.#mayHaveLost = true;
     if (this.#mayHaveLost) this.#readLost();
-    if (this.isBehind) this.#lookForDead();
-  }
-
-  /** Whether the dead among the objects noted lately are still to be found: call {@link update} again soon. */
-  get isBehind(): boolean {
-    return this.#fresh.length > 0 || this.#owed > 0;
-  }
-
-  #lookForDead(): void {
-    const end = performance.now() + PATIENCE;
-    while (this.isBehind && performance.now() < end) {
-      for (const [kind, host] of this.#fresh.splice(0, LOOKS)) this.isAlive(kind, host);
-      if (this.#fresh.length > 0) continue;
-      this.sweep(Math.min(this.#owed, LOOKS));
-      this.#owed = Math.max(0, this.#owed - LOOKS);
-    }
+    this.sweeper.catchUp(PATIENCE);
   }
 
   /** Readable when it is high time for {@link update}: the ring is half full. Open as long as the mirror. */
   get eventsFd(): number {
     return this.#recorder.mapFd('events');
-  }
-
-  /** Looks at so many records, round and round, and forgets those of dead objects. */
-  sweep(count: number): void {
-    for (let i = 0; i < count; i++) {
-      const next = this.#toSweep.next();
-      if (next.done) {
-        this.#living.forgetGaps();
-        this.#toSweep = this.model.everything();
-        return;
-      }
-      this.isAlive(...next.value);
-    }
   }
 
   /** The same, whatever there was in the ring. Call now and then. */
@@ -224,10 +188,9 @@ export class Mirror {
 
   /** What an object is called in a namespace; INVISIBLE if it is not visible there. */
   idIn(namespace: Namespace, kind: Kind, host: HostId): NsId {
-    if (this.#mayHaveLost && !this.model.isRecorded(kind, host)) {
-      const object = readObject(this.#recorder.mapFd('objects'), kind, host);
-      if (object) this.#record(object.object);
-    }
+    const isLost = this.#mayHaveLost && !this.model.isRecorded(kind, host);
+    const found = isLost ? readObject(this.#recorder.mapFd('objects'), kind, host) : undefined;
+    if (found) this.#record(found.object);
     return this.model.idIn(namespace, kind, host);
   }
 
@@ -290,9 +253,8 @@ export class Mirror {
     // Recorded as init's before, and taken over by a container's namespace since.
     this.model.forget(kind, host);
     this.model.record(kind, host, namespace, ids);
-    if (this.#fresh.length < MOST_OWED) this.#fresh.push([kind, host]);
-    this.#owed = Math.min(this.#owed + LOOKS_PER_EVENT, MOST_OWED);
-    this.#recorded++;
+    this.sweeper.note(kind, host);
+    this.recorded++;
     this.#tell('object-created', kind, host);
   }
 

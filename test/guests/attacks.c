@@ -28,7 +28,7 @@
 #include <time.h>
 
 #define PAGE 4096
-#define ROUNDS 400
+#define ROUNDS 200
 
 static volatile int over;
 
