@@ -9,6 +9,9 @@ import { paths } from '../src/config/paths.js';
 import { AgentClient } from '../src/control/client.js';
 import type { Request, StatusReply } from '../src/control/protocol.js';
 
+// One namespace is to own more than the default budget.
+process.env.BPFNS_MAX_OBJECTS ??= '200000';
+
 export const GUEST = 'build/bench/guest';
 export const BPFNS = 'bin/bpfns';
 const TURNS = 7;

@@ -16,8 +16,17 @@
 #define BPFNS_MAX_ID 0x7ffffffe
 #define BPFNS_KINDS 4
 #define BPFNS_NAME_LEN 128 /* a container's id has 64 characters */
-/* Live objects one namespace may own: a guest cannot fill the tables that others need. */
-#define BPFNS_MAX_OBJECTS_PER_NS 131072
+/* As a task's namespace: its mark was lost, and nobody knows. What it creates is init's. */
+#define BPFNS_NOWHERE 0xffffffff
+
+/*
+ * The tables' sizes. Each top-level namespace has a budget (struct bpfns_budget), so that a guest
+ * cannot fill what others need: BPFNS_GUARANTEED default budgets and init's own fit.
+ */
+#define BPFNS_NAMESPACES 16384
+#define BPFNS_OBJECTS 524288
+#define BPFNS_NUMBERS 1048576
+#define BPFNS_GUARANTEED 56
 
 enum bpfns_kind {
 	BPFNS_MAP,
@@ -29,17 +38,18 @@ enum bpfns_kind {
 /* Map "namespaces", by namespace id. Written by the agent only. */
 struct bpfns_namespace {
 	__u32 parent;
+	__u32 top; /* the ancestor at level 1, or the namespace itself: whose budget it uses */
 	__u32 level;
 	__u32 flags;
 	__u32 owner_uid;
-	__u64 user_ns;    /* inode of the owning user namespace */
+	__u64 user_ns; /* inode of the owning user namespace */
 	__u64 created_ns; /* CLOCK_BOOTTIME */
 	__u32 max_namespaces; /* most namespaces below this one, 0: no limit of its own */
 	char name[BPFNS_NAME_LEN];
 };
 
 #define BPFNS_PINS_ANY 1 /* BPF_OBJ_GET may open pins of objects that are not visible */
-#define BPFNS_KEEP 2     /* created by name: lives without tasks and objects until removed */
+#define BPFNS_KEEP 2 /* created by name: lives without tasks and objects until removed */
 
 /* As a kind of counter: the tasks that have started in the namespace, by fork. */
 #define BPFNS_TASKS BPFNS_KINDS
@@ -52,8 +62,19 @@ struct bpfns_counter_key {
 
 struct bpfns_counter {
 	__u64 allocated; /* numbers counted since the namespace began; of kind BPFNS_TASKS: tasks */
-	__s64 live;      /* objects owned by this very namespace and not yet forgotten; -1 for a moment */
 	__u32 floor;     /* the kernel's newest id when the namespace began: numbers are counted up to it */
+};
+
+/*
+ * Map "budgets", by top-level namespace: what it and all below it use. BPFNS_INIT: init's own.
+ * The agent writes it when the namespace begins; the recorder counts.
+ */
+struct bpfns_budget {
+	__s64 objects; /* records; more than the most for a moment */
+	__s64 numbers; /* objects times their levels, and kernel-owned BTF in every namespace */
+	__u64 unowned; /* objects that were created beyond the budget: they belong to init */
+	__u32 max_objects;
+	__u32 max_numbers;
 };
 
 /* Map "objects": who owns an object and what it is called at every level. */
@@ -65,6 +86,7 @@ struct bpfns_object_key {
 struct bpfns_object {
 	__u32 owner; /* namespace of the creator at creation, for ever */
 	__u32 level; /* of the owner: ids[0..level] are set */
+	__u32 top; /* of the owner: whose budget the object uses */
 	__u32 ids[BPFNS_MAX_LEVEL + 1];
 	__u32 pid; /* creator: thread group id, thread id, uid; all as seen from init */
 	__u32 tid;
@@ -72,6 +94,7 @@ struct bpfns_object {
 	__u64 cgroup_id; /* in the default (v2) hierarchy */
 	__u64 created_ns; /* CLOCK_BOOTTIME */
 	__u64 filter; /* the creator's seccomp filter that has a listener; only compared */
+	__u64 filter_serial; /* its listener's next notification: tells it from a later one at the same address */
 	char comm[16];
 };
 
@@ -85,7 +108,7 @@ struct bpfns_id_key {
 	__u32 id;
 };
 
-/* Ring "events": one per recorded object. */
+/* Ring "events": one per recorded object; of kind BPFNS_TASKS: host_id is the thread id of a lost task. */
 struct bpfns_event {
 	struct bpfns_object_key key;
 	struct bpfns_object object;
@@ -127,9 +150,10 @@ struct bpfns_status {
 	/* newest id of each kind: when the recorder was put in place, then of those seen to be created, recorded or not */
 	__u32 newest[BPFNS_KINDS];
 	__u64 ring_overflows; /* events that did not fit: re-read the maps */
-	__u64 lost_objects;   /* no room for a record: the object belongs to init */
-	__u64 lost_tasks;     /* no memory to mark a child: it creates for init */
-	__u64 refused;        /* fds that were not what the system call created */
+	__u64 lost_objects; /* no room for a record: the object belongs to init */
+	__u64 lost_tasks; /* no memory to mark a child: it is in no namespace */
+	__u64 lost_unknown; /* of these, not even in the map "lost": any task without a mark may be one */
+	__u64 refused; /* fds that were not what the system call created */
 };
 
 /*
@@ -143,11 +167,17 @@ struct bpfns_forget {
 	__u32 host_id;
 };
 
+struct bpfns_charge {
+	__u32 top;
+	__s32 numbers; /* below 0 gives back */
+	__s32 error;   /* out: 0, or -ENOSPC beyond the budget */
+};
+
 struct bpfns_bind {
 	__u32 listener; /* fd of the agent */
-	__u32 ns;       /* BPFNS_INIT: forget the filter */
-	__u32 adopted;  /* out: objects made under the filter before, now the namespace's */
-	__s32 error;    /* out: 0 or -errno */
+	__u32 ns; /* BPFNS_INIT: forget the filter */
+	__u32 adopted; /* out: objects made under the filter before, now the namespace's */
+	__s32 error; /* out: 0 or -errno */
 };
 
 /* Context of the program "eye": what the agent asks of the thread that made a trapped call. */

@@ -171,28 +171,51 @@ static __always_inline void count_task(__u32 ns)
 		__sync_fetch_and_add(&counter->allocated, 1);
 }
 
+/* There is no room for the child's mark: it must not fall to the namespace of its filter. */
+static __always_inline void lose(struct bpfns_status *stat, __u32 tid)
+{
+	struct bpfns_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	__u32 yes = 1;
+
+	if (bpf_map_update_elem(&lost, &tid, &yes, BPF_ANY))
+		__sync_fetch_and_add(&stat->lost_unknown, 1);
+	__sync_fetch_and_add(&stat->lost_tasks, 1);
+	if (!event) {
+		__sync_fetch_and_add(&stat->ring_overflows, 1);
+		return;
+	}
+	event->key.kind = BPFNS_TASKS;
+	event->key.host_id = tid;
+	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
+}
+
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(task_forked, struct task_struct *parent, struct task_struct *child)
 {
 	struct bpfns_task *mine = bpf_task_storage_get(&tasks, parent, 0, 0);
+	struct bpfns_status *stat = get_status();
+	__u32 ns = BPFNS_INIT, tid = child->pid, parent_tid = parent->pid;
 	struct bpfns_task *its;
-	__u32 ns;
 
-	if (!mine)
+	if (!stat)
 		return 0;
-	ns = namespace_of_child(parent, mine);
+	if (mine)
+		ns = namespace_of_child(parent, mine);
+	if (stat->lost_tasks) {
+		/* An earlier bearer of the number is gone. */
+		bpf_map_delete_elem(&lost, &tid);
+		if (ns == BPFNS_INIT && bpf_map_lookup_elem(&lost, &parent_tid))
+			ns = BPFNS_NOWHERE;
+	}
 	if (ns == BPFNS_INIT)
 		return 0;
 	its = bpf_task_storage_get(&tasks, child, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-	if (its) {
-		its->ns = ns;
-		count_task(ns);
-	} else {
-		struct bpfns_status *stat = get_status();
-
-		if (stat)
-			__sync_fetch_and_add(&stat->lost_tasks, 1);
+	if (!its) {
+		lose(stat, tid);
+		return 0;
 	}
+	its->ns = ns;
+	count_task(ns);
 	return 0;
 }
 

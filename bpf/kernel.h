@@ -94,7 +94,9 @@ struct files_struct {
 	struct fdtable *fdt;
 };
 
-struct notification;
+struct notification {
+	__u64 next_id;
+};
 
 struct seccomp_filter {
 	struct seccomp_filter *prev;

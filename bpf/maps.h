@@ -8,7 +8,7 @@
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 16384);
+	__uint(max_entries, BPFNS_NAMESPACES);
 	__type(key, __u32);
 	__type(value, struct bpfns_namespace);
 } namespaces SEC(".maps");
@@ -16,7 +16,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 16384 * (BPFNS_KINDS + 1));
+	__uint(max_entries, BPFNS_NAMESPACES *(BPFNS_KINDS + 1));
 	__type(key, struct bpfns_counter_key);
 	__type(value, struct bpfns_counter);
 } counters SEC(".maps");
@@ -24,7 +24,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 262144);
+	__uint(max_entries, BPFNS_OBJECTS);
 	__type(key, struct bpfns_object_key);
 	__type(value, struct bpfns_object);
 } objects SEC(".maps");
@@ -32,10 +32,34 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 524288);
+	__uint(max_entries, BPFNS_NUMBERS);
 	__type(key, struct bpfns_id_key);
 	__type(value, __u32);
 } ids SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, BPFNS_NAMESPACES);
+	__type(key, __u32);
+	__type(value, struct bpfns_budget);
+} budgets SEC(".maps");
+
+/* The id of the next namespace. Written by the agent; pinned, so that none is used again. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} next_namespace SEC(".maps");
+
+/* Tasks whose mark was lost, by thread id, until a child gets the number. Preallocated. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u32);
+	__type(value, __u32);
+} lost SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -83,7 +107,8 @@ static __always_inline struct bpfns_status *get_status(void)
 
 static __always_inline struct bpfns_object *get_draft(void)
 {
-	return bpf_task_storage_get(&drafts, bpf_get_current_task_btf(), 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	return bpf_task_storage_get(&drafts, bpf_get_current_task_btf(), 0,
+				    BPF_LOCAL_STORAGE_GET_F_CREATE);
 }
 
 #endif

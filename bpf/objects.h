@@ -59,6 +59,15 @@ static __always_inline __u64 filter_of_task(struct task_struct *task)
 	return 0;
 }
 
+/*
+ * The id of the next notification of a filter's listener: random when the filter is made, then
+ * counted up (kernel/seccomp.c).
+ */
+static __always_inline __u64 serial_of_filter(__u64 filter)
+{
+	return BPF_CORE_READ((struct seccomp_filter *)filter, notif, next_id);
+}
+
 static __always_inline struct file *file_of_fd(struct task_struct *task, __u32 fd)
 {
 	struct fdtable *fdt = BPF_CORE_READ(task, files, fdt);

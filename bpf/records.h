@@ -12,18 +12,40 @@ static __always_inline bool is_newer(__u32 id, __u32 than)
 	return (__s32)((id - than) << 1) > 0;
 }
 
-static __always_inline void count_live(__u32 ns, __u32 kind, int change)
+static __always_inline struct bpfns_budget *get_budget(__u32 top)
 {
-	struct bpfns_counter_key key = { .ns = ns, .kind = kind };
-	struct bpfns_counter *counter = bpf_map_lookup_elem(&counters, &key);
-
-	if (counter)
-		__sync_fetch_and_add(&counter->live, change);
+	return bpf_map_lookup_elem(&budgets, &top);
 }
 
-static __always_inline void publish(struct bpfns_status *stat, struct bpfns_object_key *key,
-				    struct bpfns_object *object)
+/* Gives one object back, which has so many numbers. */
+static __always_inline void refund(struct bpfns_budget *budget, __u32 numbers)
 {
+	__sync_fetch_and_add(&budget->objects, -1);
+	__sync_fetch_and_add(&budget->numbers, -(__s64)numbers);
+}
+
+/* Takes one object with so many numbers from a budget, or nothing. */
+static __always_inline bool spend(struct bpfns_budget *budget, __u32 numbers)
+{
+	__s64 objects = __sync_fetch_and_add(&budget->objects, 1);
+	__s64 before = __sync_fetch_and_add(&budget->numbers, numbers);
+
+	if (objects < budget->max_objects && before + numbers <= budget->max_numbers)
+		return true;
+	refund(budget, numbers);
+	return false;
+}
+
+/*
+ * The agent drains the ring before every answer. It is woken only when the ring fills up, or a
+ * budget does: in that are perhaps dead objects that it has not found yet.
+ */
+#define MANY_EVENTS (1 << 19)
+
+static __always_inline void publish(struct bpfns_status *stat, struct bpfns_budget *budget,
+				    struct bpfns_object_key *key, struct bpfns_object *object)
+{
+	__u64 many = budget->objects > budget->max_objects / 4 * 3 ? 0 : MANY_EVENTS;
 	struct bpfns_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 
 	if (!event) {
@@ -32,8 +54,7 @@ static __always_inline void publish(struct bpfns_status *stat, struct bpfns_obje
 	}
 	event->key = *key;
 	__builtin_memcpy(&event->object, object, sizeof(*object));
-	/* The agent drains the ring before every answer; wake it only when the ring fills up. */
-	bpf_ringbuf_submit(event, bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > (1 << 19) ?
+	bpf_ringbuf_submit(event, bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > many ?
 					  BPF_RB_FORCE_WAKEUP :
 					  BPF_RB_NO_WAKEUP);
 }
@@ -43,16 +64,23 @@ static long do_nothing(__u64 unused, void *nothing)
 	return 0;
 }
 
+/* Iterations of the longest wait of hold_up(): a few milliseconds. */
+#define LONGEST_WAIT (1 << 21)
+
 /*
  * The agent finds the dead by looking. Whoever makes objects faster than it can look pays for
- * it in time of their own, a fraction of a millisecond at most, long before one would be lost.
+ * it in time of their own: a little at three quarters of the budget, the longest wait at its end.
  */
-static __always_inline void hold_up(struct bpfns_counter *counter)
+static __always_inline void hold_up(struct bpfns_budget *budget)
 {
-	const __s64 many = BPFNS_MAX_OBJECTS_PER_NS / 4 * 3;
+	__s64 quarter = budget->max_objects / 4 + 1;
+	__s64 over = budget->objects - 3 * quarter;
+	__u64 part;
 
-	if (counter->live > many)
-		bpf_loop((counter->live - many) * 4, do_nothing, NULL, 0);
+	if (over <= 0)
+		return;
+	part = ((__u64)over << 10) / (__u64)quarter;
+	bpf_loop(part * part * (LONGEST_WAIT >> 20), do_nothing, NULL, 0);
 }
 
 /* A lost race only leaves the mark a little low; the check is one of several. */
@@ -63,7 +91,8 @@ static __always_inline void note_newest(struct bpfns_status *stat, __u32 kind, _
 }
 
 /* Nobody can have the object from now on: it is init's, whatever room there is later. */
-static __always_inline void leave_unowned(struct bpfns_status *stat, __u32 kind, __u32 host_id)
+static __always_inline void leave_unowned(struct bpfns_status *stat, struct bpfns_budget *budget,
+					  __u32 kind, __u32 host_id)
 {
 	__u32 place = host_id % BPFNS_UNOWNED;
 	struct bpfns_unowned *last = bpf_map_lookup_elem(&unowned, &place);
@@ -72,6 +101,8 @@ static __always_inline void leave_unowned(struct bpfns_status *stat, __u32 kind,
 		last->ids[kind] = host_id;
 	note_newest(stat, kind, host_id);
 	__sync_fetch_and_add(&stat->lost_objects, 1);
+	if (budget)
+		__sync_fetch_and_add(&budget->unowned, 1);
 }
 
 static __always_inline bool is_unowned(__u32 kind, __u32 host_id)
@@ -90,17 +121,64 @@ static __always_inline bool is_new(struct bpfns_task *state, struct bpfns_object
 	       !bpf_map_lookup_elem(&objects, key) && !is_unowned(key->kind, key->host_id);
 }
 
+/* A task whose mark was lost at fork: it may be in any namespace below that of its filter. */
+static __always_inline bool is_lost(struct bpfns_status *stat, __u32 tid)
+{
+	return stat->lost_tasks && (stat->lost_unknown || bpf_map_lookup_elem(&lost, &tid));
+}
+
+/* The namespace that owns what the current task makes. */
+static __always_inline __u32 owner_for(struct bpfns_status *stat, struct bpfns_task *state,
+				       __u64 filter)
+{
+	__u32 *by_filter;
+
+	if (state->ns != BPFNS_INIT || !filter)
+		return state->ns;
+	by_filter = bpf_map_lookup_elem(&filters, &filter);
+	if (!by_filter)
+		return BPFNS_INIT;
+	return is_lost(stat, bpf_get_current_pid_tgid()) ? BPFNS_NOWHERE : *by_filter;
+}
+
+/* Who makes the object, and where. */
+static __always_inline void describe(struct bpfns_object *object)
+{
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
+
+	object->pid = pid_tgid >> 32;
+	object->tid = pid_tgid;
+	object->uid = bpf_get_current_uid_gid();
+	object->cgroup_id = bpf_get_current_cgroup_id();
+	object->created_ns = bpf_ktime_get_boot_ns();
+	bpf_get_current_comm(object->comm, sizeof(object->comm));
+}
+
+/* Numbers the object and publishes it: nobody finds one before all its numbers are there. 0 or -errno. */
+__noinline int enter(struct bpfns_object *object, __u32 kind, __u32 host_id)
+{
+	struct bpfns_object_key key = { .kind = kind, .host_id = host_id };
+	int err;
+
+	if (!object)
+		return -EINVAL;
+	err = allocate_ids(object, kind, host_id);
+	if (err)
+		return err;
+	err = bpf_map_update_elem(&objects, &key, object, BPF_NOEXIST);
+	if (err)
+		walk_levels(object, kind, host_id, TAKE_BACK);
+	return err;
+}
+
 /* Writes the record of a new object of the current task, from a file that the task itself opened. */
 __noinline int record(struct bpfns_task *state, __u32 kind, __u32 host_id)
 {
 	struct bpfns_object_key key = { .kind = kind, .host_id = host_id };
 	struct bpfns_status *stat = get_status();
-	struct bpfns_counter_key counter_key = { .kind = kind };
-	struct bpfns_namespace *namespace = NULL;
-	struct bpfns_counter *counter = NULL;
+	struct bpfns_budget *budget = NULL;
+	struct bpfns_namespace *namespace;
 	struct bpfns_object *object;
-	__u32 *by_filter;
-	__u64 pid_tgid;
 
 	if (!stat || !state || kind >= BPFNS_KINDS)
 		return -EINVAL;
@@ -108,49 +186,34 @@ __noinline int record(struct bpfns_task *state, __u32 kind, __u32 host_id)
 		return -EEXIST;
 	object = get_draft();
 	if (!object)
-		goto lost;
+		goto unowned;
 	__builtin_memset(object, 0, sizeof(*object));
-	object->owner = state->ns;
 	object->filter = filter_of_task(bpf_get_current_task_btf());
-	if (object->owner == BPFNS_INIT && object->filter) {
-		by_filter = bpf_map_lookup_elem(&filters, &object->filter);
-		if (by_filter)
-			object->owner = *by_filter;
-	}
-	counter_key.ns = object->owner;
-	counter = bpf_map_lookup_elem(&counters, &counter_key);
-	/* Init too: what the host makes and drops must not take the room of the namespaces. */
-	if (!counter || counter->live >= BPFNS_MAX_OBJECTS_PER_NS)
-		goto lost;
+	if (object->filter)
+		object->filter_serial = serial_of_filter(object->filter);
+	object->owner = owner_for(stat, state, object->filter);
 	if (object->owner != BPFNS_INIT) {
 		namespace = bpf_map_lookup_elem(&namespaces, &object->owner);
 		if (!namespace)
-			goto lost;
+			goto unowned;
 		object->level = namespace->level;
+		object->top = namespace->top;
 	}
-	pid_tgid = bpf_get_current_pid_tgid();
-	object->pid = pid_tgid >> 32;
-	object->tid = pid_tgid;
-	object->uid = bpf_get_current_uid_gid();
-	object->cgroup_id = bpf_get_current_cgroup_id();
-	object->created_ns = bpf_ktime_get_boot_ns();
-	bpf_get_current_comm(object->comm, sizeof(object->comm));
-
-	/* Published last: nobody finds an object before all its numbers are there. */
-	if (allocate_ids(object, kind, host_id))
-		goto lost;
-	if (bpf_map_update_elem(&objects, &key, object, BPF_NOEXIST)) {
-		walk_levels(object, kind, host_id, TAKE_BACK);
-		goto lost;
+	describe(object);
+	budget = get_budget(object->top);
+	if (!budget || !spend(budget, object->level))
+		goto unowned;
+	if (enter(object, kind, host_id)) {
+		refund(budget, object->level);
+		goto unowned;
 	}
-	__sync_fetch_and_add(&counter->live, 1);
-	if (object->owner != BPFNS_INIT)
-		hold_up(counter);
 	note_newest(stat, kind, host_id);
-	publish(stat, &key, object);
+	publish(stat, budget, &key, object);
+	if (object->owner != BPFNS_INIT)
+		hold_up(budget);
 	return 0;
-lost:
-	leave_unowned(stat, kind, host_id);
+unowned:
+	leave_unowned(stat, budget, kind, host_id);
 	return -ENOSPC;
 }
 

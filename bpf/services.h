@@ -42,11 +42,14 @@ int forget(struct bpfns_forget *args)
 {
 	struct bpfns_object_key key = { .kind = args->kind, .host_id = args->host_id };
 	struct bpfns_object *object = bpf_map_lookup_elem(&objects, &key);
+	struct bpfns_budget *budget;
 
 	creates_nothing();
 	if (!object)
 		return 0;
-	count_live(object->owner, args->kind, -1);
+	budget = get_budget(object->top);
+	if (budget)
+		refund(budget, object->level);
 	walk_levels(object, args->kind, args->host_id, TAKE_BACK);
 	bpf_map_delete_elem(&objects, &key);
 	return 0;
@@ -57,17 +60,21 @@ int forget(struct bpfns_forget *args)
 
 struct adoption {
 	__u64 filter;
+	__u64 filter_serial;
 	__u32 owner;
 	__u32 level;
+	__u32 top;
 	__u32 count;
 	__u32 kind;
 	__u32 oldest; /* of the kind, among those to take over; 0 if there are none */
 	__u32 newest;
 };
 
+/* An object of init that was made under this very filter, not under an earlier one at its address. */
 static __always_inline bool is_to_adopt(const struct bpfns_object *object, const struct adoption *adoption)
 {
-	return object->owner == BPFNS_INIT && object->filter == adoption->filter;
+	return object->owner == BPFNS_INIT && object->filter == adoption->filter &&
+	       adoption->filter_serial - object->filter_serial < 1ULL << 32;
 }
 
 /* Finds between which host ids those are that were made under the filter. */
@@ -87,26 +94,30 @@ static __always_inline void adopt(struct bpfns_object_key *key, struct adoption 
 {
 	struct bpfns_object *object = bpf_map_lookup_elem(&objects, key);
 	struct bpfns_status *stat = get_status();
+	struct bpfns_budget *init = get_budget(BPFNS_INIT), *budget = get_budget(adoption->top);
 	struct bpfns_object *changed;
 
-	if (!object || !is_to_adopt(object, adoption) || !stat)
+	if (!object || !stat || !init || !budget || !is_to_adopt(object, adoption))
 		return;
 	changed = get_draft();
-	if (!changed)
-		goto lost;
+	if (!changed || !spend(budget, adoption->level))
+		goto unowned;
 	*changed = *object;
 	changed->owner = adoption->owner;
 	changed->level = adoption->level;
-	if (allocate_ids(changed, key->kind, key->host_id))
-		goto lost;
+	changed->top = adoption->top;
+	if (allocate_ids(changed, key->kind, key->host_id)) {
+		refund(budget, adoption->level);
+		goto unowned;
+	}
 	*object = *changed;
-	count_live(BPFNS_INIT, key->kind, -1);
-	count_live(adoption->owner, key->kind, 1);
-	publish(stat, key, changed);
+	refund(init, 0);
+	publish(stat, budget, key, changed);
 	adoption->count++;
 	return;
-lost:
+unowned:
 	__sync_fetch_and_add(&stat->lost_objects, 1);
+	__sync_fetch_and_add(&budget->unowned, 1);
 }
 
 static long adopt_next(__u64 place, struct adoption *adoption)
@@ -163,21 +174,44 @@ int bind_filter(struct bpfns_bind *args)
 	args->error = -EBADF;
 	if (!file || BPF_CORE_READ(file, f_inode, i_sb, s_magic) != ANON_INODE_FS_MAGIC)
 		return 0;
-	bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(file, f_path.dentry, d_name.name));
+	bpf_probe_read_kernel_str(name, sizeof(name),
+				  BPF_CORE_READ(file, f_path.dentry, d_name.name));
 	if (!is_named(name, "seccomp ", 8))
 		return 0;
 	adoption.filter = (__u64)BPF_CORE_READ(file, private_data);
+	adoption.filter_serial = serial_of_filter(adoption.filter);
 	if (ns == BPFNS_INIT) {
 		args->error = bpf_map_delete_elem(&filters, &adoption.filter);
 		return 0;
 	}
 	namespace = bpf_map_lookup_elem(&namespaces, &ns);
-	args->error = namespace ? bpf_map_update_elem(&filters, &adoption.filter, &ns, BPF_ANY) : -ENOENT;
+	args->error = namespace ? bpf_map_update_elem(&filters, &adoption.filter, &ns, BPF_ANY) :
+				  -ENOENT;
 	if (args->error)
 		return 0;
 	adoption.level = namespace->level;
+	adoption.top = namespace->top;
 	adopt_all(&adoption);
 	args->adopted = adoption.count;
+	return 0;
+}
+
+/* Run by the agent: numbers of kernel-owned BTF, which is in every namespace. */
+SEC("syscall")
+int charge(struct bpfns_charge *args)
+{
+	struct bpfns_budget *budget = get_budget(args->top);
+	__s64 before;
+
+	creates_nothing();
+	args->error = -ENOSPC;
+	if (!budget)
+		return 0;
+	before = __sync_fetch_and_add(&budget->numbers, args->numbers);
+	if (args->numbers > 0 && before + args->numbers > budget->max_numbers)
+		__sync_fetch_and_add(&budget->numbers, -args->numbers);
+	else
+		args->error = 0;
 	return 0;
 }
 

@@ -19,7 +19,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 16384);
+	__uint(max_entries, BPFNS_NAMESPACES);
 	__type(key, __u64);
 	__type(value, __u32);
 } filters SEC(".maps");

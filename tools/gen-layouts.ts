@@ -22,6 +22,8 @@ const kernelStructs = [
 const kernelEnums = ['bpf_cmd', 'bpf_map_type', 'bpf_prog_type', 'bpf_link_type', 'bpf_attach_type'];
 const contractStructs = [
   'bpfns_bind',
+  'bpfns_budget',
+  'bpfns_charge',
   'bpfns_counter',
   'bpfns_counter_key',
   'bpfns_event',

@@ -20,6 +20,7 @@ import type { RuntimeChoice } from '../control/usage.js';
 import { probeKernel } from '../kernel/facts.js';
 import { kinds } from '../model/ids.js';
 import type { Namespace } from '../model/namespaces.js';
+import type { Limits } from '../recorder/budgets.js';
 import { readLabels, removeLabels } from '../recorder/container-labels.js';
 import { Eye } from '../recorder/eye.js';
 import { Inspector } from '../recorder/inspector.js';
@@ -33,6 +34,7 @@ import { type Watch, watch } from '../sys/poll.js';
 import { Events } from '../telemetry/events.js';
 import type { Measured } from '../telemetry/metrics.js';
 import { Statistics } from '../telemetry/statistics.js';
+import { budgetsOf } from './budgets.js';
 import { Containers, type OnContainer, type OnLost, type OnRefused } from './containers.js';
 import { ControlServer } from './control.js';
 import type { Peer } from './peer.js';
@@ -54,6 +56,8 @@ export interface AgentOptions {
   readonly runtime: RuntimeChoice;
   /** The id of the group whose members may read, besides root. */
   readonly readOnlyGroup: number | undefined;
+  /** Of each top-level namespace. */
+  readonly limits: Limits;
   readonly onFault: OnFault;
   readonly onContainer: OnContainer;
   readonly onLost: OnLost;
@@ -79,6 +83,8 @@ function lifeOf(events: Events, statistics: Statistics): NamespaceWatcher {
       statistics.namespaces.delete(namespace.id);
       tell('namespace-gone', namespace);
     },
+    onTooMany: ({ id, path }) =>
+      events.emit({ event: 'over-budget', what: 'namespaces', count: 1, namespace: id, path }),
   };
 }
 
@@ -110,11 +116,14 @@ export class Agent {
     const facts = probeKernel();
     this.#recorder = Recorder.install();
     this.#recorder.forgetFilters();
-    this.#mirror = new Mirror(this.#recorder);
+    this.#mirror = new Mirror(this.#recorder, options.limits);
     const inspector = new Inspector();
     const events = new Events();
     const statistics = new Statistics();
     this.#mirror.onObject = (event) => events.emit(event);
+    this.#mirror.onLostTask = (tid) => events.emit({ event: 'task-lost', tid });
+    this.#mirror.onUnowned = ({ id, path }, count) =>
+      events.emit({ event: 'over-budget', what: 'objects', count, namespace: id, path });
     this.#services = {
       mirror: this.#mirror,
       facts,
@@ -232,6 +241,7 @@ export class Agent {
         }),
       recorder: readStatus(this.#recorder.mapFd('status')),
       usage: () => this.#accountant.usage(programs),
+      budgets: () => budgetsOf(this.#mirror),
     };
   }
 

@@ -3,6 +3,7 @@ import { closeSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { type Config, checkConfig } from '../config/config.js';
 import { groupId } from '../config/group.js';
 import { paths } from '../config/paths.js';
+import { defaultLimits, type Limits } from '../recorder/budgets.js';
 import { SupervisorLink } from '../supervisor/link.js';
 import { openFds } from '../sys/fd.js';
 import { notifyManager, watchdogInterval } from '../sys/notify.js';
@@ -36,6 +37,7 @@ export async function agentMain({ ready, daemon }: AgentMainOptions): Promise<vo
         maxNamespacesPerUser: maxNamespaces(config),
         runtime: config.statistics.runtime,
         readOnlyGroup: readOnlyGroup(config),
+        limits: limitsOf(config),
         onFault: (command, error) =>
           log('error', `fault in ${command}: ${error instanceof Error ? error.stack : String(error)}`),
         onContainer: ({ container, pid, namespace, isExec }) =>
@@ -99,6 +101,17 @@ function readOnlyGroup({ control }: Config): number | undefined {
   const group = groupId(name);
   if (group === undefined) throw new Error(`control.read-only-group: there is no group '${name}' in /etc/group`);
   return group;
+}
+
+/** Without a file, tests and measurements set the number of objects through the environment; the rest goes with it. */
+function limitsOf({ limits }: Config): Limits {
+  const objects = limits.objects ?? Number(process.env.BPFNS_MAX_OBJECTS ?? defaultLimits.objects);
+  const inProportion = (limit: number): number => Math.ceil((objects / defaultLimits.objects) * limit);
+  return {
+    objects,
+    numbers: limits.numbers ?? inProportion(defaultLimits.numbers),
+    namespaces: limits.namespaces ?? inProportion(defaultLimits.namespaces),
+  };
 }
 
 async function leave(supervisor: SupervisorLink, isDone: boolean): Promise<never> {

@@ -11,6 +11,8 @@ import { sendSignal } from '../sys/task.js';
 export class Peer {
   /** -1 if it is unknown. */
   readonly uid: number;
+  /** When it connected; 0 if it is unknown. */
+  readonly pid: number;
   readonly pidfd: Fd;
   readonly directory: ProcDir;
 
@@ -19,7 +21,8 @@ export class Peer {
     const credentials = peerCredentials(socket);
     this.uid = credentials?.uid ?? -1;
     this.pidfd = peerPidfd(socket);
-    this.directory = new ProcDir(credentials?.pid ?? 0);
+    this.pid = credentials?.pid ?? 0;
+    this.directory = new ProcDir(this.pid);
     // The pid is not reused before the process is waited for.
     if (!this.pidfd.isOpen || sendSignal(this.pidfd, 0) < 0) this.close();
   }

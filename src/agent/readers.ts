@@ -1,4 +1,5 @@
 /** Answers the requests that change nothing. */
+
 import type { Socket } from 'node:net';
 import type { Accountant } from '../accounting/accountant.js';
 import type { Services } from '../calls/services.js';
@@ -15,6 +16,7 @@ import type { Recorder } from '../recorder/recorder.js';
 import { readStatus } from '../recorder/records.js';
 import { E, SyscallError } from '../sys/errno.js';
 import { openProcess } from '../sys/task.js';
+import { budgetsOf } from './budgets.js';
 
 /** pid_t is signed. */
 const MAX_PID = 0x7fffffff;
@@ -73,7 +75,8 @@ export class Readers {
     const namespaces = this.#services.mirror.model.all().length;
     const { backend } = this.#recorder;
     const isDaemon = this.#isDaemon;
-    return { pid: process.pid, isDaemon, backend, namespaces, lostObjects, lostTasks, ringOverflows };
+    const budgets = budgetsOf(this.#services.mirror);
+    return { pid: process.pid, isDaemon, backend, namespaces, lostObjects, lostTasks, ringOverflows, budgets };
   }
 
   #statistics(): StatisticsReply {

@@ -54,6 +54,7 @@ export async function handleRequest(
 export function refusal(peer: Peer, { mirror }: Services): string | undefined {
   if (!peer.isKnown) return 'the process that connected is gone';
   const namespace = mirror.namespaceOfProcess(peer.pidfd);
+  if (mirror.isLost(peer.pid)) return 'this process may be in a BPF namespace: its mark was lost';
   return namespace === INIT ? undefined : `this process is in BPF namespace ${namespace}: this is for the host`;
 }
 

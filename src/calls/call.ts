@@ -65,10 +65,12 @@ export class Call {
    * Finds out who calls, and from which namespace. What was read from the caller's memory before is
    * valid from here on.
    * @throws CallerGone
+   * @throws Refusal EPERM if the caller's mark was lost
    */
   identify(needs: Needs, services: Services): void {
-    // The task's own namespace is needed only if the filter's namespace has children.
-    const isNested = this.source.namespace.children.size > 0;
+    // The task's own namespace is needed only if the filter's namespace has children, or had some
+    // whose tasks lost their marks.
+    const isNested = this.source.namespace.children.size > 0 || services.mirror.hasLostTasks;
     this.caller.identify(needs, isNested);
     if (isNested) this.#namespace = namespaceOf(this.caller, this.source, services);
   }

@@ -1,6 +1,7 @@
 /** The source of calls: the listener of a filter. */
 import { INIT } from '../model/ids.js';
 import { isSameOrAncestor, type Namespace } from '../model/namespaces.js';
+import { E, Refusal } from '../sys/errno.js';
 import type { Caller } from './caller.js';
 import type { Services } from './services.js';
 
@@ -14,9 +15,15 @@ export interface Source {
   readonly container: string;
 }
 
-/** The namespace of a caller: that of the filter, or one below into which the thread was put. */
+/**
+ * The namespace of a caller: that of the filter, or one below into which the thread was put.
+ * @throws Refusal EPERM if it may be in any of these, as the recorder could not mark it at fork
+ */
 export function namespaceOf(caller: Caller, source: Source, { mirror }: Services): Namespace {
   const id = caller.namespace;
-  const namespace = id === INIT ? undefined : mirror.model.get(id);
-  return namespace && isSameOrAncestor(source.namespace, namespace) ? namespace : source.namespace;
+  const namespace = mirror.model.get(id);
+  if (!namespace || (id === INIT && mirror.isLost(caller.hint))) {
+    throw new Refusal(E.EPERM, 'bpf', `thread ${caller.hint} is in no namespace: its mark was lost`);
+  }
+  return id !== INIT && isSameOrAncestor(source.namespace, namespace) ? namespace : source.namespace;
 }

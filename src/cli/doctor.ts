@@ -58,15 +58,29 @@ export async function doctor(asJson: boolean): Promise<Diagnosis> {
     ...(recorder ? [`recorder: ${recorder.backend} hooks; ${recorder.cost}`] : []),
     `agent: ${agent ? `running, pid ${agent.pid}, ${agent.namespaces - 1} namespaces` : 'not running; it starts on demand'}`,
     ...(agent && agent.lostObjects + agent.lostTasks > 0
-      ? [`agent: ${agent.lostObjects} objects and ${agent.lostTasks} tasks could not be recorded: they belong to init`]
+      ? [
+          `agent: ${agent.lostObjects} objects could not be recorded and belong to init; ${agent.lostTasks} tasks could not be marked and are in no namespace`,
+        ]
       : []),
     ...(agent ? [`listeners: ${listenerCopies()}`] : []),
     ...(perfAdvice === undefined ? [] : [`perf events: ${perfAdvice}`]),
+    ...budgetNotes(agent),
     ...engines.map(({ name, version, advice }) => `${name} ${version}: ${advice.join('; ')}`),
     '',
     ...verdict(isRoot, missing),
   ];
   return { isReady, text: lines.join('\n') };
+}
+
+/** Namespaces that wanted more than their budget. */
+function budgetNotes(agent: StatusReply | null): string[] {
+  return (agent?.budgets ?? [])
+    .filter(({ unowned }) => unowned > 0)
+    .map(
+      ({ path, unowned, objects, maxObjects, numbers, maxNumbers }) =>
+        `namespace '${path}': ${unowned} objects were created beyond its budget and belong to init ` +
+        `(now ${objects} of ${maxObjects} objects, ${numbers} of ${maxNumbers} ids; see [limits] in bpfns.conf(5))`,
+    );
 }
 
 function featureTable(examined: readonly Examined[]): string {

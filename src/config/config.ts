@@ -13,10 +13,16 @@ const listen = v.pipe(
 
 const aboveZero = v.pipe(v.number('a whole number'), v.integer('a whole number'), v.minValue(1, 'a number above 0'));
 
+/** The recorder's tables hold about as many. */
+const budget = v.pipe(aboveZero, v.maxValue(1_000_000, 'at most 1000000'));
+
 const schema = v.strictObject({
   limits: v.optional(
     v.strictObject({
       'namespaces-per-user': v.optional(aboveZero),
+      objects: v.optional(budget),
+      numbers: v.optional(budget),
+      namespaces: v.optional(budget),
     }),
     {},
   ),

@@ -22,6 +22,9 @@ describe('a configuration file', () => {
     const text = `
       [limits]
       namespaces-per-user = 12
+      objects = 100
+      numbers = 300
+      namespaces = 7
       [log]
       level = "debug"
       format = "json"
@@ -34,7 +37,7 @@ describe('a configuration file', () => {
       [control]
       read-only-group = "adm"`;
     assert.deepEqual(parseConfig(text, 'x.toml'), {
-      limits: { 'namespaces-per-user': 12 },
+      limits: { 'namespaces-per-user': 12, objects: 100, numbers: 300, namespaces: 7 },
       log: { level: 'debug', format: 'json' },
       metrics: { listen: 'unix:/run/bpfns/metrics.sock', namespaces: 3, programs: 4 },
       statistics: { runtime: 'always' },

@@ -26,7 +26,7 @@ export class AgentError extends Error {
 }
 
 /** The variables that an agent takes from the environment of the command that starts it. */
-const settings = /^BPFNS_(RUN_DIR|LINGER_MS|RECORDER|MAX_NAMESPACES|TRACK_FDS)$/;
+const settings = /^BPFNS_(RUN_DIR|LINGER_MS|RECORDER|MAX_NAMESPACES|MAX_OBJECTS|TRACK_FDS)$/;
 
 /** A connection to the agent. The caller closes it. */
 export class AgentClient {

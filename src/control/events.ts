@@ -10,6 +10,9 @@ export type Event =
   | ObjectEvent
   | { readonly event: 'call-refused'; readonly command: string; readonly tid: number; readonly namespace: number }
   | { readonly event: 'stats-enabled'; readonly tid: number; readonly namespace: number }
+  | BudgetEvent
+  /** A thread that the recorder had no memory to mark: it is in no namespace. */
+  | { readonly event: 'task-lost'; readonly tid: number }
   | ({ readonly event: 'container-joined'; readonly pid: number } & ContainerFields)
   | ({ readonly event: 'container-left' } & ContainerFields)
   | ({ readonly event: 'container-lost' } & ContainerFields)
@@ -20,6 +23,16 @@ export interface NamespaceEvent {
   readonly namespace: number;
   readonly path: string;
   readonly level: number;
+}
+
+/** A top-level namespace, or what is below it, wanted more than its budget. */
+export interface BudgetEvent {
+  readonly event: 'over-budget';
+  /** Objects were created and belong to init; a namespace was refused. */
+  readonly what: 'objects' | 'namespaces';
+  readonly count: number;
+  readonly namespace: number;
+  readonly path: string;
 }
 
 export interface ContainerFields {
@@ -40,6 +53,8 @@ export const eventNames = [
   'object-gone',
   'call-refused',
   'stats-enabled',
+  'over-budget',
+  'task-lost',
   'container-joined',
   'container-left',
   'container-lost',

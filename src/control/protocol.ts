@@ -5,6 +5,7 @@
 
 import type { ContainerLabels } from '../model/container.js';
 import { type Kind, kinds } from '../model/ids.js';
+import type { BudgetReply } from './budget.js';
 import type { RuntimeChoice } from './usage.js';
 
 /** Raised when a request or a reply changes incompatibly. */
@@ -144,6 +145,7 @@ export interface StatusReply {
   readonly lostObjects: number;
   readonly lostTasks: number;
   readonly ringOverflows: number;
+  readonly budgets: readonly BudgetReply[];
 }
 
 export interface EventsReply {

@@ -20,6 +20,8 @@ export interface ChildSpec {
 export interface NamespaceWatcher {
   onCreated(namespace: Namespace): void;
   onRemoved(namespace: Namespace): void;
+  /** One more below a top-level namespace was refused: its budget is used up. */
+  onTooMany(top: Namespace): void;
 }
 
 /** Objects that are looked at in one go. */
@@ -49,6 +51,7 @@ export class Lifecycle {
     }
     // What has ended but was not found yet does not count.
     if (isRefused()) this.collect();
+    if (this.#mirror.budgets.isFull(parent)) this.#life.onTooMany(parent.top);
     if (this.#isFull(parent, spec.ownerUid)) {
       throw new Refusal(E.ENOSPC, 'create', 'no more namespaces: a limit on their number is reached');
     }
@@ -62,7 +65,7 @@ export class Lifecycle {
 
   #isFull(parent: Namespace, uid: number): boolean {
     const owned = this.#mirror.model.all().filter(({ id, spec: { ownerUid } }) => id !== INIT && ownerUid === uid);
-    if (owned.length >= this.#perUser) return true;
+    if (owned.length >= this.#perUser || this.#mirror.budgets.isFull(parent)) return true;
     for (let at: Namespace | undefined = parent; at; at = at.parent) {
       if (at.spec.maxNamespaces > 0 && at.descendants >= at.spec.maxNamespaces) return true;
     }
@@ -93,6 +96,8 @@ export class Lifecycle {
     const startedBefore = new Map(candidates.map((namespace) => [namespace, this.#mirror.tasksStarted(namespace)]));
     const populated = new Set(this.#inspector.members().flatMap(({ ns, next }) => [ns, next]));
     this.#mirror.update();
+    // Also learns of tasks whose mark was lost, which may be in a namespace that seems empty.
+    this.#mirror.checkOverflow();
     // Children before parents: the end of one may be the end of the other.
     for (const namespace of candidates.reverse()) {
       if (namespace.children.size > 0 || populated.has(namespace.id) || this.#ownsLiveObject(namespace)) continue;

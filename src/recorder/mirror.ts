@@ -3,17 +3,19 @@
  * lost event makes it read the maps again, dead objects are found by their host id.
  */
 
-import { type HostId, hostId, INIT, type Kind, kinds, type NamespaceId, type NsId, namespaceId } from '../model/ids.js';
+import { type HostId, INIT, type Kind, kinds, type NamespaceId, type NsId, namespaceId } from '../model/ids.js';
 import { type Namespace, type NamespaceSpec, Namespaces } from '../model/namespaces.js';
 import type { ObjectEvent } from '../model/object-event.js';
-import { getNextId, mapDelete, mapLookup, mapUpdate, withObject } from '../sys/bpf.js';
-import { btfInfo } from '../sys/btf-info.js';
-import { bpfns_counter, bpfns_event, bpfns_id_key } from '../sys/contract.gen.js';
+import { getNextId, mapDelete, mapLookup, mapUpdate } from '../sys/bpf.js';
+import { BPFNS_TASKS, bpfns_counter, bpfns_event } from '../sys/contract.gen.js';
 import { E, Refusal } from '../sys/errno.js';
 import type { Fd } from '../sys/fd.js';
 import { Ring } from '../sys/ring.js';
+import { Budgets, type Limits } from './budgets.js';
+import { KernelBtf } from './kernel-btf.js';
 import { u32Key } from './keys.js';
 import { LivingIds } from './living.js';
+import { NamespaceIds } from './namespace-ids.js';
 import type { Recorder } from './recorder.js';
 import {
   counted,
@@ -41,8 +43,15 @@ const MANY_EVENTS = 1000;
 export class Mirror {
   /** Told of objects as they are noted and found dead; of those noted before this agent started only the latter. */
   onObject: (event: ObjectEvent) => void = () => undefined;
+  /** Told of objects that were created beyond a top-level namespace's budget, and so belong to init. */
+  onUnowned: (top: Namespace, count: number) => void = () => undefined;
+  /** Told of a thread that could not be marked. */
+  onLostTask: (tid: number) => void = () => undefined;
   readonly model = new Namespaces();
+  readonly budgets: Budgets;
+  readonly kernelBtf: KernelBtf;
   readonly #recorder: Recorder;
+  readonly #ids: NamespaceIds;
   readonly #ring: Ring;
   readonly #tasks: TaskStates;
   readonly #living = new LivingIds();
@@ -57,29 +66,27 @@ export class Mirror {
   #overflows = 0;
   /** When the maps may be read again, by `performance.now()`. */
   #restUntil = 0;
+  #hasLostTasks = false;
+  #lost = 0;
   /** Until the next {@link checkOverflow}: what was lost is counted a moment after it was. */
   #mayHaveLost = false;
-  #nextNamespace = 1;
-  /** The newest BTF id looked at for kernel ownership. */
-  #newestBtf = 0;
-  readonly #kernelBtf: HostId[] = [];
 
-  constructor(recorder: Recorder) {
+  /** @param limits of the top-level namespaces that are made from now on */
+  constructor(recorder: Recorder, limits: Limits) {
     this.#recorder = recorder;
+    this.budgets = new Budgets(recorder, limits);
+    this.#ids = new NamespaceIds(recorder.mapFd('next_namespace'));
     this.#tasks = new TaskStates(recorder);
     this.#ring = new Ring(recorder.mapFd('events'), (record) => this.#onEvent(record));
-    for (const spec of readNamespaces(recorder.mapFd('namespaces'))) {
-      this.model.add(spec);
-      this.#nextNamespace = Math.max(this.#nextNamespace, spec.id + 1);
-    }
+    for (const spec of readNamespaces(recorder.mapFd('namespaces'))) this.model.add(spec);
     this.#readAll();
-    this.#findKernelBtf();
-    this.#numberMissing();
+    this.kernelBtf = new KernelBtf(recorder.mapFd('ids'), this.model, this.budgets);
+    this.#readLost();
   }
 
   /** The id that the next namespace will get. */
   get nextNamespace(): number {
-    return this.#nextNamespace;
+    return this.#ids.next;
   }
 
   /** Takes in what the recorder noted since the last time. Call before every answer. */
@@ -103,7 +110,10 @@ export class Mirror {
 
   /** If events were lost since the last look, reads the maps again. */
   #readLost(): void {
-    const { ringOverflows } = readStatus(this.#recorder.mapFd('status'));
+    const { ringOverflows, lostObjects, lostTasks } = readStatus(this.#recorder.mapFd('status'));
+    this.#hasLostTasks = lostTasks > 0;
+    if (lostObjects !== this.#lost) this.#tellUnowned();
+    this.#lost = lostObjects;
     if (ringOverflows === this.#overflows) return;
     const began = performance.now();
     // In a flood events are lost all the time, and a reading for each answer would be all that is done.
@@ -115,12 +125,31 @@ export class Mirror {
     this.#restUntil = end + REST * (end - began);
   }
 
-  /** Creates a namespace and numbers the kernel's BTF in it. @throws Refusal ENOSPC if there is no room */
+  #tellUnowned(): void {
+    for (const top of this.model.init.children) {
+      const count = this.budgets.newlyUnowned(top);
+      if (count > 0) this.onUnowned(top, count);
+    }
+  }
+
+  /**
+   * Creates a namespace and numbers the kernel's BTF in it. @throws Refusal ENOSPC if there is no room, in the
+   * tables or in the budget of its top-level namespace, or if all ids are used up
+   */
   create(spec: Omit<NamespaceSpec, 'id'>): Namespace {
-    const id = namespaceId(this.#nextNamespace++);
-    const namespace = this.model.add({ ...spec, id });
+    const namespace = this.model.add({ ...spec, id: this.#ids.take() });
     if (!namespace) throw new Refusal(E.ENOENT, 'create', `there is no namespace ${spec.parent} to be its parent`);
-    const value = encodeNamespace(namespace.spec, namespace.level);
+    if (!this.#write(namespace)) {
+      this.remove(namespace);
+      throw new Refusal(E.ENOSPC, 'create', 'no more namespaces: the recorder has no room');
+    }
+    this.kernelBtf.numberAll(namespace);
+    return namespace;
+  }
+
+  /** False if a table or the budget has no room. */
+  #write(namespace: Namespace): boolean {
+    const { id } = namespace;
     // No task is in it yet: whatever will be made in it is newer, and has a higher host id.
     const newest = readNewest(this.#recorder.mapFd('status'));
     const floorOf = (what: (typeof counted)[number]): number => (what === 'task' ? 0 : newest(what));
@@ -128,30 +157,21 @@ export class Mirror {
       ...counted.map((what) =>
         mapUpdate(this.#recorder.mapFd('counters'), counterKey(id, what), newCounter(floorOf(what))),
       ),
-      mapUpdate(this.#recorder.mapFd('namespaces'), u32Key(id), value),
+      mapUpdate(this.#recorder.mapFd('namespaces'), u32Key(id), encodeNamespace(namespace)),
     ];
-    if (written.some((result) => result < 0)) {
-      this.remove(namespace);
-      throw new Refusal(E.ENOSPC, 'create', 'no more namespaces: the recorder has no room');
-    }
-    this.#findKernelBtf();
-    for (const host of this.#kernelBtf) this.#number(namespace, host);
-    return namespace;
+    return written.every((result) => result >= 0) && this.budgets.begin(namespace, this.kernelBtf.find());
   }
 
   /** Whether a namespace lives without tasks and objects. */
   setKeep(namespace: Namespace, keep: boolean): void {
     namespace.keep = keep;
-    const value = encodeNamespace({ ...namespace.spec, keep }, namespace.level);
-    mapUpdate(this.#recorder.mapFd('namespaces'), u32Key(namespace.id), value);
+    mapUpdate(this.#recorder.mapFd('namespaces'), u32Key(namespace.id), encodeNamespace(namespace));
   }
 
   /** Removes a namespace that has no child and owns nothing. */
   remove(namespace: Namespace): void {
     this.model.remove(namespace);
-    for (let next = namespace.numbers.btf.next(0); next; next = namespace.numbers.btf.next(next.id)) {
-      mapDelete(this.#recorder.mapFd('ids'), btfNumberKey(namespace, next.id));
-    }
+    this.budgets.end(namespace, this.kernelBtf.drop(namespace));
     for (const what of counted) mapDelete(this.#recorder.mapFd('counters'), counterKey(namespace.id, what));
     mapDelete(this.#recorder.mapFd('namespaces'), u32Key(namespace.id));
   }
@@ -194,16 +214,6 @@ export class Mirror {
     return this.model.idIn(namespace, kind, host);
   }
 
-  /** Numbers kernel BTF that came since (a module was loaded). */
-  updateKernelBtf(): void {
-    if (getNextId('btf', this.#newestBtf) < 0) return;
-    const known = this.#kernelBtf.length;
-    this.#findKernelBtf();
-    for (const host of this.#kernelBtf.slice(known)) {
-      for (const namespace of this.model.all().slice(1)) this.#number(namespace, host);
-    }
-  }
-
   /**
    * Puts every task under a listener's filter into a namespace, with what they made under
    * it so far; init: takes the filter out again. @returns -errno
@@ -241,9 +251,29 @@ export class Mirror {
     this.#tasks.close();
   }
 
+  /** Whether a task's mark was ever lost. */
+  get hasLostTasks(): boolean {
+    return this.#hasLostTasks;
+  }
+
+  /**
+   * Whether the recorder could not mark a thread when it was forked: it may belong to any namespace below that
+   * of its filter, and counts for none.
+   */
+  isLost(tid: number): boolean {
+    if (mapLookup(this.#recorder.mapFd('lost'), u32Key(tid), u32Key(0)) >= 0) return true;
+    return this.#hasLostTasks && readStatus(this.#recorder.mapFd('status')).lostUnknown > 0;
+  }
+
   #onEvent(event: Buffer): void {
     const kind = event.readUInt32LE(bpfns_event.key_kind);
-    const object = decodeObject(kind, event.readUInt32LE(bpfns_event.key_host_id), event, bpfns_event.object);
+    const id = event.readUInt32LE(bpfns_event.key_host_id);
+    if (kind === BPFNS_TASKS) {
+      this.#hasLostTasks = true;
+      this.onLostTask(id);
+      return;
+    }
+    const object = decodeObject(kind, id, event, bpfns_event.object);
     this.#record(object);
   }
 
@@ -266,35 +296,4 @@ export class Mirror {
   #readAll(): void {
     forEachObject(this.#recorder.mapFd('objects'), (object) => this.#record(object));
   }
-
-  #findKernelBtf(): void {
-    for (let id = getNextId('btf', this.#newestBtf); id > 0; id = getNextId('btf', id)) {
-      this.#newestBtf = id;
-      const info = withObject('btf', id, btfInfo);
-      if (info?.isKernel) this.#kernelBtf.push(hostId(id));
-    }
-  }
-
-  /** An agent may have died between the creation of a namespace and the last number. */
-  #numberMissing(): void {
-    for (const namespace of this.model.all().slice(1)) {
-      for (const host of this.#kernelBtf) {
-        if (namespace.numbers.btf.idOf(host) === undefined) this.#number(namespace, host);
-      }
-    }
-  }
-
-  /** The number of a kernel-owned BTF is its host id, everywhere. */
-  #number(namespace: Namespace, host: HostId): void {
-    if (mapUpdate(this.#recorder.mapFd('ids'), btfNumberKey(namespace, host), u32Key(host)) < 0) return;
-    this.model.numberKernelBtf(namespace, host);
-  }
-}
-
-function btfNumberKey(namespace: Namespace, id: number): Buffer {
-  const key = Buffer.alloc(bpfns_id_key.sizeof);
-  key.writeUInt32LE(namespace.id, bpfns_id_key.ns);
-  key.writeUInt32LE(kinds.indexOf('btf'), bpfns_id_key.kind);
-  key.writeUInt32LE(id, bpfns_id_key.id);
-  return key;
 }

@@ -7,13 +7,14 @@ import { paths } from '../config/paths.js';
 import { INIT } from '../model/ids.js';
 import { architecture } from '../sys/architecture.js';
 import { mapDelete, mapForEach, mapUpdate, runProgram } from '../sys/bpf.js';
-import { bpfns_bind, bpfns_forget } from '../sys/contract.gen.js';
+import { bpfns_bind, bpfns_charge, bpfns_forget } from '../sys/contract.gen.js';
 import { check } from '../sys/errno.js';
 import { type Attached, BpfObject } from '../sys/libbpf.js';
 import { close, mount, umount2 } from '../sys/libc.js';
 import { bpfObjectPath } from '../sys/object-path.js';
 import { isPreemptible } from '../sys/preemption.js';
 import { openSyscallTracepoint } from '../sys/tracepoint.js';
+import { beginInitBudget } from './budgets.js';
 import { takeHeadStart } from './head-start.js';
 import { counted, counterKey, newCounter } from './records.js';
 
@@ -22,10 +23,13 @@ export type Backend = 'function' | 'tracepoint';
 
 export const mapNames = [
   'namespaces',
+  'next_namespace',
+  'budgets',
   'counters',
   'objects',
   'ids',
   'tasks',
+  'lost',
   'filters',
   'status',
   'unowned',
@@ -83,6 +87,7 @@ export class Recorder {
         const object = load(backend);
         for (const what of counted) mapUpdate(object.mapFd('counters'), counterKey(INIT, what), newCounter(0));
         takeHeadStart(object);
+        beginInitBudget(object.mapFd('budgets'));
         return new Recorder(object, attachAll(object, backend), backend);
       } catch (error) {
         failure = error;
@@ -133,6 +138,15 @@ export class Recorder {
     const keys: Buffer[] = [];
     mapForEach(this.mapFd('filters'), 8, 4, (key) => keys.push(Buffer.from(key)));
     for (const key of keys) mapDelete(this.mapFd('filters'), key);
+  }
+
+  /** Takes numbers for kernel-owned BTF from a top-level namespace's budget, or gives them back. @returns -ENOSPC */
+  charge(top: number, numbers: number): number {
+    const context = Buffer.alloc(bpfns_charge.sizeof);
+    context.writeUInt32LE(top, bpfns_charge.top);
+    context.writeInt32LE(numbers, bpfns_charge.numbers);
+    const result = runProgram(this.#object.programFd('charge'), context);
+    return result < 0 ? result : context.readInt32LE(bpfns_charge.error);
   }
 
   /** Closes our handles; what is pinned goes on. */

@@ -1,7 +1,7 @@
 /** Reads and writes the recorder's maps: the records as typed values. */
 
 import { type HostId, hostId, INIT, type Kind, kinds, type NamespaceId, namespaceId } from '../model/ids.js';
-import type { NamespaceSpec } from '../model/namespaces.js';
+import type { Namespace, NamespaceSpec } from '../model/namespaces.js';
 import { mapForEach, mapLookup } from '../sys/bpf.js';
 import { cString } from '../sys/c-string.js';
 import {
@@ -116,11 +116,12 @@ export function readNamespaces(fd: number): NamespaceSpec[] {
   return found.sort((a, b) => a.level - b.level).map(({ spec }) => spec);
 }
 
-export function encodeNamespace(spec: NamespaceSpec, level: number): Buffer {
+export function encodeNamespace({ spec, level, top, keep }: Namespace): Buffer {
   const value = Buffer.alloc(bpfns_namespace.sizeof);
+  value.writeUInt32LE(top.id, bpfns_namespace.top);
   value.writeUInt32LE(spec.parent, bpfns_namespace.parent);
   value.writeUInt32LE(level, bpfns_namespace.level);
-  value.writeUInt32LE((spec.pinsAny ? BPFNS_PINS_ANY : 0) | (spec.keep ? BPFNS_KEEP : 0), bpfns_namespace.flags);
+  value.writeUInt32LE((spec.pinsAny ? BPFNS_PINS_ANY : 0) | (keep ? BPFNS_KEEP : 0), bpfns_namespace.flags);
   value.writeUInt32LE(spec.maxNamespaces, bpfns_namespace.max_namespaces);
   value.writeUInt32LE(spec.ownerUid, bpfns_namespace.owner_uid);
   value.writeBigUInt64LE(BigInt(spec.userNs), bpfns_namespace.user_ns);
@@ -158,6 +159,8 @@ export interface RecorderStatus {
   readonly ringOverflows: number;
   readonly lostObjects: number;
   readonly lostTasks: number;
+  /** Of these, the tasks of which not even that is known. */
+  readonly lostUnknown: number;
   readonly refused: number;
 }
 
@@ -167,6 +170,7 @@ export function readStatus(fd: number): RecorderStatus {
     ringOverflows: Number(value.readBigUInt64LE(bpfns_status.ring_overflows)),
     lostObjects: Number(value.readBigUInt64LE(bpfns_status.lost_objects)),
     lostTasks: Number(value.readBigUInt64LE(bpfns_status.lost_tasks)),
+    lostUnknown: Number(value.readBigUInt64LE(bpfns_status.lost_unknown)),
     refused: Number(value.readBigUInt64LE(bpfns_status.refused)),
   };
 }

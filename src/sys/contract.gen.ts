@@ -5,7 +5,11 @@ export const BPFNS_MAX_LEVEL = 32;
 export const BPFNS_MAX_ID = 0x7ffffffe;
 export const BPFNS_KINDS = 4;
 export const BPFNS_NAME_LEN = 128;
-export const BPFNS_MAX_OBJECTS_PER_NS = 131072;
+export const BPFNS_NOWHERE = 0xffffffff;
+export const BPFNS_NAMESPACES = 16384;
+export const BPFNS_OBJECTS = 524288;
+export const BPFNS_NUMBERS = 1048576;
+export const BPFNS_GUARANTEED = 56;
 export const BPFNS_PINS_ANY = 1;
 export const BPFNS_KEEP = 2;
 export const BPFNS_TASKS = BPFNS_KINDS;
@@ -19,11 +23,26 @@ export const bpfns_bind = {
   error: 12,
 } as const;
 
+export const bpfns_budget = {
+  sizeof: 32,
+  objects: 0,
+  numbers: 8,
+  unowned: 16,
+  max_objects: 24,
+  max_numbers: 28,
+} as const;
+
+export const bpfns_charge = {
+  sizeof: 12,
+  top: 0,
+  numbers: 4,
+  error: 8,
+} as const;
+
 export const bpfns_counter = {
-  sizeof: 24,
+  sizeof: 16,
   allocated: 0,
-  live: 8,
-  floor: 16,
+  floor: 8,
 } as const;
 
 export const bpfns_counter_key = {
@@ -33,21 +52,23 @@ export const bpfns_counter_key = {
 } as const;
 
 export const bpfns_event = {
-  sizeof: 200,
+  sizeof: 216,
   key: 0,
   key_kind: 0,
   key_host_id: 4,
   object: 8,
   object_owner: 8,
   object_level: 12,
-  object_ids: 16,
-  object_pid: 148,
-  object_tid: 152,
-  object_uid: 156,
-  object_cgroup_id: 160,
-  object_created_ns: 168,
-  object_filter: 176,
-  object_comm: 184,
+  object_top: 16,
+  object_ids: 20,
+  object_pid: 152,
+  object_tid: 156,
+  object_uid: 160,
+  object_cgroup_id: 168,
+  object_created_ns: 176,
+  object_filter: 184,
+  object_filter_serial: 192,
+  object_comm: 200,
 } as const;
 
 export const bpfns_eye = {
@@ -94,29 +115,32 @@ export const bpfns_member = {
 } as const;
 
 export const bpfns_namespace = {
-  sizeof: 168,
+  sizeof: 176,
   parent: 0,
-  level: 4,
-  flags: 8,
-  owner_uid: 12,
-  user_ns: 16,
-  created_ns: 24,
-  max_namespaces: 32,
-  name: 36,
+  top: 4,
+  level: 8,
+  flags: 12,
+  owner_uid: 16,
+  user_ns: 24,
+  created_ns: 32,
+  max_namespaces: 40,
+  name: 44,
 } as const;
 
 export const bpfns_object = {
-  sizeof: 192,
+  sizeof: 208,
   owner: 0,
   level: 4,
-  ids: 8,
-  pid: 140,
-  tid: 144,
-  uid: 148,
-  cgroup_id: 152,
-  created_ns: 160,
-  filter: 168,
-  comm: 176,
+  top: 8,
+  ids: 12,
+  pid: 144,
+  tid: 148,
+  uid: 152,
+  cgroup_id: 160,
+  created_ns: 168,
+  filter: 176,
+  filter_serial: 184,
+  comm: 192,
 } as const;
 
 export const bpfns_object_key = {
@@ -126,12 +150,13 @@ export const bpfns_object_key = {
 } as const;
 
 export const bpfns_status = {
-  sizeof: 48,
+  sizeof: 56,
   newest: 0,
   ring_overflows: 16,
   lost_objects: 24,
   lost_tasks: 32,
-  refused: 40,
+  lost_unknown: 40,
+  refused: 48,
 } as const;
 
 export const bpfns_task = {

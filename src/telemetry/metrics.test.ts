@@ -51,12 +51,25 @@ describe('metrics', () => {
       { kind: 'prog', id: 3, namespace: 'build', containers: [], count: 1 },
       { kind: 'prog', id: 4, namespace: 'more', containers: [], count: 1 },
     ],
-    recorder: { ringOverflows: 1, lostObjects: 2, lostTasks: 3, refused: 4 },
+    recorder: { ringOverflows: 1, lostObjects: 2, lostTasks: 3, lostUnknown: 0, refused: 4 },
     usage: async () => ({
       counting: true,
       namespaces: [usage(0, 'init'), usage(1, 'web'), usage(2, 'pod'), usage(3, 'build'), usage(4, 'more')],
       programs: [{ ...program, name: 'a"b' }],
     }),
+    budgets: () => [
+      {
+        namespace: 1,
+        path: 'web',
+        objects: 6,
+        maxObjects: 7,
+        numbers: 8,
+        maxNumbers: 9,
+        namespaces: 10,
+        maxNamespaces: 11,
+        unowned: 12,
+      },
+    ],
   })).metrics();
 
   const lines: ReadonlyArray<readonly [what: string, line: string]> = [
@@ -105,6 +118,9 @@ describe('metrics', () => {
       'bpfns_each_program_runs_total{namespace="web",id="9",name="a\\"b",type="xdp"} 7',
     ],
     ['whether runs are counted', 'bpfns_run_time_counted 1'],
+    ['objects beyond a budget', 'bpfns_unowned_objects_total{namespace="web"} 12'],
+    ['what is used of a budget', 'bpfns_budget_used{namespace="web",resource="objects"} 6'],
+    ['the budget', 'bpfns_budget_limit{namespace="web",resource="namespaces"} 11'],
     ['overflows of the ring', 'bpfns_recorder_overflows_total 1'],
     ['lost objects', 'bpfns_recorder_lost_objects_total 2'],
     ['lost tasks', 'bpfns_recorder_lost_tasks_total 3'],

@@ -2,6 +2,7 @@
 import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { type Counter, Gauge, type Histogram, Registry } from 'prom-client';
+import type { BudgetReply } from '../control/budget.js';
 import type { NamespaceUsage, ObjectUsage } from '../control/usage.js';
 import type { ContainerLabels } from '../model/container.js';
 import { INIT, type Kind } from '../model/ids.js';
@@ -18,6 +19,8 @@ export interface Measured {
   /** Reads one file per namespace. Called once per scrape. */
   readonly objects: () => readonly ObjectCount[];
   readonly recorder: RecorderStatus;
+  /** Of each top-level namespace. */
+  readonly budgets: () => readonly BudgetReply[];
   /** Reads every object of the host. Called once per scrape. */
   readonly usage: () => Promise<Usage>;
 }
@@ -98,7 +101,7 @@ export function registryOf(namespaces: number, measure: () => Measured): Registr
       'ringOverflows',
     ],
     ['bpfns_recorder_lost_objects_total', 'Objects without a record, which count for init.', 'lostObjects'],
-    ['bpfns_recorder_lost_tasks_total', 'Tasks that could not be marked, which create for init.', 'lostTasks'],
+    ['bpfns_recorder_lost_tasks_total', 'Tasks that could not be marked, which are in no namespace.', 'lostTasks'],
     ['bpfns_recorder_refused_fds_total', 'Fds that were not what the system call created.', 'refused'],
   ];
   for (const [name, help, field] of recorder) {
@@ -121,8 +124,41 @@ export function registryOf(namespaces: number, measure: () => Measured): Registr
   add('bpfns_objects', 'Recorded objects by kind and by the namespace that owns them, init excluded.', 'gauge', () =>
     objects(measure(), bound),
   );
+  addBudgets(add, bound, measure);
   addUsage(add, bound, measure);
   return registry;
+}
+
+/** Of top-level namespaces that have series of their own. */
+function addBudgets(add: Add, bound: SeriesBound, measure: () => Measured): void {
+  const budgets = (): BudgetReply[] =>
+    measure()
+      .budgets()
+      .filter(({ namespace }) => bound.hasOwn(namespace));
+  add('bpfns_unowned_objects_total', 'Objects created beyond a budget, which belong to init.', 'counter', () =>
+    budgets().map(({ path, unowned }) => ({ labels: { namespace: path }, value: unowned })),
+  );
+  const help = 'The budget of a top-level namespace, and of all below it';
+  const series = (of: (budget: BudgetReply) => Readonly<Record<string, number>>) => (): Value[] =>
+    budgets().flatMap((budget) =>
+      Object.entries(of(budget)).map(([resource, value]) => ({ labels: { namespace: budget.path, resource }, value })),
+    );
+  add(
+    'bpfns_budget_used',
+    `${help}: what is used.`,
+    'gauge',
+    series(({ objects, numbers, namespaces }) => ({ objects, numbers, namespaces })),
+  );
+  add(
+    'bpfns_budget_limit',
+    `${help}: the most.`,
+    'gauge',
+    series(({ maxObjects, maxNumbers, maxNamespaces }) => ({
+      objects: maxObjects,
+      numbers: maxNumbers,
+      namespaces: maxNamespaces,
+    })),
+  );
 }
 
 /** A scrape asks for all metrics in one turn of the event loop: one look serves them. */

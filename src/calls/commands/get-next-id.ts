@@ -15,7 +15,7 @@ export function getNextId(call: Call, { mirror }: Services, kind: Kind): Reply {
   const start = call.attr.readUInt32LE(bpf_attr.start_id);
   if (call.hasUnknownBits(bpf_attr.open_flags) || start >= INT_MAX) return -E.EINVAL;
   if (!call.mayUseIds) return -E.EPERM;
-  if (kind === 'btf') mirror.updateKernelBtf();
+  if (kind === 'btf') mirror.kernelBtf.update();
   const numbers = call.namespace.numbers[kind];
   // New objects can appear while dead ones are skipped, and one of them is then the next.
   for (let look = 0; look < MAX_LOOKS; look++) {
