@@ -38,6 +38,6 @@ export function planOfCi(): Plan[] {
     ...machine('6.1-cloud:function', 'others', [...others, ...claims]),
     ...machine('6.1-cloud:function', 'creations', [...separation, ...creations]),
     ...machine('7.3-cloud:chosen', 'newest', [...creations, ...claims, ...newest]),
-    ...machine('6.12-arm64:function', 'smoke', ['doctor', 'isolation', 'recorder', ...claims]),
+    ...machine('6.12-arm64:function', 'smoke', ['doctor', 'recorder', ...claims]),
   ];
 }
