@@ -12,7 +12,6 @@ struct search {
 	struct bpfns_counter *counter;
 	struct bpfns_id_key key;
 	__u32 host_id;
-	__u32 level; /* of the namespace */
 	int err; /* before Linux 6.4 the upper half of the helper's result is undefined */
 };
 
@@ -23,15 +22,14 @@ static __always_inline bool take_number(struct search *search)
 }
 
 /*
- * Whether a number is the host id of an object that is older than the namespace, but is or may become
- * visible there: an object created under a container's filter before the filter was bound.
+ * Whether a number is the host id of an object that has a record. One that was created under a
+ * container's filter, before the filter was bound, may become visible in the namespace.
  */
-static __always_inline bool is_adoptable(const struct bpfns_id_key *number, __u32 level)
+static __always_inline bool is_host_id(const struct bpfns_id_key *number)
 {
 	struct bpfns_object_key key = { .kind = number->kind, .host_id = number->id };
-	struct bpfns_object *object = bpf_map_lookup_elem(&objects, &key);
 
-	return object && object->filter && (object->owner == BPFNS_INIT || object->level >= level);
+	return bpf_map_lookup_elem(&objects, &key);
 }
 
 /* Tries the next number. The search ends with a number, or beyond the floor. */
@@ -44,7 +42,7 @@ static long try_next_number(__u64 unused, struct search *search)
 		return 1;
 	}
 	search->key.id = next;
-	if (is_adoptable(&search->key, search->level))
+	if (is_host_id(&search->key))
 		return 0;
 	return take_number(search) || search->err != -EEXIST;
 }
@@ -52,11 +50,8 @@ static long try_next_number(__u64 unused, struct search *search)
 /* Searches downwards: the kernel reuses last the ids that it handed out last. */
 static long try_older_number(__u64 unused, struct search *search)
 {
-	struct bpfns_object_key key = { .kind = search->key.kind };
-
 	search->key.id = search->key.id > 1 ? search->key.id - 1 : BPFNS_MAX_ID;
-	key.host_id = search->key.id;
-	if (bpf_map_lookup_elem(&objects, &key))
+	if (is_host_id(&search->key))
 		return 0;
 	return take_number(search) || search->err != -EEXIST;
 }
@@ -72,12 +67,10 @@ static long try_older_number(__u64 unused, struct search *search)
  * numbers are counted, and objects created in the namespace have higher host ids. Beyond the floor the
  * number of an object is its host id.
  */
-__noinline int allocate_id(__u32 ns, __u32 kind, __u32 host_id, __u32 level)
+__noinline int allocate_id(__u32 ns, __u32 kind, __u32 host_id)
 {
 	struct bpfns_counter_key counter_key = { .ns = ns, .kind = kind };
-	struct search search = { .key = { .ns = ns, .kind = kind },
-				 .host_id = host_id,
-				 .level = level };
+	struct search search = { .key = { .ns = ns, .kind = kind }, .host_id = host_id };
 
 	search.counter = bpf_map_lookup_elem(&counters, &counter_key);
 	if (!search.counter)
@@ -120,7 +113,7 @@ __noinline int walk_levels(struct bpfns_object *object, __u32 kind, __u32 host_i
 		if (!namespace)
 			return -ENOENT;
 		if (numbering == GIVE) {
-			object->ids[level] = allocate_id(ns, kind, host_id, level);
+			object->ids[level] = allocate_id(ns, kind, host_id);
 			if (!object->ids[level])
 				return -ENOSPC;
 		} else if (object->ids[level]) {

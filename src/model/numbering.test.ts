@@ -116,7 +116,7 @@ class World {
     const isTaken = (number: number): boolean => numbers.hostOf(nsId(number)) !== undefined;
     while (space.counted < space.floor) {
       const next = ++space.counted;
-      if (isTaken(next) || this.#isAdoptable(next, space)) continue;
+      if (isTaken(next) || this.#isRecorded(next)) continue;
       numbers.add(nsId(next), host);
       return;
     }
@@ -128,11 +128,9 @@ class World {
     }
   }
 
-  #isAdoptable(host: number, { level }: Space): boolean {
-    return this.objects.some(
-      (object) =>
-        object.host === host && object.filter !== 0 && (object.owner === this.init || object.owner.level >= level),
-    );
+  /** An object that waits for a number has no record yet. */
+  #isRecorded(host: number): boolean {
+    return this.objects.some((object) => object.host === host && object.waiting.length === 0);
   }
 }
 

@@ -69,6 +69,16 @@ async function begin(command: readonly string[]): Promise<{ guest: ChildProcess;
   return { guest, lines: text.trimEnd().split('\n') };
 }
 
+describe("a map's hash", { skip: skipReason }, () => {
+  leavesNothingBehind();
+
+  test('is given, or refused, as natively for every length', () => {
+    const natively = run([guestPath('map-hash')]).stdout;
+    assert.match(natively, /^array, pointer, 1: /m);
+    assert.equal(bpfns(['run', '--', ...asContainerUser, guestPath('map-hash')]).stdout, natively);
+  });
+});
+
 describe('objects of a namespace beside those of the host', { skip: skipReason }, () => {
   const guests: ChildProcess[] = [];
   after(async () => {

@@ -21,6 +21,7 @@ import {
   root,
   run,
   skipReason,
+  startInNamespace,
 } from '../support/host.js';
 
 /** Runs one part of the guest in a namespace. @returns the numbers that it prints */
@@ -65,6 +66,23 @@ describe('host ids that a guest gets to see', { skip: skipReason }, () => {
     assert.ok(seenByGuest('map-iterator').includes(host));
     const { stderr } = inNamespace(`bpftool map show id ${host} || true`);
     assert.match(stderr, /No such file or directory/);
+  });
+
+  test('and of those that it can open by such an id all are its own, whatever other namespaces there are', async () => {
+    const create = (name: string): string =>
+      `bpftool map create $P/${name} type array key 4 value 4 entries 1 name ${name}`;
+    const other = await startInNamespace(
+      `for i in 1 2 3 4; do ${create('other$i')}; done; echo ready; read -r _ || true`,
+    );
+    const { stdout, stderr } = inNamespace(`
+      for i in 1 2 3 4; do ${create('mine$i')}; done
+      for id in $(${guestPath('holes')} map-iterator); do
+        [ $id -le 4 ] || bpftool map show id $id 2>/dev/null || true
+      done
+      rm $P/mine*`);
+    await other.stop();
+    const names = [...stdout.matchAll(/^(\d+): array {2}name (\w+)/gm)].map(([, id, name]) => `${id} ${name}`);
+    assert.deepEqual(names, ['1 mine1', '2 mine2', '3 mine3', '4 mine4'], stderr);
   });
 });
 

@@ -91,9 +91,9 @@ function requestedArrays(arrays: readonly InfoArray[], from: Buffer, actual: Buf
     const wanted = from.readUInt32LE(array.count);
     const hasPointer = !isNull(from, array.pointer);
     if (wanted === 0 && !hasPointer) continue;
-    // Strings keep the caller's room, up to a limit, as the kernel checks it. Other arrays never
-    // exceed what exists.
-    const limit = array.isString ? MAX_STRUCT : actual.readUInt32LE(array.count);
+    // Strings and hashes keep the caller's room, up to a limit, as the kernel checks it. Other
+    // arrays never exceed what exists.
+    const limit = array.isString || array.hasFixedLength ? MAX_STRUCT : actual.readUInt32LE(array.count);
     const count = Math.min(wanted, limit);
     const size = count * (typeof array.size === 'number' ? array.size : actual.readUInt32LE(array.size.field));
     total += size;
@@ -104,7 +104,7 @@ function requestedArrays(arrays: readonly InfoArray[], from: Buffer, actual: Buf
       count: Math.max(count, Math.min(wanted, 1)),
       room: size,
       hasPointer,
-      buffer: Buffer.alloc(Math.max(size, 8)),
+      buffer: Buffer.alloc(Math.max(size, 64)),
     });
   }
   return requests;

@@ -11,6 +11,8 @@ export interface InfoArray {
   /** The size of an element in bytes, or the field that has it. */
   readonly size: number | { readonly field: number };
   readonly isString?: true;
+  /** The kernel accepts one length only, and checks it. */
+  readonly hasFixedLength?: true;
 }
 
 /** An array that the caller requests, and our buffer for it. */
@@ -78,7 +80,7 @@ const prog: InfoShape = {
 };
 
 const m = bpf_map_info;
-const mapArrays: readonly InfoArray[] = [{ pointer: m.hash, count: m.hash_size, size: 1 }];
+const mapArrays: readonly InfoArray[] = [{ pointer: m.hash, count: m.hash_size, size: 1, hasFixedLength: true }];
 
 const map: InfoShape = {
   sizeof: m.sizeof,
