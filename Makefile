@@ -43,7 +43,7 @@ PAGE := $(wildcard src/page/*) src/control/rates.ts src/control/usage.ts
 build/lib/page/main.js: build/lib/bpfns.js $(PAGE)
 	npx tsc -p src/page
 	npx esbuild src/page/main.tsx src/page/style.css --bundle --minify --format=iife --target=es2022 --jsx=automatic \
-		--jsx-import-source=preact --log-level=warning --outdir=build/lib/page
+		--jsx-import-source=preact --log-level=warning --outdir=build/lib/page --metafile=build/page.json
 	cp src/page/index.html src/page/login.html src/page/icon.svg build/lib/page
 
 # The types of the export bpfns/client.
@@ -118,6 +118,16 @@ install: build man completions
 .PHONY: packages
 packages: build man completions
 	tools/package.sh
+
+# bpfns:VERSION in podman's storage, checked.
+.PHONY: image
+image: packages
+	tools/image.sh
+
+# Everything that a release is made of and has to pass, but for `make test` and `make test-vm`.
+.PHONY: release
+release:
+	tools/release.sh
 
 .PHONY: clean
 clean:

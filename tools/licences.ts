@@ -1,7 +1,7 @@
 /**
  * Lists third-party code in the bundle: the packages from which esbuild took files, and koffi,
  * which is beside it.
- * Usage: licences META notices|debian|sbom, where META is the file that esbuild --metafile wrote.
+ * Usage: licences notices|debian|sbom [STATUS]. STATUS is dpkg's file of what is installed.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import product from '../package.json' with { type: 'json' };
@@ -15,11 +15,12 @@ interface Package {
 }
 
 /** All npm packages that are installed with bpfns. */
-function packagesIn(metafile: string): Package[] {
-  const meta = JSON.parse(readFileSync(metafile, 'utf8')) as { readonly inputs: Readonly<Record<string, unknown>> };
-  const bundled = Object.keys(meta.inputs).flatMap(
-    (path) => /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/.exec(path) ?? [],
-  );
+function packagesIn(metafiles: readonly string[]): Package[] {
+  const inputs = metafiles.flatMap((file) => {
+    const meta = JSON.parse(readFileSync(file, 'utf8')) as { readonly inputs: Readonly<Record<string, unknown>> };
+    return Object.keys(meta.inputs);
+  });
+  const bundled = inputs.flatMap((path) => /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/.exec(path) ?? []);
   const native = readdirSync('node_modules/@koromix').map((name) => `node_modules/@koromix/${name}`);
   return [...new Set([...bundled, 'node_modules/koffi', ...native])].sort().map((directory) => {
     const { name, version, license } = JSON.parse(readFileSync(`${directory}/package.json`, 'utf8')) as Package;
@@ -53,14 +54,36 @@ function debianNotices(packages: readonly Package[]): string {
     .join('\n\n');
 }
 
-/** CycloneDX 1.5, in JSON. */
-function sbom(packages: readonly Package[]): string {
-  const component = ({ name, version, license }: Package): object => ({
-    type: 'library',
+interface Component {
+  readonly name: string;
+  readonly version: string;
+  readonly purl: string;
+  readonly license?: string;
+}
+
+/** What dpkg says is installed; its licences are in the packages' copyright files. */
+function debianComponents(status: string): Component[] {
+  return status.split('\n\n').flatMap((entry) => {
+    const field = (name: string): string | undefined => new RegExp(`^${name}: (.*)$`, 'm').exec(entry)?.[1];
+    const [name, version, arch] = [field('Package'), field('Version'), field('Architecture')];
+    if (!name || !version || field('Status') !== 'install ok installed') return [];
+    return [{ name, version, purl: `pkg:deb/debian/${name}@${encodeURIComponent(version)}?arch=${arch ?? ''}` }];
+  });
+}
+
+/** CycloneDX 1.5, in JSON. @param dpkg the status file of dpkg, where Debian packages are part of it */
+function sbom(packages: readonly Package[], dpkg: string | undefined): string {
+  const fromNpm = packages.map(({ name, version, license }) => ({
     name,
     version,
+    license,
     purl: `pkg:npm/${name.replace('@', '%40')}@${version}`,
-    licenses: [{ license: { id: license } }],
+  }));
+  const fromDebian = dpkg === undefined ? [] : debianComponents(readFileSync(dpkg, 'utf8'));
+  const component = ({ license, ...known }: Component): object => ({
+    type: 'library',
+    ...known,
+    ...(license ? { licenses: [{ license: { id: license } }] } : {}),
   });
   const { name, version, license } = product;
   const subject = { type: 'application', name, version, licenses: [{ license: { id: license } }] };
@@ -69,12 +92,14 @@ function sbom(packages: readonly Package[]): string {
     specVersion: '1.5',
     version: 1,
     metadata: { component: subject },
-    components: packages.map(component),
+    components: [...fromNpm, ...fromDebian].map(component),
   };
   return `${JSON.stringify(document, undefined, 2)}\n`;
 }
 
-const forms = { notices, debian: debianNotices, sbom };
-const [metafile = '', form = ''] = process.argv.slice(2);
-if (!(form in forms)) throw new Error('usage: licences META notices|debian|sbom');
-process.stdout.write(forms[form as keyof typeof forms](packagesIn(metafile)));
+const [form, dpkg] = process.argv.slice(2);
+const packages = packagesIn(['build/bundle.json', 'build/page.json']);
+if (form === 'notices') process.stdout.write(notices(packages));
+else if (form === 'debian') process.stdout.write(debianNotices(packages));
+else if (form === 'sbom') process.stdout.write(sbom(packages, dpkg));
+else throw new Error('usage: licences notices|debian|sbom [STATUS]');

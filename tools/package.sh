@@ -19,23 +19,24 @@ packages=build/packages
 stage=build/stage
 rm -rf "$packages" "$stage"
 mkdir -p "$packages" "$stage"
-licences() { node build/js/tools/licences.js build/bundle.json "$1"; }
+licences() { node build/js/tools/licences.js "$1"; }
 
 # bpfns-VERSION.tgz bundles everything except koffi, which finds its native module itself.
 npm_package() {
 	local root=$stage/npm
 	mkdir -p "$root/build" "$root/bin" "$root/man"
 	cp bin/bpfns "$root/bin"
-	cp -r build/lib "$root/build"
+	cp -r build/lib build/types "$root/build"
 	cp build/man/bpfns.8 build/man/bpf_namespaces.7 build/man/bpfns.conf.5 "$root/man"
 	cp -r LICENSE LICENSES README.md CHANGELOG.md packaging/bpfns.toml packaging/systemd/bpfns.service build/completions "$root"
 	licences notices >"$root/THIRD-PARTY-NOTICES"
 	node -e '
-		const { name, version, description, license, type, os, cpu, engines, bin, dependencies } = require("./package.json");
+		const { name, version, description, license, type, os, engines, bin, exports, dependencies } = require("./package.json");
 		const { koffi } = dependencies;
 		const man = ["man/bpfns.8", "man/bpf_namespaces.7", "man/bpfns.conf.5"];
-		const made = { name, version, description, license, type, os, cpu, engines, bin, man, dependencies: { koffi } };
-		console.log(JSON.stringify(made, undefined, 2));' >"$root/package.json"
+		const cpu = [process.argv[1]];
+		const made = { name, version, description, license, type, os, cpu, engines, bin, exports, man, dependencies: { koffi } };
+		console.log(JSON.stringify(made, undefined, 2));' "$cpu" >"$root/package.json"
 	npm pack --silent --pack-destination "$packages" "./$root" >/dev/null
 }
 

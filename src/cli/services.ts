@@ -24,6 +24,8 @@ export function addServices(main: Command): void {
       const settings = daemonConfig(config);
       if (checkConfig) return;
       await requireHost('daemon');
+      // Before anything is taken over: an agent that could not go on would leave its guests waiting.
+      (await import('../recorder/layout.js')).requireSameLayout();
       const { daemonMain } = await import('../supervisor/handover.js');
       await daemonMain(['--daemon', JSON.stringify(settings)], {
         replace,

@@ -16,6 +16,7 @@ import { isPreemptible } from '../sys/preemption.js';
 import { openSyscallTracepoint } from '../sys/tracepoint.js';
 import { beginInitBudget } from './budgets.js';
 import { takeHeadStart } from './head-start.js';
+import { markLayout, requireSameLayout } from './layout.js';
 import { counted, counterKey, newCounter } from './records.js';
 
 /** How creations are noticed; see docs/decisions/0002-recorder-backends.md. */
@@ -67,7 +68,7 @@ export class Recorder {
 
   /**
    * Mounts the private bpffs, loads, attaches and pins; what is pinned already is kept.
-   * @throws SyscallError naming the step and libbpf's reason
+   * @throws SyscallError naming the step and libbpf's reason; LayoutError
    */
   static install(): Recorder {
     mkdirSync(paths.bpffs, { recursive: true, mode: 0o700 });
@@ -77,9 +78,11 @@ export class Recorder {
     }
     mkdirSync(paths.maps, { recursive: true });
     mkdirSync(paths.links, { recursive: true });
+    requireSameLayout();
     for (const backend of ['function', 'tracepoint'] as const) {
       if (existsSync(`${paths.links}/${hooks[backend][1]}`)) return new Recorder(load(undefined), [], backend);
     }
+    markLayout();
     let failure: unknown;
     for (const backend of backendsToTry()) {
       removePins();

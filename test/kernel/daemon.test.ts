@@ -1,7 +1,7 @@
 /** `bpfns daemon`: configuration, readiness, metrics, events, and replacement by another daemon. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { check } from '../../src/sys/errno.js';
 import { bind, close, read, socket } from '../../src/sys/libc.js';
@@ -84,6 +84,19 @@ describe('bpfns daemon', { skip: skipReason }, () => {
     for (const pid of agentsOf(runDir ?? '')) process.kill(Number(pid), 'SIGTERM');
     await until(() => agent() === '', 'the daemon has not ended');
     for (const path of [file, metrics]) rmSync(path, { force: true });
+  });
+
+  test('of another layout of maps refuses to take over, and the one that runs goes on', () => {
+    const bpffs = `${runDir}/bpf`;
+    const [mark = ''] = readdirSync(bpffs).filter((name) => name.startsWith('layout-'));
+    renameSync(`${bpffs}/${mark}`, `${bpffs}/layout-of-another-version`);
+    const before = agent();
+    const { status, stderr } = bpfns(['daemon', '--replace', '--config', file]);
+    renameSync(`${bpffs}/layout-of-another-version`, `${bpffs}/${mark}`);
+    assert.equal(status, 1);
+    assert.match(stderr, /is of another version of bpfns/);
+    assert.equal(agent(), before);
+    assert.equal(inNamespace('bpftool map list').status, 0);
   });
 
   test('with a mistake in its configuration tells file, line and key, and does not start', () => {
