@@ -5,6 +5,8 @@ import type { HostId, Kind } from '../model/ids.js';
 const LOOKS_PER_EVENT = 2;
 /** Every record that there can be, once (bpf/maps.h). */
 const MOST_OWED = 262_144;
+/** So many that were looked at are taken out in one go. */
+const MANY_DONE = 16_384;
 /** How many are looked at between two looks at the clock. */
 const LOOKS = 32;
 
@@ -14,7 +16,9 @@ export class Sweeper {
   readonly #onRound: () => void;
   #round: Iterator<readonly [Kind, HostId]>;
   /** Noted and not looked at since, in the order of their ids: most live for a moment only. */
-  readonly #fresh: Array<readonly [Kind, HostId]> = [];
+  #fresh: Array<readonly [Kind, HostId]> = [];
+  /** How many of them have been looked at: taking them out one by one would move all others each time. */
+  #done = 0;
   /** Older records that are still to be looked at, see {@link LOOKS_PER_EVENT}. */
   #owed = 0;
 
@@ -42,14 +46,19 @@ export class Sweeper {
 
   /** Whether there is something to look at on account of what was noted. */
   get isBehind(): boolean {
-    return this.#fresh.length > 0 || this.#owed > 0;
+    return this.#done < this.#fresh.length || this.#owed > 0;
   }
 
   /** Looks at what was noted and at as many older ones, for so many ms at most. */
   catchUp(patience: number): void {
     const end = performance.now() + patience;
     while (this.isBehind && performance.now() < end) {
-      for (const [kind, host] of this.#fresh.splice(0, LOOKS)) this.#look(kind, host);
+      for (const [kind, host] of this.#fresh.slice(this.#done, this.#done + LOOKS)) this.#look(kind, host);
+      this.#done += LOOKS;
+      if (this.#done >= Math.min(this.#fresh.length, MANY_DONE)) {
+        this.#fresh = this.#fresh.slice(this.#done);
+        this.#done = 0;
+      }
       if (this.#fresh.length > 0) continue;
       this.sweep(Math.min(this.#owed, LOOKS));
       this.#owed = Math.max(0, this.#owed - LOOKS);

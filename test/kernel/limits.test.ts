@@ -1,5 +1,6 @@
 /** Limits on the number of namespaces, and how far numbers are counted. */
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { nsId } from '../../src/model/ids.js';
 import { mapLookup, mapUpdate, objGet } from '../../src/sys/bpf.js';
@@ -145,10 +146,14 @@ describe('a namespace that makes and drops objects as fast as it can', { skip: s
   /** More objects than a namespace may own at a time, and than the recorder's tables hold. */
   const COUNT = times(300_000);
 
-  test('loses none of them to init, whose they would be without a number', () => {
+  test('loses none of them to init, whose they would be without a number', async () => {
     const { stdout } = bpfns(['run', '--', guestPath('observe'), 'churn', String(COUNT)], { timeoutSeconds: 300 });
     const [, id = '0'] = /^id (\d+)$/m.exec(stdout) ?? [];
     // COUNT + 1, or a host id if the machine has not made so many before.
     assert.ok(Number(id) > COUNT, stdout);
+    // Its end is noticed once its dead have been found, which is done in slices.
+    const { readRecords } = await import('../../src/host/inventory.js');
+    const { until } = await import('../support/host.js');
+    await until(() => !existsSync(runDir) || readRecords().model.all().length === 1, 'the namespace stays', 60);
   });
 });
