@@ -54,7 +54,7 @@ function daemonTests(): void {
     guest = await start([bpfnsPath, 'run', '--name', 'busy', '--', ...asContainerUser, guestPath('busy'), '3']);
   });
   after(async () => {
-    await guest.stop();
+    await guest.end();
     daemon.kill('SIGTERM');
     await until(() => daemon.exitCode !== null, 'the daemon has not ended');
     rmSync(directory, { recursive: true });
@@ -140,7 +140,7 @@ function daemonTests(): void {
       }
     };
     await waitFor(true);
-    await other.stop();
+    await other.end();
     await waitFor(false);
     await samples.return();
   });

@@ -105,7 +105,7 @@ describe('attacks', { skip: skipReason }, () => {
         `bpftool map create $P/shared ${CREATE} name own; echo ready; read -r _ || true`,
       );
       assert.match(inNamespace('bpftool map show pinned $P/shared').stderr, /Operation not permitted/);
-      await guest.stop();
+      await guest.end();
       run(['rm', `${pinDirectory()}/shared`]);
     });
 
@@ -124,7 +124,7 @@ describe('attacks', { skip: skipReason }, () => {
       ]);
       const [pid = '', fd = ''] = guest.output().split(/\s/);
       assert.equal(bpfns(['run', '--', attacks, 'take', pid, fd]).stdout, 'ok, id 0, by id ENOENT\n');
-      await guest.stop();
+      await guest.end();
     });
 
     test('supplementary groups count for a pin as they do natively', () => {

@@ -116,7 +116,7 @@ describe('bpftool as a container user', { skip: skipReason }, () => {
       ['--name', 'xlated'],
     );
     const hostIds = listed('map', 'xlated').map(({ hostId }) => hostId);
-    await guest.stop();
+    await guest.end();
     // If the host had the same ids, this test would prove nothing.
     assert.ok(hostIds.length === 2 && !hostIds.includes(1) && !hostIds.includes(2));
     assert.match(guest.output(), /r1 = map\[id:1\]\n.*r1 = map\[id:2\]\n/s);

@@ -128,7 +128,7 @@ describe('a task whose mark was lost', { skip: skipReason }, () => {
     await guest.printed('ready');
     const [, pid] = /^child (\d+)$/m.exec(guest.lines.join('\n')) ?? [];
     await loseMark(Number(pid));
-    await guest.tell('x');
+    await guest.ask('x');
     assert.deepEqual(guest.lines.slice(2, -1), [
       'child: create ok, next EPERM, info EPERM',
       'grandchild: create ok, next EPERM, info EPERM',

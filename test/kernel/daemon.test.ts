@@ -213,7 +213,7 @@ describe('bpfns daemon, started while an agent that bpfns run has started serves
     await until(() => daemon.log().includes(' info ready'), 'the daemon has not started');
     assert.match(daemon.log(), new RegExp(`^\\S+ info taking over from an agent .* pid=${earlier}$`, 'm'));
     assert.notEqual(agent(), earlier);
-    await guest.stop();
+    await guest.end();
     assert.match(guest.output(), /^status 0$/m);
     await until(() => bpfns(['ls']).stdout.trimEnd().split('\n').length === 2, 'the namespace is left');
     assert.equal(daemon.process.exitCode, null);

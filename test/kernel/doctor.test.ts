@@ -41,7 +41,7 @@ describe('doctor', { skip: skipReason }, () => {
   test('says who keeps the listeners while an agent runs', async () => {
     const guest = await startInNamespace('echo ready; read -r _ || true');
     assert.match(bpfns(['doctor']).stdout, /^listeners: the agent and its supervisor have them; .*systemd/m);
-    await guest.stop();
+    await guest.end();
   });
 
   test('says so where perf events are refused to guests without CAP_PERFMON', () => {

@@ -106,7 +106,7 @@ describe('objects whose loader has exited', { skip: skipReason }, () => {
         );
       });
       after(async () => {
-        await guest.stop();
+        await guest.end();
         run(['rm', '-f', pin]);
         run(['bpftool', 'cgroup', 'detach', cgroup, 'egress', 'name', 'orphan']);
       });
@@ -140,7 +140,7 @@ describe('objects whose loader has exited', { skip: skipReason }, () => {
           : 'keeps its owner when the last process of the namespace is gone',
         async () => {
           const before = found();
-          await guest.stop();
+          await guest.end();
           if (orphan.diesWithProcess) {
             await until(() => !namespaceNames().includes(orphan.name), 'the namespace has not ended');
           } else {

@@ -80,7 +80,7 @@ describe('host ids that a guest gets to see', { skip: skipReason }, () => {
         [ $id -le 4 ] || bpftool map show id $id 2>/dev/null || true
       done
       rm $P/mine*`);
-    await other.stop();
+    await other.end();
     const names = [...stdout.matchAll(/^(\d+): array {2}name (\w+)/gm)].map(([, id, name]) => `${id} ${name}`);
     assert.deepEqual(names, ['1 mine1', '2 mine2', '3 mine3', '4 mine4'], stderr);
   });

@@ -70,11 +70,11 @@ describe('numbers', { skip: skipReason }, () => {
     const guest = Guest.bpfns(['exec', 'count', '--', guestPath('count')]);
     const create = async (count: number): Promise<number[]> => {
       const before = guest.lines.length;
-      await guest.tell(`create ${count}`);
+      await guest.ask(`create ${count}`);
       return guest.lines.slice(before, -1).map(Number);
     };
     assert.deepEqual(await create(100), range(1, 100));
-    await guest.tell('close 3');
+    await guest.ask('close 3');
     await forgotten('count', 3);
     assert.deepEqual(await create(1), [101], '3 is free, and not given out again');
     // Let it have handed out all but the last three, which may be host ids of live objects.

@@ -66,7 +66,7 @@ describe('which process holds which object', { skip: skipReason }, () => {
       const foreign = new Set(listed(kind, `other-${kind}`).flatMap(({ users }) => users.map(({ pid }) => pid)));
       assert.ok(foreign.size > 0);
       const { user, records } = answerOf(inNamespace(asking(kind)));
-      await other.stop();
+      await other.end();
       for (const [, pid, comm] of records) {
         assert.ok(!foreign.has(pid));
         // The process of the iterator has its own objects open.

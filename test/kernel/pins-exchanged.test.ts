@@ -53,7 +53,7 @@ describe('pins that a guest moves while root looks', { skip: skipReason }, () =>
     assert.deepEqual(evict(objects), [`unpinned ${pinDirectory()}/g/moved/passwd`]);
     assert.ok(existsSync(join(roots, 'etc/passwd')), "root's file is gone");
     assert.ok(!existsSync(`${pinDirectory()}/g/moved/passwd`));
-    await guest.stop();
+    await guest.end();
   });
 
   test('a name that is no UTF-8 is listed with its bytes escaped, and removed', async () => {
@@ -65,7 +65,7 @@ describe('pins that a guest moves while root looks', { skip: skipReason }, () =>
     const pins = listed('map', 'odd').map((each) => each.pins);
     assert.deepEqual(pins, [[`${pinDirectory()}/odd\\xff\u0001`]]);
     assert.match(bpfns(['map', 'list', '--ns', 'odd']).stdout, /odd\\xff\\u\{1\}$/m);
-    await guest.stop();
+    await guest.end();
     assert.match(bpfns(['rm', 'odd', '--objects', '--yes']).stdout, /unpinned .*odd\\xff\\u\{1\}/);
   });
 
@@ -78,6 +78,6 @@ describe('pins that a guest moves while root looks', { skip: skipReason }, () =>
     assert.ok(existsSync(pin));
     assert.match(bpfns(['rm', 'far', '--objects', '--yes']).stdout, /unpinned \/proc\/\d+\/root\/mnt\/b\/far/);
     assert.ok(!existsSync(pin));
-    await guest.stop();
+    await guest.end();
   });
 });

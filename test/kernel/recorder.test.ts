@@ -86,7 +86,7 @@ describe('the recorder', { skip: skipReason }, () => {
         const { stdout, stderr } = inNamespace(`${guestPath('runs')} claim ${object} ${socket}`, {
           env: { BPFNS_RECORDER: name },
         });
-        await victim.stop();
+        await victim.end();
         rmSync(socket, { force: true });
         if (victim.output().includes('32-bit call: Function not implemented')) {
           t.skip('the kernel has no 32-bit system calls: nothing goes unnoticed');

@@ -81,7 +81,7 @@ describe('memory of the agent', { skip: skipReason }, () => {
           assert.ok(growth < MOST_RESIDENT, `${growth} MiB more: ${[...early, ...late].join(' ')}`);
         }
         assert.equal(agent.pid(), pid);
-        await guest.stop();
+        await guest.end();
       });
     }
   });

@@ -43,6 +43,6 @@ describe('BPF_ENABLE_STATS in a namespace', { skip: skipReason }, () => {
       return events.seen().some(({ event }) => event === 'stats-enabled');
     }, 'no event has come');
     events.stop();
-    await waiting.stop();
+    await waiting.end();
   });
 });

@@ -27,6 +27,6 @@ describe('a guest that serves its own memory', { skip: skipReason }, () => {
     assert.equal(bpfns(['run', '--', 'true'], { timeoutSeconds: 20 }).status, 0);
     assert.deepEqual(await ended, [null, 'SIGKILL']);
     assert.deepEqual(agentsOf(runDir ?? ''), agent);
-    await lifecycle.stop();
+    await lifecycle.end();
   });
 });

@@ -112,7 +112,7 @@ function scrapeTests(): void {
     assert.equal(prometheus.exitCode, null, log);
   });
   after(async () => {
-    await guest?.stop();
+    await guest?.end();
     for (const child of [prometheus, daemon]) {
       child?.kill('SIGTERM');
       await until(() => child.exitCode !== null, 'it has not ended');

@@ -53,7 +53,7 @@ function topTests(): void {
     for (const terminal of terminals) terminal.close();
     isRunning = false;
     await work;
-    await guest.stop();
+    await guest.end();
   });
 
   test('shows namespaces with CPU, events, memory, objects and trapped calls, at 80 columns', async () => {

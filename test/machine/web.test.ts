@@ -79,7 +79,7 @@ function webTests(): void {
   });
   after(async () => {
     await browser?.close();
-    await guest?.stop();
+    await guest?.end();
     for (const server of servers) server.kill('SIGTERM');
     daemon?.kill('SIGTERM');
     await until(() => daemon.exitCode !== null, 'the daemon has not ended');
@@ -118,7 +118,7 @@ function webTests(): void {
     const came = performance.now();
     await namespace('visitor').waitFor({ timeout: 10_000 });
     const shownAfter = performance.now() - came;
-    await other.stop();
+    await other.end();
     const left = performance.now();
     await namespace('visitor').waitFor({ state: 'detached', timeout: 10_000 });
     t.diagnostic(`shown after ${shownAfter.toFixed(0)} ms, gone after ${(performance.now() - left).toFixed(0)} ms`);
@@ -219,7 +219,7 @@ function webTests(): void {
     await page.screenshot({ path: `${screenshots}/web-light.png` });
     await page.emulateMedia({ colorScheme: 'dark' });
     assert.notEqual(await paper(), light);
-    for (const each of more) await each.stop();
+    for (const each of more) await each.end();
     await page.screenshot({ path: `${screenshots}/web-dark.png` });
     await page.emulateMedia({ colorScheme: 'light' });
   });
@@ -263,7 +263,7 @@ function webTests(): void {
     );
     assert.ok(inDocument < 100, 'only rows in sight are in the document');
     await fresh.close();
-    for (const each of many) await each.stop();
+    for (const each of many) await each.end();
   });
 
   test('has made no complaint about its own scripts and policy', () => {
@@ -342,7 +342,7 @@ function webTests(): void {
     await until(() => !/0\.00 .* shop$/m.test(terminal.screen()), 'top shows no CPU', 20);
     const text = terminal.screen().replaceAll('&', '&amp;').replaceAll('<', '&lt;');
     terminal.close();
-    await other.stop();
+    await other.end();
     const fresh = await browser.context.newPage();
     await fresh.setContent(
       `<pre style="font: 14px 'DejaVu Sans Mono'; background: #14171c; color: #e4e7eb; padding: 12px; display: inline-block">${text}</pre>`,

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
-import { agentServes, allRight, allRunning, type Guest, HANG, startGuest } from '../support/crash-guests.js';
+import { agentServes, allRight, allRunning, type CrashGuest, HANG, startGuest } from '../support/crash-guests.js';
 import {
   agentsOf,
   bpfns,
@@ -27,7 +27,7 @@ describe('the systemd unit', { skip: skipReason }, () => {
     const manager = new ServiceManager(mkdtempSync('/tmp/bpfns-systemd-'));
     const agent = (): string => agentsOf(runDir ?? '').join();
     const main = (): number => Number(manager.show('MainPID'));
-    let guests: readonly Guest[] = [];
+    let guests: readonly CrashGuest[] = [];
 
     before(async () => {
       await manager.start({ WatchdogSec: String(WATCHDOG_SECONDS) });

@@ -8,14 +8,14 @@ import { limit } from './slowness.js';
 /** No call may take this long, in ms. An agent starts in a fraction of it, even on a busy machine. */
 export const HANG = limit(30_000);
 
-export interface Guest {
+export interface CrashGuest {
   readonly name: string;
   readonly process: ChildProcess;
   readonly output: () => string;
 }
 
 /** Starts a guest in a namespace of that name; {@link allRight} ends it. Roles: list, create, nest. */
-export function startGuest(name: string, role: string): Guest {
+export function startGuest(name: string, role: string): CrashGuest {
   const command = [guestPath('crash'), role, `${pinDirectory()}/${name}`];
   const process = spawn(
     'timeout',
@@ -42,13 +42,13 @@ export function startGuest(name: string, role: string): Guest {
   return { name, process, output: () => text };
 }
 
-function ended({ process }: Guest): Promise<number | null> {
+function ended({ process }: CrashGuest): Promise<number | null> {
   if (process.exitCode !== null) return Promise.resolve(process.exitCode);
   return new Promise((resolve) => process.once('close', resolve));
 }
 
 /** Asserts that no guest has ended. A guest ends at its first wrong answer. */
-export function allRunning(guests: readonly Guest[]): void {
+export function allRunning(guests: readonly CrashGuest[]): void {
   const ended = guests.filter(({ process }) => process.exitCode !== null);
   assert.deepEqual(
     ended.map(({ name, output }) => `${name}: ${output()}`),
@@ -58,7 +58,7 @@ export function allRunning(guests: readonly Guest[]): void {
 
 /** Ends the guests, and asserts that every answer was right. Times are in ms. */
 export async function allRight(
-  guests: readonly Guest[],
+  guests: readonly CrashGuest[],
 ): Promise<{ readonly calls: number; readonly longest: number; readonly fdsLost: number }> {
   for (const guest of guests) guest.process.kill('SIGTERM');
   const results = await Promise.all(

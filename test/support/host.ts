@@ -1,18 +1,17 @@
 /** Runs bpfns and guests against the real kernel, and proves that nothing is left behind. */
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { constants } from 'node:os';
 import { after, before } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { isDeepStrictEqual } from 'node:util';
 import { kernelUsesBit34 } from '../../src/filter/own-command.js';
 import { kinds } from '../../src/model/ids.js';
 import { hostIds } from '../../src/sys/bpf.js';
-import { isSlow, limit } from './slowness.js';
+import { Guest } from './guest.js';
+import { bpfns, bpfnsPath, type Outcome, root, run, until } from './programs.js';
+import { isSlow } from './slowness.js';
 
-/** The repository: compiled tests live in build/js/test/support. */
-export const root = fileURLToPath(new URL('../../../..', import.meta.url));
+export { Guest } from './guest.js';
+export { bpfns, bpfnsPath, limited, type Outcome, root, run, until } from './programs.js';
 
 // Every test file has its own agent.
 process.env.BPFNS_RUN_DIR ??= `/run/bpfns-test-${process.pid}`;
@@ -23,8 +22,6 @@ process.env.NEWBPF_BY ??= kernelUsesBit34() ? 'unshare' : 'clone3';
 // An agent that leaves a descriptor open says where it was taken.
 process.env.BPFNS_TRACK_FDS ??= '1';
 export const runDir = process.env.BPFNS_RUN_DIR;
-
-export const bpfnsPath = `${root}bin/bpfns`;
 
 /** The path of a compiled guest of test/guests. */
 export function guestPath(name: string): string {
@@ -42,81 +39,14 @@ export const skipReason: string | false = (() => {
   return missing;
 })();
 
-export interface Outcome {
-  /** The exit status, or 128 + the number of the signal, as in a shell (137: killed, also by the time limit). */
-  readonly status: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** Arguments for timeout(1): the time limit, longer on a slow machine, and the command. */
-export function limited(seconds: number, command: readonly string[]): string[] {
-  return ['-k', '1', String(limit(seconds)), ...command];
-}
-
-/** Runs a program to its end. There is always a time limit: under a filter a lost answer would hang. */
-export function run(
-  command: readonly string[],
-  options: { timeoutSeconds?: number; env?: NodeJS.ProcessEnv; input?: string } = {},
-): Outcome {
-  const { status, signal, stdout, stderr, error } = spawnSync(
-    'timeout',
-    limited(options.timeoutSeconds ?? 60, command),
-    {
-      encoding: 'utf8',
-      env: { ...process.env, ...options.env },
-      input: options.input ?? '',
-      maxBuffer: 256 * 1024 * 1024,
-    },
-  );
-  if (error) throw error;
-  return { status: status ?? 128 + constants.signals[signal ?? 'SIGKILL'], stdout, stderr };
-}
-
-/** Runs `bpfns ARGS`. */
-export function bpfns(args: readonly string[], options: Parameters<typeof run>[1] = {}): Outcome {
-  return run([bpfnsPath, ...args], options);
-}
-
-/** A process that runs at the same time as the test. */
-export interface Guest {
-  readonly pid: number;
-  /** What it has printed so far, errors included. */
-  readonly output: () => string;
-  /** Writes a line to its stdin. Resolves to the lines that it prints before the line `end`. */
-  readonly ask: (line: string, end: string) => Promise<string[]>;
-  /** Closes its stdin, which makes a guest exit, and waits for it. */
-  readonly stop: () => Promise<void>;
-}
-
 /**
  * Starts a program and waits until it prints the line `ready`. A shell script waits for its end with
  * `read -r _ || true`. The program is stopped after the tests at the latest.
  * @throws Error if it ends before it is ready
  */
 export async function start(command: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Guest> {
-  const child = spawn('timeout', limited(60, command), { env: { ...process.env, ...env } });
-  let output = '';
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (output += String(data)));
-  const ended = new Promise<void>((resolve) => child.on('close', () => resolve()));
-  const isReady = (): boolean => output.split('\n').includes('ready');
-  await until(() => isReady() || child.exitCode !== null, 'the guest is not ready', 30);
-  if (!isReady()) throw new Error(`the guest ended early: ${output}`);
-  const guest: Guest = {
-    pid: child.pid ?? 0,
-    output: () => output,
-    ask: async (line, end) => {
-      const from = output.length;
-      child.stdin.write(`${line}\n`);
-      const answer = (): string[] => output.slice(from).split('\n');
-      await until(() => answer().includes(end) || child.exitCode !== null, `no '${end}' after '${line}'`, 30);
-      return answer().slice(0, answer().indexOf(end));
-    },
-    stop: () => {
-      child.stdin.end();
-      return ended;
-    },
-  };
+  const guest = new Guest(command, env, 'collected');
+  await guest.printed('ready');
   running.push(guest);
   return guest;
 }
@@ -265,15 +195,6 @@ async function dismissAgent(): Promise<void> {
   for (const pid of agentsOf(runDir ?? '')) process.kill(Number(pid), 'SIGTERM');
 }
 
-/** Waits until `condition` is true. The time limit is longer on a slow machine. */
-export async function until(condition: () => boolean, otherwise: string, seconds = 10): Promise<void> {
-  const most = limit(seconds);
-  for (const end = Date.now() + most * 1000; !condition(); ) {
-    if (Date.now() > end) throw new Error(`${otherwise} within ${most} s`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
-
 /**
  * Compares the host before and after the tests of a `describe`: nothing of ours may be left. Call it
  * before any other hook. `cleanUp` runs once the guests have ended.
@@ -284,7 +205,7 @@ export function leavesNothingBehind(cleanUp: () => void = () => undefined): void
     earlier = hostState();
   });
   after(async () => {
-    for (const guest of running.splice(0)) await guest.stop();
+    for (const guest of running.splice(0)) await guest.end();
     cleanUp();
     removePins();
     if (isSlow) await dismissAgent();
