@@ -154,10 +154,15 @@ static __always_inline void describe(struct bpfns_object *object)
 	bpf_get_current_comm(object->comm, sizeof(object->comm));
 }
 
-/* Numbers the object and publishes it: nobody finds one before all its numbers are there. 0 or -errno. */
-__noinline int enter(struct bpfns_object *object, __u32 kind, __u32 host_id)
+/*
+ * Numbers the object of the draft and publishes it: nobody finds one before all its numbers are
+ * there. 0 or -errno. The draft is not an argument: before 6.4 a helper takes no memory of a
+ * caller's as a map's value.
+ */
+__noinline int enter(__u32 kind, __u32 host_id)
 {
 	struct bpfns_object_key key = { .kind = kind, .host_id = host_id };
+	struct bpfns_object *object = get_draft();
 	int err;
 
 	if (!object)
@@ -203,7 +208,7 @@ __noinline int record(struct bpfns_task *state, __u32 kind, __u32 host_id)
 	budget = get_budget(object->top);
 	if (!budget || !spend(budget, object->level))
 		goto unowned;
-	if (enter(object, kind, host_id)) {
+	if (enter(kind, host_id)) {
 		refund(budget, object->level);
 		goto unowned;
 	}
