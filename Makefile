@@ -100,8 +100,9 @@ install: build man completions
 	rm -rf $(LIB)
 	install -d $(LIB)/bin $(LIB)/build/lib $(DESTDIR)$(PREFIX)/bin
 	install -m 755 bin/bpfns $(LIB)/bin
-	install -m 644 $(filter-out build/lib/page,$(wildcard build/lib/*)) $(LIB)/build/lib
+	find build/lib -maxdepth 1 -type f -exec install -m 644 -t $(LIB)/build/lib {} +
 	install -D -m 644 -t $(LIB)/build/lib/page build/lib/page/*
+	cd build/types && find . -name '*.d.ts' -exec install -D -m 644 {} $(abspath $(LIB))/build/types/{} \;
 	install -m 644 package.json $(LIB)
 	for file in $(KOFFI); do install -D -m 644 node_modules/koffi/$$file $(LIB)/node_modules/koffi/$$file; done
 	cd node_modules/@koromix/koffi-$(NATIVE) && for file in package.json index.js linux_*/koffi.node; do \
