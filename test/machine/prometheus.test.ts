@@ -88,7 +88,7 @@ function scrapeTests(): void {
     writeFileSync(
       `${directory}/prometheus.yml`,
       readFileSync(`${packaging}/prometheus/prometheus.yml`, 'utf8')
-        .replace('127.0.0.1:9435', METRICS)
+        .replaceAll('127.0.0.1:9435', METRICS)
         .replace('scrape_interval: 15s', 'scrape_interval: 1s\n    scrape_timeout: 1s')
         .replace('bpfns.rules.yml', `${packaging}/prometheus/bpfns.rules.yml`),
     );
@@ -115,7 +115,8 @@ function scrapeTests(): void {
     await guest?.end();
     for (const child of [prometheus, daemon]) {
       child?.kill('SIGTERM');
-      await until(() => child.exitCode !== null, 'it has not ended');
+      const hasEnded = (): boolean => child.exitCode !== null || child.signalCode !== null;
+      await until(hasEnded, `${child.spawnfile} has not ended`, 20);
     }
     rmSync(directory, { recursive: true });
   });
