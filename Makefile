@@ -157,7 +157,7 @@ NEED_PACKAGES = src/host/type-names.test.ts src/sys/btf.test.ts src/sys/elf.test
 .PHONY: screenshots
 screenshots:
 	$(MAKE) --no-print-directory check TESTS=build/js/test/machine/web.test.js
-	cp build/screenshots/top.png build/screenshots/web-light.png build/screenshots/web-dark.png docs
+	cp build/screenshots/top.png build/screenshots/web-light.png docs
 
 # Only the kernel tests, as root. TESTS=... runs some of them.
 .PHONY: test-kernel

@@ -23,7 +23,8 @@ export function Plot({ title, times, labels, values, format }: PlotProps): JSX.E
   useEffect(() => {
     const element = place.current;
     if (!element) return undefined;
-    const ink = getComputedStyle(element).color;
+    // Asked at each drawing: the user may change from light to dark.
+    const ink = (): string => getComputedStyle(element).color;
     const axis: uPlot.Axis = { stroke: ink, grid: { stroke: '#8884', width: 1 }, ticks: { show: false } };
     const made = new uPlot(
       {
@@ -36,7 +37,7 @@ export function Plot({ title, times, labels, values, format }: PlotProps): JSX.E
         series: [
           {},
           ...labels.map((label, i): uPlot.Series => {
-            return { label, stroke: colours[i % colours.length] ?? ink, width: 1.5, points: { show: false } };
+            return { label, stroke: colours[i % colours.length] ?? 'gray', width: 1.5, points: { show: false } };
           }),
         ],
       },
