@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The few kernel structures the programs look into. Only the members used are
- * declared; CO-RE finds their real offsets on the running kernel.
+ * The kernel structures that the programs read. Only the used members are declared; CO-RE finds their
+ * real offsets on the running kernel.
  */
 #ifndef BPFNS_KERNEL_H
 #define BPFNS_KERNEL_H
@@ -11,7 +11,7 @@
 #include <linux/types.h>
 #include <stdbool.h>
 
-#define __VMLINUX_H__ /* bpf_tracing.h: registers go by the kernel's own names, below */
+#define __VMLINUX_H__ /* bpf_tracing.h: registers have the kernel's own names, below */
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
@@ -180,8 +180,8 @@ struct bpf_iter__task {
 #pragma clang attribute pop
 
 /*
- * The registers of a task in a system call. Which architecture's they are is the running kernel's
- * to say, so that one object file works on all; what does not apply is dead code to the verifier.
+ * The registers of a task in a system call. The running kernel decides which architecture's they are,
+ * so that one object file works on all. The code for others is dead code to the verifier.
  */
 static __always_inline long syscall_number(const void *regs)
 {

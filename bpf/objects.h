@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* From a struct file to the BPF object behind it, and from a task to its namespace. */
+/* Finds the BPF object behind a struct file, and the namespace of a task. */
 #ifndef BPFNS_OBJECTS_H
 #define BPFNS_OBJECTS_H
 
@@ -8,7 +8,7 @@
 
 #define ANON_INODE_FS_MAGIC 0x09041934
 
-/* The names that the kernel gives to its anonymous inodes, zero-padded to 8 bytes. */
+/* The kernel's names of its anonymous inodes, padded with zeros to 8 bytes. */
 static __always_inline bool is_named(const char *name, const char want[8], int len)
 {
 	for (int i = 0; i < len; i++)
@@ -18,10 +18,10 @@ static __always_inline bool is_named(const char *name, const char want[8], int l
 }
 
 /*
- * The kind of BPF object behind a file, or -1. Decided by the name of the anonymous
- * inode (anon_inode_getfd() in kernel/bpf/{syscall,btf}.c): nobody can open those by
- * name or choose it, and unlike the addresses of the file operations it needs neither
- * CONFIG_KALLSYMS_ALL nor one entry per variant (bpf_link_fops_poll).
+ * The kind of the BPF object behind a file, or -1. The name of the anonymous inode tells it
+ * (anon_inode_getfd() in kernel/bpf/{syscall,btf}.c). Nobody can open such inodes by name, or choose
+ * the name. Unlike the addresses of the file operations it needs neither CONFIG_KALLSYMS_ALL nor one
+ * entry per variant (bpf_link_fops_poll).
  */
 static __always_inline int kind_of_file(struct file *file)
 {
@@ -35,7 +35,7 @@ static __always_inline int kind_of_file(struct file *file)
 		return BPFNS_MAP;
 	if (is_named(name, "bpf-prog", 8) && !name[8])
 		return BPFNS_PROG;
-	/* Created by bpf_link_prime(), opened again by bpf_link_new_fd(). */
+	/* Named by bpf_link_prime() at creation, and by bpf_link_new_fd() when opened again. */
 	if ((is_named(name, "bpf_link", 8) || is_named(name, "bpf-link", 8)) && !name[8])
 		return BPFNS_LINK;
 	if (is_named(name, "btf", 4))
@@ -43,7 +43,7 @@ static __always_inline int kind_of_file(struct file *file)
 	return -1;
 }
 
-/* A chain has one listener at most, and seldom more than a few filters. */
+/* A chain has at most one listener, and rarely more than a few filters. */
 #define MAX_FILTERS 16
 
 /* The task's seccomp filter that has a listener, or 0. The address is only compared, never followed. */
@@ -79,7 +79,7 @@ static __always_inline struct file *file_of_fd(struct task_struct *task, __u32 f
 	return file;
 }
 
-/* The file of a piece of work that a task has to do, where it is the last fput() of one; else something else. */
+/* The file of a task's work item if that is the last fput() of a file; otherwise another address. */
 static __always_inline struct file *file_of_work(struct callback_head *work)
 {
 	long offset = bpf_core_field_exists(struct file, f_task_work) ?

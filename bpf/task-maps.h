@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Which namespace a task is in. The recorder's maps; for the iterators user space hands
- * the pinned ones in.
+ * The namespace of each task. These are the recorder's maps; for the iterators user space passes the
+ * pinned ones.
  */
 #ifndef BPFNS_TASK_MAPS_H
 #define BPFNS_TASK_MAPS_H
@@ -25,8 +25,8 @@ struct {
 } filters SEC(".maps");
 
 /*
- * The agent's own runs create nothing: without this, every fd of the agent would be looked
- * at after each, which is most of the time that the end of a large namespace takes.
+ * The agent's own runs create nothing. Without this, every fd of the agent would be examined after
+ * each run, which takes most of the time of ending a large namespace.
  */
 static __always_inline void creates_nothing(void)
 {

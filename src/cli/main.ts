@@ -7,7 +7,7 @@ import { useBlockingStreams, warn } from './standard-streams.js';
 const EXIT_FAILED = 125;
 
 useBlockingStreams();
-/** `run` and `exec` owe their caller 125 for any failure of their own, as env(1) does. */
+/** `run` and `exec` exit with 125 for any failure of their own, like env(1). */
 const failure = process.argv[2] === 'run' || process.argv[2] === 'exec' ? EXIT_FAILED : 1;
 try {
   await program().parseAsync();

@@ -1,21 +1,21 @@
 /**
- * The labels of a namespace's containers, in a file beside the recorder's maps: so that the
- * host's view has them without asking the agent, and the next agent has them too.
+ * The labels of a namespace's containers, in a file beside the recorder's maps. The host's view
+ * reads them without the agent, and the next agent has them too.
  */
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { paths } from '../config/paths.js';
 import type { ContainerLabels } from '../model/container.js';
 import { processIdentity } from '../sys/pids.js';
 
-/** What is kept of a container. */
+/** What is stored about a container. */
 export interface KnownContainer extends ContainerLabels {
-  /** The process that it began with, as processIdentity() names it. */
+  /** The process that the container began with, as named by processIdentity(). */
   readonly init: string;
 }
 
 const pathOf = (namespaceId: number): string => `${paths.containers}/${namespaceId}.json`;
 
-/** Of the containers that are in the namespace, or the last that was; empty if no runtime made it. */
+/** The labels of the containers in the namespace, or of the last one; empty if no runtime created it. */
 export function readLabels(namespaceId: number): readonly ContainerLabels[] {
   return readContainers(namespaceId).map(({ id, pod, podNamespace, container }) => ({
     id,
@@ -34,7 +34,7 @@ export function readContainers(namespaceId: number): readonly KnownContainer[] {
   }
 }
 
-/** Whole or not at all. */
+/** Written completely or not at all. */
 export function writeContainers(namespaceId: number, known: readonly KnownContainer[]): void {
   mkdirSync(paths.containers, { recursive: true, mode: 0o700 });
   const path = pathOf(namespaceId);
@@ -42,7 +42,7 @@ export function writeContainers(namespaceId: number, known: readonly KnownContai
   renameSync(`${path}.new`, path);
 }
 
-/** The namespace is gone. */
+/** Called when the namespace is gone. */
 export function removeLabels(namespaceId: number): void {
   rmSync(pathOf(namespaceId), { force: true });
 }

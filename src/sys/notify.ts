@@ -1,4 +1,4 @@
-/** Talks to a service manager: the datagrams of sd_notify(3), and the fds it kept for us (sd_listen_fds(3)). */
+/** Communicates with a service manager: datagrams of sd_notify(3), and the fds that it kept (sd_listen_fds(3)). */
 
 import { close, fcntl, O_CLOEXEC, sendmsg, socket } from './libc.js';
 import { Message } from './message.js';
@@ -12,7 +12,7 @@ const F_SETFD = 2;
 const FD_CLOEXEC = 1;
 /** The first fd that a manager passes. */
 const FIRST = 3;
-/** More is refused by the manager, as are control characters and colons. */
+/** The longest name. The manager refuses longer ones, and names with control characters or colons. */
 const MAX_NAME = 255;
 
 /** What a manager keeps. */
@@ -29,32 +29,38 @@ export function useInPlaceOfManager(path: string): void {
   standIn = path;
 }
 
-/** Lines like READY=1. Nothing if no manager asked for it, or it is gone; never fails. */
+/** Sends lines like READY=1. Does nothing if no manager asked for them, or it is gone. Never fails. */
 export function notifyManager(...lines: readonly string[]): void {
   send(managerSocket(), lines);
 }
 
-/** Whether a manager started this process, or one above it. */
+/** Whether a service manager started this process, or one of its ancestors. */
 export function isService(): boolean {
   return managerSocket() !== undefined;
 }
 
-/** Has the manager keep a copy of an fd under that name (systemd: FileDescriptorStoreMax=), until all that use it are gone. */
+/**
+ * Makes the manager keep a copy of an fd under a name (systemd: FileDescriptorStoreMax=), until
+ * nothing uses it any more.
+ */
 export function storeFd(name: string, fd: number): void {
   send(managerSocket() ?? standIn, ['FDSTORE=1', `FDNAME=${name}`], fd);
 }
 
-/** Has the manager close what it keeps under that name. */
+/** Makes the manager close what it keeps under a name. */
 export function removeStoredFd(name: string): void {
   send(managerSocket() ?? standIn, ['FDSTOREREMOVE=1', `FDNAME=${name}`]);
 }
 
-/** Whether a manager would keep an fd under that name. */
+/** Whether a manager keeps an fd under this name. */
 export function isFdName(name: string): boolean {
   return name.length <= MAX_NAME && /^[!-9;-~]*$/.test(name);
 }
 
-/** The fds, by name, that the manager kept when an earlier start of this service ended: the caller's from now on, close-on-exec. */
+/**
+ * The fds, by name, that the manager kept when an earlier start of this service ended. The caller
+ * owns them; they are close-on-exec.
+ */
 export function takeStoredFds(): StoredFd[] {
   const { LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES } = process.env;
   for (const name of ['LISTEN_PID', 'LISTEN_FDS', 'LISTEN_FDNAMES']) delete process.env[name];
@@ -66,7 +72,10 @@ export function takeStoredFds(): StoredFd[] {
   });
 }
 
-/** How often the manager wants to hear WATCHDOG=1 at least, in ms: half of its limit. undefined if it does not. */
+/**
+ * The longest interval for WATCHDOG=1, in ms: half of the manager's limit. Undefined if the manager
+ * does not watch.
+ */
 export function watchdogInterval(): number | undefined {
   const limit = Number(process.env.WATCHDOG_USEC ?? 0);
   return Number.isFinite(limit) && limit > 0 ? Math.max(1, Math.floor(limit / 2000)) : undefined;

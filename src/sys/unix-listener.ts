@@ -1,4 +1,4 @@
-/** A listening unix stream socket whose peers pass file descriptors, which Node's own cannot receive. */
+/** A listening unix stream socket whose peers pass file descriptors. Node's own sockets cannot receive these. */
 import { chmodSync, rmSync } from 'node:fs';
 import { check } from './errno.js';
 import { accept4, bind, close, listen, recvmsg, socket } from './libc.js';
@@ -16,16 +16,16 @@ const MSG_CMSG_CLOEXEC = 0x40000000;
 const EAGAIN = 11;
 const BACKLOG = 128;
 
-/** Read at once. */
+/** The most bytes that are read at once. */
 const MAX_BYTES = 65536;
-/** Most fds taken from one message; more is refused (MSG_CTRUNC). */
+/** The most fds in one message. A message with more is refused (MSG_CTRUNC). */
 const MAX_FDS = 16;
 
 export interface Received {
   readonly bytes: Buffer;
-  /** The receiver's to close, close-on-exec. */
+  /** The receiver closes them. They are close-on-exec. */
   readonly fds: readonly number[];
-  /** Fds were lost: the message cannot be trusted. */
+  /** True if fds were lost: the message cannot be trusted. */
   readonly isTruncated: boolean;
 }
 
@@ -43,7 +43,7 @@ export class FdConnection {
     return credentialsOfPeer(this.#fd);
   }
 
-  /** Calls `onData` for each message; with no bytes when the peer has closed or the socket failed. */
+  /** Calls `onData` for each message, and with no bytes when the peer has closed or the socket failed. */
   onData(onData: (received: Received) => void): void {
     this.#watch = watch(this.#fd, () => {
       const received = receiveOnce(this.#fd);
@@ -57,7 +57,7 @@ export class FdConnection {
   }
 }
 
-/** undefined: nothing there after all. */
+/** Undefined if there was nothing. */
 function receiveOnce(fd: number): Received | undefined {
   const message = new Message(MAX_BYTES, MAX_FDS);
   const length = recvmsg(fd, message.buffer, MSG_CMSG_CLOEXEC);
@@ -72,7 +72,7 @@ export class FdReceiver {
   readonly #path: string;
   readonly #watch: Watch;
 
-  /** Replaces whatever is at `path`. @throws SyscallError */
+  /** Listens at `path`, and replaces whatever is there. @throws SyscallError */
   constructor(path: string, onMessage: (received: Received) => void) {
     this.#path = path;
     this.#fd = boundSocket(path, SOCK_DGRAM);
@@ -102,7 +102,7 @@ export class FdListener {
   readonly #path: string;
   readonly #watch: Watch;
 
-  /** Replaces whatever is at `path`. @throws SyscallError */
+  /** Listens at `path`, and replaces whatever is there. @throws SyscallError */
   constructor(path: string, onConnection: (connection: FdConnection) => void) {
     this.#path = path;
     this.#fd = boundSocket(path, SOCK_STREAM);
