@@ -53,6 +53,7 @@ function webTests(): void {
       text += String(part);
     });
     await until(() => text.includes('serving') || child.exitCode !== null, 'the page is not served', 20);
+    assert.equal(child.exitCode, null, 'the server has ended');
     return child;
   };
   /** Cells of the rows in sight of one table. */
