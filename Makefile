@@ -56,6 +56,7 @@ build/lib/bpfns.js: node_modules/.package-lock.json $(SOURCES) $(BPF_OBJECTS)
 	rm -rf build/lib
 	npx esbuild bpfns=src/cli/main.ts path-worker=src/calls/commands/pins/path-worker.ts \
 		watchdog-worker=src/calls/watchdog-worker.ts accounting-worker=src/accounting/accounting-worker.ts \
+		load-worker=src/calls/commands/tracing/load-worker.ts \
 		listener-worker=src/kernel/listener-worker.ts client=src/control/api.ts --bundle --splitting --platform=node \
 		--target=node20 --format=esm --external:koffi --log-level=warning \
 		--banner:js="import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" \

@@ -12,7 +12,7 @@ export function memory(): Promise<string> {
     const resident = (): string => `${mebibytes(residentMemory(pid))} and ${mebibytes(residentMemory(parentOf(pid)))}`;
     const atRest = resident();
     const names = Array.from({ length: NAMESPACES }, (_, i) => `bench-${i}`);
-    const empty = { parent: 'init', pins: 'own', ownerUid: 0, maxNamespaces: 0 } as const;
+    const empty = { parent: 'init', pins: 'own', tracing: 'host', ownerUid: 0, maxNamespaces: 0 } as const;
     for (const name of names) await ask({ op: 'create', name, ...empty });
     const withMany = resident();
     for (const namespace of names) await ask({ op: 'remove', namespace });

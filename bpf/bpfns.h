@@ -45,11 +45,21 @@ struct bpfns_namespace {
 	__u64 user_ns; /* inode of the owning user namespace */
 	__u64 created_ns; /* CLOCK_BOOTTIME */
 	__u32 max_namespaces; /* most namespaces below this one, 0: no limit of its own */
+	__u32 ancestors[BPFNS_MAX_LEVEL + 1]; /* by level, from init to the namespace itself */
 	char name[BPFNS_NAME_LEN];
 };
 
 #define BPFNS_PINS_ANY 1 /* BPF_OBJ_GET may open pins of objects that are not visible */
 #define BPFNS_KEEP 2 /* created by name: lives without tasks and objects until removed */
+#define BPFNS_TRACING_SHIFT 2 /* two bits: enum bpfns_tracing */
+
+/* What its tasks may trace. */
+enum bpfns_tracing {
+	BPFNS_TRACING_HOST, /* all that their capabilities allow */
+	BPFNS_TRACING_OWN,
+	BPFNS_TRACING_FILTERED,
+	BPFNS_TRACING_NONE,
+};
 
 /* As a kind of counter: the tasks that have started in the namespace, by fork. */
 #define BPFNS_TASKS BPFNS_KINDS
@@ -160,6 +170,20 @@ struct bpfns_status {
  * Map "filters": the namespace of every task under a seccomp filter, by the filter's
  * address. For containers: their runtime installs the filter before the agent hears of it.
  */
+
+/*
+ * Map "creators" (task storage): for whom a thread of the agent is making an object. Also the
+ * context of act_for, which the thread itself runs.
+ */
+struct bpfns_creator {
+	__u32 ns; /* BPFNS_INIT: for itself again */
+	__u32 pid;
+	__u32 tid;
+	__u32 uid;
+	__u64 cgroup_id;
+	char comm[16];
+	__u32 done; /* out: 1 if it has been noted */
+};
 
 /* Contexts of the programs that the agent runs by BPF_PROG_RUN. */
 struct bpfns_forget {

@@ -189,6 +189,15 @@ static __always_inline void lose(struct bpfns_status *stat, __u32 tid)
 	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
 }
 
+/* A container's tasks are in its namespace by their filter; their children are then marked, too. */
+static __always_inline __u32 namespace_by_filter(struct task_struct *parent)
+{
+	__u64 filter = filter_of_task(parent);
+	__u32 *ns = filter ? bpf_map_lookup_elem(&filters, &filter) : NULL;
+
+	return ns ? *ns : BPFNS_INIT;
+}
+
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(task_forked, struct task_struct *parent, struct task_struct *child)
 {
@@ -207,6 +216,8 @@ int BPF_PROG(task_forked, struct task_struct *parent, struct task_struct *child)
 		if (ns == BPFNS_INIT && bpf_map_lookup_elem(&lost, &parent_tid))
 			ns = BPFNS_NOWHERE;
 	}
+	if (ns == BPFNS_INIT && !stat->lost_unknown)
+		ns = namespace_by_filter(parent);
 	if (ns == BPFNS_INIT)
 		return 0;
 	its = bpf_task_storage_get(&tasks, child, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);

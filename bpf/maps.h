@@ -98,6 +98,13 @@ struct {
 	__type(value, struct bpfns_object);
 } drafts SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct bpfns_creator);
+} creators SEC(".maps");
+
 static __always_inline struct bpfns_status *get_status(void)
 {
 	__u32 zero = 0;

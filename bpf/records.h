@@ -141,16 +141,24 @@ static __always_inline __u32 owner_for(struct bpfns_status *stat, struct bpfns_t
 	return is_lost(stat, bpf_get_current_pid_tgid()) ? BPFNS_NOWHERE : *by_filter;
 }
 
-/* Who makes the object, and where. */
-static __always_inline void describe(struct bpfns_object *object)
+/* Who makes the object, and where: the current task, or whom a thread of the agent stands in for. */
+static __always_inline void describe(struct bpfns_object *object, struct bpfns_creator *other)
 {
 	__u64 pid_tgid = bpf_get_current_pid_tgid();
 
+	object->created_ns = bpf_ktime_get_boot_ns();
+	if (other) {
+		object->pid = other->pid;
+		object->tid = other->tid;
+		object->uid = other->uid;
+		object->cgroup_id = other->cgroup_id;
+		__builtin_memcpy(object->comm, other->comm, sizeof(object->comm));
+		return;
+	}
 	object->pid = pid_tgid >> 32;
 	object->tid = pid_tgid;
 	object->uid = bpf_get_current_uid_gid();
 	object->cgroup_id = bpf_get_current_cgroup_id();
-	object->created_ns = bpf_ktime_get_boot_ns();
 	bpf_get_current_comm(object->comm, sizeof(object->comm));
 }
 
@@ -183,6 +191,7 @@ __noinline int record(struct bpfns_task *state, __u32 kind, __u32 host_id)
 	struct bpfns_status *stat = get_status();
 	struct bpfns_budget *budget = NULL;
 	struct bpfns_namespace *namespace;
+	struct bpfns_creator *other;
 	struct bpfns_object *object;
 
 	if (!stat || !state || kind >= BPFNS_KINDS)
@@ -196,7 +205,8 @@ __noinline int record(struct bpfns_task *state, __u32 kind, __u32 host_id)
 	object->filter = filter_of_task(bpf_get_current_task_btf());
 	if (object->filter)
 		object->filter_serial = serial_of_filter(object->filter);
-	object->owner = owner_for(stat, state, object->filter);
+	other = bpf_task_storage_get(&creators, bpf_get_current_task_btf(), 0, 0);
+	object->owner = other ? other->ns : owner_for(stat, state, object->filter);
 	if (object->owner != BPFNS_INIT) {
 		namespace = bpf_map_lookup_elem(&namespaces, &object->owner);
 		if (!namespace)
@@ -204,7 +214,7 @@ __noinline int record(struct bpfns_task *state, __u32 kind, __u32 host_id)
 		object->level = namespace->level;
 		object->top = namespace->top;
 	}
-	describe(object);
+	describe(object, other);
 	budget = get_budget(object->top);
 	if (!budget || !spend(budget, object->level))
 		goto unowned;

@@ -36,6 +36,27 @@ int one_task(struct bpf_iter__task *ctx)
 	return 0;
 }
 
+/* Run by a thread of the agent: what it makes from now on is somebody else's. */
+SEC("syscall")
+int act_for(struct bpfns_creator *args)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct bpfns_creator *creator;
+
+	creates_nothing();
+	args->done = 1;
+	if (args->ns == BPFNS_INIT) {
+		bpf_task_storage_delete(&creators, task);
+		return 0;
+	}
+	creator = bpf_task_storage_get(&creators, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (creator)
+		*creator = *args;
+	else
+		args->done = 0;
+	return 0;
+}
+
 /* Run by the agent: the object is dead, its numbers are free. */
 SEC("syscall")
 int forget(struct bpfns_forget *args)

@@ -26,6 +26,7 @@ const contractStructs = [
   'bpfns_charge',
   'bpfns_counter',
   'bpfns_counter_key',
+  'bpfns_creator',
   'bpfns_event',
   'bpfns_eye',
   'bpfns_forget',

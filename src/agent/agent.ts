@@ -7,6 +7,7 @@ import type { Socket } from 'node:net';
 import { Accountant } from '../accounting/accountant.js';
 import { restoreMarks } from '../calls/commands/clone3.js';
 import { PathResolver } from '../calls/commands/pins/path-resolver.js';
+import { ProgramLoader } from '../calls/commands/tracing/program-loader.js';
 import { Listeners } from '../calls/listeners.js';
 import { LostContainers } from '../calls/lost-containers.js';
 import { Memories } from '../calls/memories.js';
@@ -130,6 +131,7 @@ export class Agent {
       own: new OwnRights(),
       paths: new PathResolver(),
       turns: new Turns(1, MOST_SLOW_CALLS),
+      programs: new ProgramLoader(),
       inspector,
       journal: beginning.journal,
       watchdog: new Watchdog(),
@@ -190,6 +192,7 @@ export class Agent {
     this.#containers.close();
     this.#accountant.close();
     this.#services.paths.close();
+    this.#services.programs.close();
     this.#services.watchdog.close();
     this.#services.inspector.close();
     this.#services.eyes.eye?.close();

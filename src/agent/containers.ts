@@ -153,10 +153,14 @@ export class Containers {
     // A namespace that has ended unnoticed is not continued: its numbers would continue too.
     if (find()) this.#services.lifecycle.collect(false);
     const existing = find();
+    if (existing && placement.tracing !== undefined && placement.tracing !== existing.spec.tracing) {
+      throw new OciError(`its namespace '${existing.path}' has tracing=${existing.spec.tracing}`);
+    }
     if (existing) return existing;
     return this.#services.lifecycle.create(parent, {
       name: placement.name,
       pinsAny: placement.pins === 'any',
+      tracing: placement.tracing ?? parent.spec.tracing,
       userNs: process.namespaceInode('user') || this.#services.own.userNs,
       ownerUid: process.userId(),
       keep: false,

@@ -5,7 +5,8 @@
 import { chmodSync, chownSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { paths, runDir } from '../config/paths.js';
-import { type ErrorReply, isReading, MAX_LINE, parseRequest, type Request } from '../control/protocol.js';
+import { parseRequest } from '../control/lines.js';
+import { type ErrorReply, isReading, MAX_LINE, type Request } from '../control/protocol.js';
 import { Peer } from './peer.js';
 
 /** Connections to the read-only socket at a time, and requests of one that may wait for their answers. */

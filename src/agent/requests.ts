@@ -7,7 +7,6 @@ import type {
   JoinRequest,
   NamespaceReference,
   NamespaceReply,
-  PinsPolicy,
   Request,
   RunRequest,
 } from '../control/protocol.js';
@@ -22,7 +21,7 @@ import { getFd } from '../sys/task.js';
 import type { Peer } from './peer.js';
 
 /** The requests about one namespace. */
-export type NamespaceRequest = Extract<Request, { op: 'run' | 'join' | 'create' | 'remove' }>;
+export type NamespaceRequest = Extract<Request, { op: 'run' | 'join' | 'create' | 'describe' | 'remove' }>;
 
 /** Answers every request about namespaces. @throws SyscallError */
 export async function handleRequest(
@@ -38,6 +37,8 @@ export async function handleRequest(
       return enterWithFilter(request, peer, services, listeners, () => find(request.namespace, peer, services));
     case 'create':
       return describe(createByName(request, peer, services), services);
+    case 'describe':
+      return describe(find(request.namespace, peer, services), services);
     case 'remove': {
       const namespace = find(request.namespace, peer, services);
       if (namespace.id === INIT) throw new SyscallError(E.EINVAL, 'remove', 'init cannot be removed');
@@ -60,7 +61,7 @@ export function refusal(peer: Peer, { mirror }: Services): string | undefined {
 
 function describe(namespace: Namespace, { mirror }: Services): NamespaceReply {
   const exists = mirror.model.get(namespace.id) === namespace;
-  return { id: namespace.id, path: namespace.path, level: namespace.level, exists };
+  return { id: namespace.id, path: namespace.path, level: namespace.level, tracing: namespace.spec.tracing, exists };
 }
 
 function find(reference: NamespaceReference, peer: Peer, { mirror }: Services): Namespace {
@@ -101,14 +102,20 @@ function createByName(request: CreateRequest, peer: Peer, services: Services): N
 
 function create(
   parent: Namespace,
-  { name, pins }: { readonly name: string; readonly pins: PinsPolicy },
+  { name, pins, tracing }: Pick<RunRequest, 'name' | 'pins' | 'tracing'>,
   userNs: number,
   rest: Pick<ChildSpec, 'ownerUid' | 'keep' | 'maxNamespaces'>,
   { lifecycle }: Services,
 ): Namespace {
   const problem = name === '' ? undefined : nameProblem(name);
   if (problem) throw new SyscallError(E.EINVAL, 'create', `cannot call a namespace '${name}': ${problem}`);
-  return lifecycle.create(parent, { name, pinsAny: pins === 'any', userNs, ...rest });
+  return lifecycle.create(parent, {
+    name,
+    pinsAny: pins === 'any',
+    tracing: tracing === 'parent' || tracing === undefined ? parent.spec.tracing : tracing,
+    userNs,
+    ...rest,
+  });
 }
 
 /** Takes the listener first: a process without a listener is in no namespace. */

@@ -165,6 +165,11 @@ export class Caller implements Disposable {
     return memory !== undefined && writeMemory(memory, address, from, length);
   }
 
+  /** Opens what can only be named by the thread's number, such as a perf event. @throws CallerGone */
+  openByNumber(open: (tid: number) => Fd): Fd {
+    return this.#look(open);
+  }
+
   /** Called when the notification has moved in the journal. */
   follow(notification: Notification): void {
     this.#notification = notification;

@@ -26,7 +26,7 @@ export class Listeners {
   readonly #services: Services;
   readonly #supervisor: SupervisorLink;
   readonly #onContainerLeft: (container: string, namespace: Namespace) => void;
-  readonly #ready = new ReadySet(() => !this.#services.paths.isBusy);
+  readonly #ready = new ReadySet(() => !this.#services.paths.isBusy && !this.#services.programs.isBusy);
   readonly #sources = new Map<number, Watched>();
 
   /** @param onContainerLeft called when the last process of a container has ended */

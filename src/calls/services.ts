@@ -8,6 +8,7 @@ import type { Events } from '../telemetry/events.js';
 import type { Statistics } from '../telemetry/statistics.js';
 import type { Eyes } from './caller.js';
 import type { PathResolver } from './commands/pins/path-resolver.js';
+import type { ProgramLoader } from './commands/tracing/program-loader.js';
 import type { LostContainers } from './lost-containers.js';
 import type { OwnRights } from './own-rights.js';
 import type { Turns } from './turns.js';
@@ -23,6 +24,7 @@ export interface Services {
   readonly paths: PathResolver;
   /** For answers that take long to put together. */
   readonly turns: Turns;
+  readonly programs: ProgramLoader;
   readonly inspector: Inspector;
   readonly lifecycle: Lifecycle;
   readonly journal: Journal;

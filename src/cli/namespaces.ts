@@ -29,6 +29,7 @@ const columns: readonly Column<NamespaceSummary>[] = [
   ...kinds.map((kind): Column<NamespaceSummary> => {
     return { title: `${kind.toUpperCase()}S`, align: 'right', value: ({ objects }) => String(objects[kind]) };
   }),
+  { title: 'TRACING', value: ({ id, tracing }) => (id === 0 ? '' : tracing) },
   { title: 'STATE', value: ({ id, orphaned, keep }) => (orphaned ? 'orphaned' : keep && id !== 0 ? 'kept' : '') },
 ];
 

@@ -6,7 +6,8 @@ import { isAbsolute } from 'node:path';
 import { baseProfilePaths, builtInBase } from '../filter/base-profile.js';
 import { makeProfile } from '../filter/profile.js';
 import { type BaseProfile, ProfileError, parseProfile } from '../filter/profile-format.js';
-import { nativeCommands, nativeWithStats, trappedCommands, trappedWithoutStats } from '../filter/trapped.js';
+import { nativeFor, trappedFor } from '../filter/trapped.js';
+import type { TracingMode } from '../model/namespaces.js';
 import { CliError } from './cli-error.js';
 import { json } from './output.js';
 
@@ -17,6 +18,7 @@ export interface ProfileFlags {
   readonly capAdd: string;
   readonly nesting: boolean;
   readonly stats: boolean;
+  readonly tracing?: TracingMode;
   readonly waitKillable: boolean;
   readonly output?: string;
 }
@@ -39,15 +41,19 @@ export function profile(flags: ProfileFlags, say: (line: string) => void): strin
 }
 
 function optionsOf(flags: ProfileFlags): Parameters<typeof makeProfile>[1] {
+  const { tracing = 'host' } = flags;
   const [major = 0, minor = 0] = release().split('.').map(Number);
   return {
     listenerPath: flags.listener,
-    metadata: flags.metadata,
+    metadata: [flags.metadata, ...(flags.tracing === undefined ? [] : [`tracing=${flags.tracing}`])]
+      .filter((each) => each !== '')
+      .join(','),
     capabilities: capabilities(flags.capAdd),
     architecture: process.arch === 'x64' ? 'amd64' : process.arch,
     kernel: [major, minor],
-    trapped: flags.stats ? trappedCommands : trappedWithoutStats,
-    native: flags.stats ? nativeCommands : nativeWithStats,
+    trapped: trappedFor(tracing, flags.stats),
+    native: nativeFor(tracing, flags.stats),
+    perf: tracing !== 'host',
     nesting: flags.nesting,
     waitKillable: flags.waitKillable,
   };

@@ -1,11 +1,13 @@
 /** The command line: every command with its options, and the one function that each calls. */
 import { writeSync } from 'node:fs';
-import { Command, Option } from 'commander';
+import { Command } from 'commander';
 import product from '../../package.json' with { type: 'json' };
 import { type Kind, kinds } from '../model/ids.js';
+import type { TracingMode } from '../model/namespaces.js';
 import { count, hostIdArgument, pidArgument } from './arguments.js';
 import { CliError } from './cli-error.js';
 import { requireHost } from './guards.js';
+import { noStatsOption, pinsOption, tracingOption } from './options.js';
 import type { ProfileFlags } from './profile.js';
 import { addServices } from './services.js';
 import { warn } from './standard-streams.js';
@@ -85,17 +87,6 @@ export function program(): Command {
 
 const EXIT_STATUS = `
 Exit status: that of the command; 125 if bpfns fails, 126 if the command cannot be executed, 127 if it is not found.`;
-const pinsOption = (): Option =>
-  new Option('--pins <which>', "which pins may be opened: those of the namespace's own objects, or any")
-    .choices(['own', 'any'])
-    .default('own');
-
-const noStatsOption = (): Option =>
-  new Option(
-    '--no-stats',
-    'programs inside may not make the kernel count the run time of all programs (BPF_ENABLE_STATS)',
-  );
-
 function addRun(main: Command): void {
   main
     .command('run')
@@ -103,6 +94,7 @@ function addRun(main: Command): void {
     .option('--name <name>', 'the name of the namespace while it lives', '')
     .option('--parent <namespace>', 'the parent namespace (id, name, pid:N); needs root')
     .addOption(pinsOption())
+    .addOption(tracingOption('what may be traced inside: all, the own tasks (with CAP_BPF alone), the own, nothing'))
     .option('--no-nesting', 'do not trap clone3 and unshare: programs inside cannot create namespaces with them')
     .addOption(noStatsOption())
     .argument('<command...>', 'the command and its arguments')
@@ -111,8 +103,9 @@ function addRun(main: Command): void {
     .action(async (command: string[], options: RunFlags) => {
       if (options.parent !== undefined) await requireHost('run --parent');
       const { run } = await import('../launch/run.js');
-      const { name, pins, parent, stats } = options;
-      process.exit(await run({ name, pins, parent, nesting: options.nesting ? 'auto' : false, stats, command }, warn));
+      const { name, pins, parent, tracing, stats } = options;
+      const nesting = options.nesting ? 'auto' : false;
+      process.exit(await run({ name, pins, parent, tracing, nesting, stats, command }, warn));
     });
 
   main
@@ -138,6 +131,7 @@ interface RunFlags {
   readonly parent?: string;
   readonly nesting: boolean;
   readonly stats: boolean;
+  readonly tracing?: TracingMode;
 }
 
 interface CreateFlags {
@@ -145,6 +139,7 @@ interface CreateFlags {
   readonly pins: 'own' | 'any';
   readonly ownerUid: number;
   readonly maxNamespaces: number;
+  readonly tracing?: TracingMode;
 }
 
 function addNamespaces(main: Command): void {
@@ -154,11 +149,12 @@ function addNamespaces(main: Command): void {
     .argument('<name>', 'the name of the namespace')
     .option('--parent <namespace>', 'the parent namespace', 'init')
     .addOption(pinsOption())
+    .addOption(tracingOption('what may be traced inside (default: as in the parent)'))
     .option('--owner-uid <uid>', 'the user who owns it: it counts against their limit', count, 0)
     .option('--max-namespaces <n>', 'the most namespaces below it; 0: no limit of its own', count, 0)
     .action(async (name: string, options: CreateFlags) => {
       await requireHost('create');
-      await (await import('./namespaces.js')).create({ name, ...options });
+      await (await import('./namespaces.js')).create({ name, ...options, tracing: options.tracing ?? 'parent' });
     });
 
   main
@@ -223,6 +219,7 @@ function addProfile(main: Command): void {
     )
     .option('--nesting', 'also trap clone3: programs in the container can create namespaces', false)
     .addOption(noStatsOption())
+    .addOption(tracingOption('what containers may trace: unless host, BPF_PROG_LOAD and perf_event_open are trapped'))
     .option('--wait-killable', 'only fatal signals interrupt a trapped call (runc 1.5 or crun 1.6, Linux 5.19)', false)
     .option('-o, --output <file>', 'the file to write (default: standard output)')
     .action(async (flags: ProfileFlags) => {

@@ -3,8 +3,9 @@ import { spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { paths } from '../config/paths.js';
+import { formatRequest } from './lines.js';
 import { ownProgram } from './own-program.js';
-import { type ErrorReply, formatRequest, MAX_LINE, type Request, type StatusReply } from './protocol.js';
+import { type ErrorReply, MAX_LINE, type Request, type StatusReply } from './protocol.js';
 
 const ATTEMPTS = 50;
 const PAUSE = 100;

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { eventNames } from './events.js';
-import { MAX_LINE, PROTOCOL_VERSION, shapes } from './protocol.js';
+import { shapes } from './lines.js';
+import { MAX_LINE, PROTOCOL_VERSION } from './protocol.js';
 
 const text = readFileSync(new URL('../../../../docs/control-api.md', import.meta.url), 'utf8');
 

@@ -13,6 +13,7 @@ export type Event =
   | BudgetEvent
   /** A thread that the recorder had no memory to mark: it is in no namespace. */
   | { readonly event: 'task-lost'; readonly tid: number }
+  | TracingRefused
   | ({ readonly event: 'container-joined'; readonly pid: number } & ContainerFields)
   | ({ readonly event: 'container-left' } & ContainerFields)
   | ({ readonly event: 'container-lost' } & ContainerFields)
@@ -35,6 +36,15 @@ export interface BudgetEvent {
   readonly path: string;
 }
 
+/** A program or event of a namespace that may not trace it all. */
+export interface TracingRefused {
+  readonly event: 'tracing-refused';
+  readonly command: string;
+  readonly tid: number;
+  readonly namespace: number;
+  readonly reason: string;
+}
+
 export interface ContainerFields {
   /** The container's id. */
   readonly container: string;
@@ -55,6 +65,7 @@ export const eventNames = [
   'stats-enabled',
   'over-budget',
   'task-lost',
+  'tracing-refused',
   'container-joined',
   'container-left',
   'container-lost',

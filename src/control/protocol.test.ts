@@ -1,15 +1,24 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { formatRequest, PROTOCOL_VERSION, ProtocolError, parseRequest, type Request } from './protocol.js';
+import { formatRequest, ProtocolError, parseRequest } from './lines.js';
+import { PROTOCOL_VERSION, type Request } from './protocol.js';
 
-const good = { op: 'run', version: PROTOCOL_VERSION, parent: 'init', name: 'web', pins: 'own', listener: 5 };
+const good = {
+  op: 'run',
+  version: PROTOCOL_VERSION,
+  parent: 'init',
+  name: 'web',
+  pins: 'own',
+  tracing: 'own',
+  listener: 5,
+};
 
 describe('parsing a request', () => {
   const requests: readonly Request[] = [
-    { op: 'run', parent: 'self', name: '', pins: 'any', listener: 0 },
+    { op: 'run', parent: 'self', name: '', pins: 'any', tracing: 'parent', listener: 0 },
     { op: 'join', namespace: 'web/build', listener: 7 },
-    { op: 'create', parent: 'init', name: 'web', pins: 'own', ownerUid: 1000, maxNamespaces: 4 },
+    { op: 'create', parent: 'init', name: 'web', pins: 'own', tracing: 'host', ownerUid: 1000, maxNamespaces: 4 },
     { op: 'remove', namespace: '3' },
     { op: 'status' },
   ];

@@ -4,7 +4,8 @@
  */
 
 import type { ContainerLabels } from '../model/container.js';
-import { type Kind, kinds } from '../model/ids.js';
+import type { Kind } from '../model/ids.js';
+import type { TracingMode } from '../model/namespaces.js';
 import type { BudgetReply } from './budget.js';
 import type { RuntimeChoice } from './usage.js';
 
@@ -16,6 +17,8 @@ export const MAX_LINE = 64 * 1024;
 /** A namespace by id, path, 'self' (the caller's) or 'pid:N'. */
 export type NamespaceReference = string;
 export type PinsPolicy = 'own' | 'any';
+/** 'parent': as the parent's. */
+export type TracingChoice = TracingMode | 'parent';
 
 /** Puts the calling process into a new namespace. The process must have installed the filter. */
 export interface RunRequest {
@@ -24,6 +27,8 @@ export interface RunRequest {
   /** '' for none. */
   readonly name: string;
   readonly pins: PinsPolicy;
+  /** Without it: 'parent'. */
+  readonly tracing?: TracingChoice;
   /** The number of the listener's fd in the calling process. */
   readonly listener: number;
 }
@@ -41,9 +46,17 @@ export interface CreateRequest {
   readonly parent: NamespaceReference;
   readonly name: string;
   readonly pins: PinsPolicy;
+  /** Without it: 'parent'. */
+  readonly tracing?: TracingChoice;
   readonly ownerUid: number;
   /** The most namespaces below it; 0 for no limit of its own. */
   readonly maxNamespaces: number;
+}
+
+/** Only asks what there is. */
+export interface DescribeRequest {
+  readonly op: 'describe';
+  readonly namespace: NamespaceReference;
 }
 
 /** Lets a created namespace end: at once if it is empty, else with its last task, child or object. */
@@ -108,6 +121,7 @@ export type Request =
   | RunRequest
   | JoinRequest
   | CreateRequest
+  | DescribeRequest
   | RemoveRequest
   | StatusRequest
   | EventsRequest
@@ -132,6 +146,7 @@ export interface NamespaceReply {
   readonly id: number;
   readonly path: string;
   readonly level: number;
+  readonly tracing: TracingMode;
   /** Whether it still exists after the request. */
   readonly exists: boolean;
 }
@@ -225,75 +240,4 @@ export interface ReleaseReply {
 
 export interface ErrorReply {
   readonly error: { readonly code: string; readonly message: string };
-}
-
-const fields = {
-  text: (value: unknown) => typeof value === 'string' && value.length <= 4096,
-  count: (value: unknown) => isWithin(value, 0xffffffff),
-  fd: (value: unknown) => isWithin(value, 0x7fffffff),
-  pins: (value: unknown) => value === 'own' || value === 'any',
-  boolean: (value: unknown) => typeof value === 'boolean',
-  kind: (value: unknown) => kinds.some((kind) => kind === value),
-} as const;
-
-function isWithin(value: unknown, max: number): boolean {
-  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= max;
-}
-
-/** The fields of every request, and their types. */
-export const shapes: Readonly<Record<Request['op'], Readonly<Record<string, keyof typeof fields>>>> = {
-  run: { parent: 'text', name: 'text', pins: 'pins', listener: 'fd' },
-  join: { namespace: 'text', listener: 'fd' },
-  create: { parent: 'text', name: 'text', pins: 'pins', ownerUid: 'count', maxNamespaces: 'count' },
-  remove: { namespace: 'text' },
-  status: {},
-  events: {},
-  statistics: {},
-  list: { objects: 'boolean' },
-  watch: { objects: 'boolean', interval: 'count' },
-  who: { kind: 'kind', hostId: 'count' },
-  task: { pid: 'count' },
-  handover: {},
-  release: {},
-};
-
-/** Formats a request as a line. */
-export function formatRequest(request: Request): string {
-  return `${JSON.stringify({ version: PROTOCOL_VERSION, ...request })}\n`;
-}
-
-/** The line is not a valid request; the message says why. */
-export class ProtocolError extends Error {
-  override readonly name = 'ProtocolError';
-  readonly code = 'EINVAL';
-
-  constructor(reason: string) {
-    super(`bad request: ${reason}`);
-  }
-}
-
-/** Parses a line. @throws ProtocolError */
-export function parseRequest(line: string): Request {
-  let value: unknown;
-  try {
-    value = JSON.parse(line);
-  } catch {
-    throw new ProtocolError('not JSON');
-  }
-  if (typeof value !== 'object' || value === null) throw new ProtocolError('not an object');
-  const given = value as Record<string, unknown>;
-  if (given.version !== PROTOCOL_VERSION) {
-    throw new ProtocolError(`protocol version ${shown(given.version)}, expected ${PROTOCOL_VERSION}`);
-  }
-  const op = Object.keys(shapes).find((name) => name === given.op) as Request['op'] | undefined;
-  if (!op) throw new ProtocolError(`unknown op '${shown(given.op)}'`);
-  for (const [field, type] of Object.entries(shapes[op])) {
-    if (!fields[type](given[field])) throw new ProtocolError(`bad ${field}`);
-  }
-  return given as unknown as Request;
-}
-
-/** A value as text, for a message. An object's own `toString` may throw. */
-function shown(value: unknown): string {
-  return typeof value === 'string' || typeof value === 'number' ? String(value).slice(0, 40) : typeof value;
 }

@@ -23,12 +23,14 @@ interface Instruction {
 }
 type Label = 'narrow' | 'bpf' | 'unshare' | 'allow' | 'notify' | 'enosys';
 
-/** Which system calls create namespaces, besides bpfns' own command. */
-export interface Nesting {
+/** Which system calls are trapped besides bpf(2). */
+export interface OtherCalls {
   /** Traps every call, since the flags are in memory. False where bit 34 means something else to the kernel. */
   readonly clone3: boolean;
   /** Traps only calls with bit 34. */
   readonly unshare: boolean;
+  /** Every perf_event_open(); a foreign ABI gets ENOSYS for it. */
+  readonly perf?: boolean;
 }
 
 const load = (offset: number): Instruction => ({ code: LD_W_ABS, k: offset });
@@ -43,26 +45,27 @@ const give = (k: number): Instruction => ({ code: BPF_RET_K, k });
  */
 export function buildFilter(
   commands: readonly number[],
-  nesting: Nesting,
+  { clone3, unshare, perf = false }: OtherCalls,
   { audit, syscalls: SYS, narrow, secondAbi }: Architecture = architecture,
 ): Buffer {
-  const nested: Instruction[] = [
-    ...(nesting.clone3 ? [ifEqual(SYS.clone3, 'notify')] : []),
-    ...(nesting.unshare ? [ifEqual(SYS.unshare, 'unshare')] : []),
+  const foreign = (number: number): Instruction[] =>
+    secondAbi === undefined ? [] : [ifEqual(secondAbi + number, 'enosys')];
+  const others: Instruction[] = [
+    ...(perf ? [ifEqual(SYS.perf_event_open, 'notify'), ...foreign(SYS.perf_event_open)] : []),
+    ...(clone3 ? [ifEqual(SYS.clone3, 'notify')] : []),
+    ...(unshare ? [ifEqual(SYS.unshare, 'unshare')] : []),
   ];
   return assemble([
     ['start', [load(DATA_ARCH), ifEqual(narrow.audit, 'narrow'), { code: JEQ_K, k: audit, ifFalse: 'allow' }]],
+    ['native', [load(DATA_NR), ifEqual(SYS.bpf, 'bpf'), ...foreign(SYS.bpf), ...others, give(SECCOMP_RET_ALLOW)]],
     [
-      'native',
+      'narrow',
       [
         load(DATA_NR),
-        ifEqual(SYS.bpf, 'bpf'),
-        ...(secondAbi === undefined ? [] : [ifEqual(secondAbi + SYS.bpf, 'enosys')]),
-        ...nested,
-        give(SECCOMP_RET_ALLOW),
+        ...(perf ? [ifEqual(narrow.perf_event_open, 'enosys')] : []),
+        ifEqual(narrow.bpf, 'enosys', 'allow'),
       ],
     ],
-    ['narrow', [load(DATA_NR), ifEqual(narrow.bpf, 'enosys', 'allow')]],
     ['unshare', [load(DATA_ARG0_HIGH), { code: JSET_K, k: CLONE_NEWBPF_HIGH, ifTrue: 'notify', ifFalse: 'allow' }]],
     [
       'bpf',

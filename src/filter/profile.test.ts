@@ -16,6 +16,7 @@ const options: ProfileOptions = {
   kernel: [6, 1],
   trapped: [11, 15],
   native: [0, 1, 5],
+  perf: false,
   nesting: false,
   waitKillable: false,
 };

@@ -25,6 +25,8 @@ export interface ProfileOptions {
   /** The commands of bpf(2) that go to the agent, and all others that the kernel may run. */
   readonly trapped: readonly number[];
   readonly native: readonly number[];
+  /** Whether to trap perf_event_open(2) too: the agent decides what is traced. */
+  readonly perf: boolean;
   /** Whether to trap clone3() too, so that programs in the container can create namespaces. */
   readonly nesting: boolean;
   /** Whether only fatal signals interrupt a call that the agent has received. */
@@ -87,7 +89,11 @@ const LETS_THROUGH = new Set([ALLOW, 'SCMP_ACT_LOG', NOTIFY]);
  * @throws ProfileError if the base already names another agent, or with nesting, if it refuses some clone3()
  */
 export function makeProfile(base: BaseProfile, options: ProfileOptions): MadeProfile {
-  const ours = new Set(['bpf', ...(options.nesting ? ['clone3'] : []), ...(addsPerf(base, options) ? [PERF] : [])]);
+  const ours = new Set([
+    'bpf',
+    ...(options.nesting ? ['clone3'] : []),
+    ...(options.perf || addsPerf(base, options) ? [PERF] : []),
+  ]);
   refuseOtherAgent(base, ours, options.listenerPath);
   const held = base.syscalls.filter((rule) => holds(rule, options));
   if (options.nesting) refuseHalfOfClone3(base, held);
@@ -110,10 +116,10 @@ export function makeProfile(base: BaseProfile, options: ProfileOptions): MadePro
  * perf_event_open(2) attaches programs to tracepoints and probes. Profiles older than CAP_PERFMON
  * allow it only with CAP_SYS_ADMIN; newer ones have a rule of their own.
  */
-function addsPerf(base: BaseProfile, { capabilities }: ProfileOptions): boolean {
+function addsPerf(base: BaseProfile, { capabilities, perf }: ProfileOptions): boolean {
   const knows = base.syscalls.some(({ includes }) => includes.caps.includes(PERFMON));
   const isConditional = base.syscalls.some(({ includes, names }) => names.includes(PERF) && includes.caps.length > 0);
-  return capabilities.includes(PERFMON) && isConditional && !knows;
+  return !perf && capabilities.includes(PERFMON) && isConditional && !knows;
 }
 
 function ourRules(base: BaseProfile, architectures: readonly string[], options: ProfileOptions): Rule[] {
@@ -125,6 +131,7 @@ function ourRules(base: BaseProfile, architectures: readonly string[], options: 
     rules.push(...options.native.map((command) => onCommand(ALLOW, command)));
     if (addsPerf(base, options)) rules.push({ names: [PERF], action: ALLOW });
   }
+  if (options.perf) rules.push({ names: [PERF], action: NOTIFY });
   if (options.nesting) rules.push({ names: ['clone3'], action: NOTIFY });
   return rules;
 }
@@ -223,6 +230,7 @@ function changesOf(
     `bpf was ${actions('bpf')}; now ${options.trapped.length} commands go to ${options.listenerPath} and ${options.native.length} are allowed`,
     ...(narrow.length > 0 ? [`bpf is refused (ENOSYS) in 32-bit ABIs: ${narrow.join(', ')}`] : []),
     ...(options.nesting ? [`clone3 was ${actions('clone3')}; now it goes to ${options.listenerPath}`] : []),
+    ...(options.perf ? [`${PERF} was ${actions(PERF)}; now it goes to ${options.listenerPath}`] : []),
     ...(addsPerf(base, options) ? [`${PERF} is allowed: the base is older than ${PERFMON}`] : []),
     ...(options.waitKillable ? [`flag ${WAIT_KILLABLE}`] : []),
     ...(options.metadata === '' ? [] : [`metadata: ${options.metadata}`]),

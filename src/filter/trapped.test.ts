@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bpf_cmd } from '../sys/kernel.gen.js';
 import { OWN_NAMESPACE } from './own-command.js';
-import { nativeCommands, trappedCommands } from './trapped.js';
+import { nativeFor, trappedCommands } from './trapped.js';
 
 type Name = Exclude<keyof typeof bpf_cmd, 'BPF_COMMON_ATTRS' | 'BPF_PROG_RUN'>;
 
@@ -58,13 +58,13 @@ for (const [name, [answers, why]] of Object.entries(who)) {
   test(`${name} is for the ${answers}: ${why}`, () => {
     const command = bpf_cmd[name as Name];
     assert.equal((trappedCommands as readonly number[]).includes(command), answers === 'agent');
-    assert.equal(nativeCommands.includes(command), answers === 'kernel');
+    assert.equal(nativeFor('host').includes(command), answers === 'kernel');
   });
 }
 
 test('there is no other command, but for our own', () => {
   const listed = Object.keys(who).map((name) => bpf_cmd[name as Name]);
-  const all = [...trappedCommands, ...nativeCommands].sort((a, b) => a - b);
+  const all = [...trappedCommands, ...nativeFor('host')].sort((a, b) => a - b);
   assert.deepEqual(
     all,
     [...listed, OWN_NAMESPACE.command].sort((a, b) => a - b),

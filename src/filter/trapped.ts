@@ -1,4 +1,5 @@
 /** The bpf(2) commands that the filter passes to the agent. All others run natively. */
+import type { TracingMode } from '../model/namespaces.js';
 import { bpf_cmd } from '../sys/kernel.gen.js';
 import { OWN_NAMESPACE } from './own-command.js';
 
@@ -23,15 +24,27 @@ export const trappedCommands = [
   OWN_NAMESPACE.command,
 ] as const;
 
-export type TrappedCommand = (typeof trappedCommands)[number];
+/** Also in namespaces whose programs see no more than their own tasks; with them goes perf_event_open(2). */
+export const tracingCommands = [bpf_cmd.BPF_PROG_LOAD] as const;
 
-/** For guests that may not enable run statistics: the kernel then refuses it (EPERM). */
-export const trappedWithoutStats = trappedCommands.filter((command) => command !== bpf_cmd.BPF_ENABLE_STATS);
+export type TrappedCommand = (typeof trappedCommands | typeof tracingCommands)[number];
 
-/** All others that src/sys/kernel.gen.ts knows. BPF_COMMON_ATTRS is a flag, and so above them all. */
-export const nativeCommands: readonly number[] = [...new Set<number>(Object.values(bpf_cmd))].filter(
-  (command) => command < bpf_cmd.BPF_COMMON_ATTRS && !(trappedCommands as readonly number[]).includes(command),
-);
+/**
+ * The commands that are trapped in a namespace.
+ * @param stats false for guests that may not enable run statistics: the kernel then refuses it (EPERM)
+ */
+export function trappedFor(tracing: TracingMode, stats = true): readonly number[] {
+  const all = tracing === 'host' ? trappedCommands : [...trappedCommands, ...tracingCommands];
+  return stats ? all : all.filter((command) => command !== bpf_cmd.BPF_ENABLE_STATS);
+}
 
-/** Beside {@link trappedWithoutStats}. */
-export const nativeWithStats: readonly number[] = [...nativeCommands, bpf_cmd.BPF_ENABLE_STATS];
+/**
+ * All others that src/sys/kernel.gen.ts knows, in the same namespace. BPF_COMMON_ATTRS is a flag, and so above
+ * them all.
+ */
+export function nativeFor(tracing: TracingMode, stats = true): readonly number[] {
+  const trapped = trappedFor(tracing, stats);
+  return [...new Set<number>(Object.values(bpf_cmd))].filter(
+    (command) => command < bpf_cmd.BPF_COMMON_ATTRS && !trapped.includes(command),
+  );
+}

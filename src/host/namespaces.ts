@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { paths } from '../config/paths.js';
 import type { ContainerLabels } from '../model/container.js';
 import { type HostId, hostId, INIT, inodeOf, type Kind, kinds, type NamespaceId } from '../model/ids.js';
-import type { Namespace } from '../model/namespaces.js';
+import type { Namespace, TracingMode } from '../model/namespaces.js';
 import { readLabels } from '../recorder/container-labels.js';
 import { Inspector, type Member } from '../recorder/inspector.js';
 import { readNamespaceOf } from '../recorder/records.js';
@@ -26,6 +26,7 @@ export interface NamespaceSummary {
   /** The number of live objects that it owns. */
   readonly objects: Readonly<Record<Kind, number>>;
   readonly ownerUid: number;
+  readonly tracing: TracingMode;
   /** Whether it lives without tasks and objects (`bpfns create`). */
   readonly keep: boolean;
   /** Whether only objects keep it alive: no task, no child, no `create`. */
@@ -78,6 +79,7 @@ export function namespaceSummaries({ model }: Records): NamespaceSummary[] {
         btf: owned(namespace, 'btf').length,
       },
       ownerUid: namespace.spec.ownerUid,
+      tracing: namespace.spec.tracing,
       keep: namespace.keep,
       orphaned: !isInit && count === 0 && namespace.children.size === 0 && !namespace.keep,
       containers: readLabels(namespace.id),

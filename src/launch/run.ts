@@ -2,14 +2,16 @@
 
 import { readFileSync } from 'node:fs';
 import { AgentClient } from '../control/client.js';
-import type { JoinRequest, NamespaceReply, PinsPolicy, RunRequest } from '../control/protocol.js';
-import { buildFilter, type Nesting } from '../filter/filter.js';
-import { enterChild, kernelUsesBit34 } from '../filter/own-command.js';
-import { trappedCommands, trappedWithoutStats } from '../filter/trapped.js';
+import type { DescribeRequest, JoinRequest, NamespaceReply, PinsPolicy, RunRequest } from '../control/protocol.js';
+import { buildFilter, type OtherCalls } from '../filter/filter.js';
+import { enterChild, kernelUsesBit34, ownNamespace } from '../filter/own-command.js';
+import { trappedFor } from '../filter/trapped.js';
 import { nameProblem } from '../model/names.js';
+import type { TracingMode } from '../model/namespaces.js';
 import { check, E, errnoName, SyscallError } from '../sys/errno.js';
 import { close, cStrings, execvpe } from '../sys/libc.js';
 import { installFilter } from '../sys/seccomp.js';
+import { CAP_PERFMON, CAP_SYS_ADMIN, giveUpCapabilities } from '../sys/task.js';
 import { inheritedEnvironment, restoreInherited, splitStrings } from './inherited.js';
 
 /** Exit statuses of bpfns itself, like those of env(1) and timeout(1). */
@@ -27,6 +29,8 @@ export interface RunOptions {
   readonly nesting: boolean | 'auto';
   /** Whether programs inside may enable run statistics. */
   readonly stats: boolean;
+  /** What may be traced inside; undefined: as in the parent. */
+  readonly tracing: TracingMode | undefined;
   /** The command and its arguments, at least one. */
   readonly command: readonly string[];
 }
@@ -35,25 +39,32 @@ type Warn = (line: string) => void;
 
 /** Replaces the process by the command. Returns only if that fails: an exit status, after a message. */
 export async function run(options: RunOptions, warn: Warn): Promise<number> {
-  const { name, pins, parent } = options;
-  const isNested = parent === undefined && enterOwnChild(name, pins);
-  if (!isNested) {
-    const request = { op: 'run', parent: parent ?? 'init', name, pins } as const;
-    await enterThroughAgent(request, options.nesting, options.stats);
+  const { name, pins, parent = 'init' } = options;
+  if (options.parent !== undefined || !enterOwnChild(options)) {
+    const describeParent = { op: 'describe', namespace: parent } as const;
+    await enterThroughAgent(describeParent, options, (inherited) => {
+      const tracing = options.tracing ?? inherited;
+      return { tracing, request: { op: 'run', parent, name, pins, tracing } };
+    });
   }
   return become(options.command, warn);
 }
 
 /** Like {@link run}, in an existing namespace. */
 export async function exec(namespace: string, command: readonly string[], warn: Warn): Promise<number> {
-  await enterThroughAgent({ op: 'join', namespace }, 'auto', true);
+  await enterThroughAgent({ op: 'describe', namespace }, { nesting: 'auto', stats: true }, (tracing) => {
+    return { tracing, request: { op: 'join', namespace } };
+  });
   return become(command, warn);
 }
 
 /** Asks the agent of the caller's namespace, by bpf(2). @returns false outside any namespace */
-function enterOwnChild(name: string, pins: PinsPolicy): boolean {
+function enterOwnChild({ name, pins, tracing }: RunOptions): boolean {
   const problem = name === '' ? undefined : nameProblem(name);
   if (problem) throw new SyscallError(E.EINVAL, 'run', `cannot call a namespace '${name}': ${problem}`);
+  if (tracing !== undefined && ownNamespace()) {
+    throw new SyscallError(E.EINVAL, 'run', 'inside a namespace --tracing is as in that: leave it out');
+  }
   const result = enterChild(name, pins);
   if (result !== -E.EINVAL) {
     check(result, 'bpf', `cannot make a child of this process's namespace${name ? ` called '${name}'` : ''}`);
@@ -63,23 +74,34 @@ function enterOwnChild(name: string, pins: PinsPolicy): boolean {
   return false;
 }
 
+/** What is asked for once it is known what may be traced in the namespace that was described. */
+type Choose = (described: TracingMode) => {
+  readonly tracing: TracingMode;
+  readonly request: Omit<RunRequest, 'listener'> | Omit<JoinRequest, 'listener'>;
+};
+
 async function enterThroughAgent(
-  request: Omit<RunRequest, 'listener'> | Omit<JoinRequest, 'listener'>,
-  nesting: boolean | 'auto',
-  stats: boolean,
+  description: DescribeRequest,
+  { nesting, stats }: Pick<RunOptions, 'nesting' | 'stats'>,
+  choose: Choose,
 ): Promise<void> {
   // Start the agent first: started after the filter, it would be in the namespace itself.
   const agent = await AgentClient.connectOrStart();
-  const filter = buildFilter(stats ? trappedCommands : trappedWithoutStats, nestingOf(nesting));
+  const described = await agent.ask<NamespaceReply>(description);
+  const { tracing, request } = choose(described.tracing);
+  const filter = buildFilter(trappedFor(tracing, stats), { ...nestingOf(nesting), perf: tracing !== 'host' });
   const listener = check(installFilter(filter), 'seccomp', installProblem);
   await agent.ask<NamespaceReply>({ ...request, listener });
   agent.close();
   // A process that keeps its own listener open hangs in its first trapped call.
   close(listener);
+  if (tracing !== 'own' && tracing !== 'none') return;
+  // The kernel itself then refuses what is exchanged behind the agent's back.
+  check(giveUpCapabilities(CAP_PERFMON | CAP_SYS_ADMIN), 'capset', 'cannot give up CAP_PERFMON and CAP_SYS_ADMIN');
 }
 
 /** The kernel does not use bit 34 of unshare(), so this concerns clone3() alone. */
-function nestingOf(nesting: boolean | 'auto'): Nesting {
+function nestingOf(nesting: boolean | 'auto'): OtherCalls {
   return nesting === 'auto' ? { clone3: !kernelUsesBit34(), unshare: true } : { clone3: nesting, unshare: nesting };
 }
 

@@ -140,6 +140,7 @@ function namespaceSpec(id: number, parent: number): Parameters<Namespaces['add']
     ownerUid: 0,
     createdNs: 0n,
     keep: false,
+    tracing: 'host',
     maxNamespaces: 0,
   };
 }

@@ -5,6 +5,13 @@
 import { type HostId, INIT, INVISIBLE, type Kind, kinds, type NamespaceId, type NsId, nsId } from './ids.js';
 import { Numbers } from './numbers.js';
 
+/**
+ * What the tasks of a namespace may trace: all that their capabilities allow; their own tasks, with
+ * CAP_BPF alone; their own tasks, as a convenience; nothing.
+ */
+export const tracingModes = ['host', 'own', 'filtered', 'none'] as const;
+export type TracingMode = (typeof tracingModes)[number];
+
 /** The properties with which a namespace was created; they never change. */
 export interface NamespaceSpec {
   readonly id: NamespaceId;
@@ -20,6 +27,8 @@ export interface NamespaceSpec {
   readonly createdNs: bigint;
   /** Whether `bpfns create` made it: it then lives without tasks and objects. */
   readonly keep: boolean;
+  /** The parent's, unless that is `host`. */
+  readonly tracing: TracingMode;
   /** The most namespaces below it, at any depth; 0 for no limit of its own. */
   readonly maxNamespaces: number;
 }
@@ -74,6 +83,11 @@ export class Namespace {
     return this.parent?.parent ? this.parent.top : this;
   }
 
+  /** From init down to itself: one a level. */
+  get ancestry(): NamespaceId[] {
+    return [...(this.parent?.ancestry ?? []), this.id];
+  }
+
   /** Namespaces below it, at any depth. */
   get descendants(): number {
     return [...this.children].reduce((sum, child) => sum + 1 + child.descendants, 0);
@@ -114,6 +128,7 @@ export class Namespaces {
         ownerUid: 0,
         createdNs: 0n,
         keep: true,
+        tracing: 'host',
         maxNamespaces: 0,
       },
       undefined,

@@ -15,27 +15,31 @@ const state = (change: Partial<ContainerState>): ContainerState => ({
 describe('the namespace of a container', () => {
   const pod = { 'io.kubernetes.cri.sandbox-id': 'sandbox' };
   for (const [what, change, expected] of [
-    ['is named by its id', {}, { name: 'c1', parent: 'init', pins: 'own' }],
-    ['is chosen by the metadata', { metadata: 'name=a, parent=b,pins=any' }, { name: 'a', parent: 'b', pins: 'any' }],
+    ['is named by its id', {}, { name: 'c1', parent: 'init', pins: 'own', tracing: undefined }],
+    [
+      'is chosen by the metadata',
+      { metadata: 'name=a, parent=b,pins=any' },
+      { name: 'a', parent: 'b', pins: 'any', tracing: undefined },
+    ],
     [
       'is the pod’s, if asked',
       { annotations: { ...pod, 'bpfns.io/share': 'pod' } },
-      { name: 'sandbox', parent: 'init', pins: 'own' },
+      { name: 'sandbox', parent: 'init', pins: 'own', tracing: undefined },
     ],
     [
       'is its own, if it shares but is in no pod',
       { metadata: 'share=pod' },
-      { name: 'c1', parent: 'init', pins: 'own' },
+      { name: 'c1', parent: 'init', pins: 'own', tracing: undefined },
     ],
     [
       'is not chosen by annotations alone',
       { annotations: { 'bpfns.io/name': 'other', 'bpfns.io/pins': 'any', 'bpfns.io/parent': 'x' } },
-      { name: 'c1', parent: 'init', pins: 'own' },
+      { name: 'c1', parent: 'init', pins: 'own', tracing: undefined },
     ],
     [
       'is chosen by annotations that the metadata allows',
       { metadata: 'annotations=allow', annotations: { 'bpfns.io/name': 'other', 'bpfns.io/pins': 'any' } },
-      { name: 'other', parent: 'init', pins: 'any' },
+      { name: 'other', parent: 'init', pins: 'any', tracing: undefined },
     ],
   ] as const) {
     test(what, () => assert.deepEqual(placementOf(state(change)), expected));

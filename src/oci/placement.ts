@@ -1,6 +1,7 @@
 /** Decides which namespace a container goes into, by its id, the profile's metadata and its annotations. */
 import type { ContainerLabels } from '../model/container.js';
 import { nameProblem } from '../model/names.js';
+import { type TracingMode, tracingModes } from '../model/namespaces.js';
 import { type ContainerState, OciError } from './state.js';
 
 export interface Placement {
@@ -8,10 +9,12 @@ export interface Placement {
   readonly name: string;
   readonly parent: string;
   readonly pins: 'own' | 'any';
+  /** Of a new namespace; undefined: as the parent's. */
+  readonly tracing: TracingMode | undefined;
 }
 
 const ANNOTATION = 'bpfns.io/';
-const settings = ['name', 'parent', 'pins', 'share', 'annotations'] as const;
+const settings = ['name', 'parent', 'pins', 'tracing', 'share', 'annotations'] as const;
 type Setting = (typeof settings)[number];
 
 /** Annotations with which engines name the sandbox of a pod. */
@@ -30,20 +33,24 @@ const sandboxAnnotations = [
 export function placementOf(state: ContainerState): Placement {
   const given = parseMetadata(state.metadata);
   const allowed: readonly Setting[] =
-    given.get('annotations') === 'allow' ? ['name', 'parent', 'pins', 'share'] : ['share'];
+    given.get('annotations') === 'allow' ? ['name', 'parent', 'pins', 'tracing', 'share'] : ['share'];
   for (const setting of allowed) {
     const value = state.annotations[ANNOTATION + setting];
     if (value !== undefined) given.set(setting, value);
   }
   const pins = given.get('pins') ?? 'own';
   if (pins !== 'own' && pins !== 'any') throw new OciError(`pins must be own or any, not '${pins}'`);
+  const tracing = tracingModes.find((mode) => mode === given.get('tracing'));
+  if (given.has('tracing') && !tracing) {
+    throw new OciError(`tracing must be ${tracingModes.join(', ')}, not '${given.get('tracing')}'`);
+  }
   const share = given.get('share') ?? 'none';
   if (share !== 'none' && share !== 'pod') throw new OciError(`share must be none or pod, not '${share}'`);
   const pod = sandboxAnnotations.map((key) => state.annotations[key]).find((id) => id !== undefined);
   const name = given.get('name') ?? (share === 'pod' && pod ? pod : state.id);
   const problem = nameProblem(name);
   if (problem) throw new OciError(`a namespace cannot be called '${name}': ${problem}`);
-  return { name, parent: given.get('parent') ?? 'init', pins };
+  return { name, parent: given.get('parent') ?? 'init', pins, tracing };
 }
 
 /** Parses `key=value` pairs separated by commas. @throws OciError */

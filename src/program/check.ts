@@ -46,9 +46,10 @@ const whole = (what: string, reason: string): Refusal => ({ at: -1, what, reason
 export function refuseKind({ type, attachType }: Kind): Refusal | undefined {
   switch (type) {
     case TracingType.kprobe:
-      return attachType === 0 || attachType === UPROBE_MULTI
-        ? undefined
-        : whole('this kind of kprobe program', 'it is for functions of the kernel');
+      if (attachType === 0) return undefined;
+      // The kernel attaches it wherever the guest says: into the middle of an instruction that others execute, too.
+      if (attachType === UPROBE_MULTI) return whole('a uprobe_multi program', 'its probes cannot be checked');
+      return whole('this kind of kprobe program', 'it is for functions of the kernel');
     case TracingType.tracepoint:
     case TracingType.perfEvent:
       return undefined;

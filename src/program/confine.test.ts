@@ -10,7 +10,7 @@ import {
   TracingType,
   UPROBE_MULTI,
 } from './check.js';
-import { confine, filter, type PidView, type Scope } from './confine.js';
+import { confine, filter, type KernelView, type Scope } from './confine.js';
 import { checkForm, forEachInstruction, referenceOf } from './flow.js';
 import { helper, helpers } from './helpers.js';
 import { callHelper, type Instruction, instruction, Op } from './instruction.js';
@@ -21,7 +21,15 @@ const scope: Scope = {
   tasks: { fd: 100, namespaceAt: 0 },
   namespaces: { fd: 101, ancestorAt: 40 },
 };
-const pids: PidView = { level: 1, groupLeader: 8, threadPid: 16, pidLevel: 4, pidNumbers: 96, numberSize: 16 };
+const kernel: KernelView = {
+  userMode: { at: 136, mask: 3, ifSet: true },
+  level: 1,
+  groupLeader: 8,
+  threadPid: 16,
+  pidLevel: 4,
+  pidNumbers: 96,
+  numberSize: 16,
+};
 const tracepoint: Kind = { type: TracingType.tracepoint, attachType: 0 };
 const perfEvent: Kind = { type: TracingType.perfEvent, attachType: 0 };
 const bare = (...instructions: Instruction[]): Program => ({
@@ -36,7 +44,7 @@ const zero = instruction(Op.moveImm);
 /** The guest's part of a confined program that began with these instructions. */
 function body(kind: Kind, ...instructions: Instruction[]): Instruction[] {
   const prologue = filter(bare(exit), kind, scope).instructions.length - 1;
-  return confine(bare(...instructions), kind, scope, pids).instructions.slice(prologue);
+  return confine(bare(...instructions), kind, scope, kernel).instructions.slice(prologue);
 }
 
 describe('the list of helpers', () => {
@@ -63,12 +71,10 @@ describe('a program for tracing=own', () => {
   test('is one of the types whose context is of the current task', () => {
     assert.equal(refuseKind(tracepoint), undefined);
     assert.equal(refuseKind(perfEvent), undefined);
-    for (const attachType of [0, UPROBE_MULTI]) {
-      assert.equal(refuseKind({ type: TracingType.kprobe, attachType }), undefined);
-    }
+    assert.equal(refuseKind({ type: TracingType.kprobe, attachType: 0 }), undefined);
     const others = [17, 24, 26, 27, 28, 29].map((type) => ({ type, attachType: 0 }));
-    // KPROBE_MULTI, KPROBE_SESSION, UPROBE_SESSION
-    const sessions = [42, 56, 57].map((attachType) => ({ type: TracingType.kprobe, attachType }));
+    // KPROBE_MULTI, UPROBE_MULTI, KPROBE_SESSION, UPROBE_SESSION
+    const sessions = [42, UPROBE_MULTI, 56, 57].map((attachType) => ({ type: TracingType.kprobe, attachType }));
     for (const kind of [...others, ...sessions]) assert.notEqual(refuseKind(kind), undefined, JSON.stringify(kind));
   });
 
@@ -121,7 +127,7 @@ describe('a confined program', () => {
 
   test('is told the ids of its own PID namespace, but for the init one', () => {
     assert.ok(!body(perfEvent, callHelper(14), exit).some(({ code, imm }) => code === Op.call && imm === 14));
-    const inInit = confine(bare(callHelper(14), exit), perfEvent, scope, { ...pids, level: 0 });
+    const inInit = confine(bare(callHelper(14), exit), perfEvent, scope, { ...kernel, level: 0 });
     assert.deepEqual(inInit.instructions.slice(-2), [callHelper(14), exit]);
   });
 
@@ -129,9 +135,27 @@ describe('a confined program', () => {
     const call = instruction(Op.call, { src: 1, imm: 1 });
     const one = instruction(Op.moveImm, { imm: 1 });
     assert.deepEqual(body(tracepoint, call, exit, zero, exit), [{ ...call, imm: 2 }, one, exit, zero, exit]);
-    assert.deepEqual(body(perfEvent, call, exit, zero, exit), [call, exit, zero, exit]);
+    const ofTask = callHelper(16);
+    assert.deepEqual(body(perfEvent, ofTask, exit, zero, exit), [ofTask, exit, zero, exit]);
     const multi: Kind = { type: TracingType.kprobe, attachType: UPROBE_MULTI };
     assert.deepEqual(body(multi, zero, exit), [zero, exit]);
+  });
+
+  test('of a timer runs in any task if it looks at none, and not in the kernel if it reads registers', () => {
+    const length = filter(bare(exit), perfEvent, scope).instructions.length - 1;
+    const prologue = (...instructions: Instruction[]): number =>
+      confine(bare(...instructions), perfEvent, scope, kernel).instructions.length - instructions.length;
+    const read = instruction(Op.loadLong, { dst: 2, src: 1, off: 128 });
+    assert.equal(prologue(callHelper(5), callHelper(25), exit), 0);
+    for (const id of [12, 14, 15, 16, 112, 27]) assert.ok(prologue(callHelper(id), exit) >= length, `helper ${id}`);
+    assert.equal(prologue(read, callHelper(5), exit), length + 3);
+    const arm = { ...kernel, userMode: { at: 264, mask: 15, ifSet: false } };
+    const { instructions } = confine(bare(read, exit), perfEvent, scope, arm);
+    const end = instructions.findIndex(({ code }) => code === Op.exit) - 1;
+    assert.deepEqual(instructions.slice(1, 3), [
+      instruction(Op.loadLong, { dst: 0, src: 1, off: 264 }),
+      instruction(Op.jumpIfSetImm, { dst: 0, imm: 15, off: end - 3 }),
+    ]);
   });
 
   test('has a scope check whose every way ends or goes to its first instruction', () => {
@@ -164,7 +188,7 @@ describe('a confined program', () => {
         }
         if (refuseInstructions(program)) return;
         loaded++;
-        const { instructions } = confine(bare(...program), tracepoint, scope, pids);
+        const { instructions } = confine(bare(...program), tracepoint, scope, kernel);
         checkForm(instructions);
         const start = filter(bare(exit), tracepoint, scope).instructions.length - 1;
         const targets = new Set<number>();

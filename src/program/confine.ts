@@ -1,6 +1,8 @@
 /** Changes a tracing program so that it runs only for the tasks of a namespace and shows nothing of others. */
 import { type Kind, TracingType, UPROBE_MULTI } from './check.js';
+import { helpersOf, usesContext } from './context.js';
 import { forEachInstruction, referenceOf } from './flow.js';
+import { helper } from './helpers.js';
 import { callHelper, type Instruction, instruction, loadMap, Op } from './instruction.js';
 import { type Edit, type Program, rewrite } from './rewrite.js';
 
@@ -29,8 +31,16 @@ export interface Scope {
   readonly namespaces: { readonly fd: number; readonly ancestorAt: number };
 }
 
+/** A word of struct pt_regs, and bits of it that are set, or clear, in user mode. */
+export interface UserMode {
+  readonly at: number;
+  readonly mask: number;
+  readonly ifSet: boolean;
+}
+
 /** Offsets in the kernel that loads the program, and how deep the PID namespace is that counts. */
-export interface PidView {
+export interface KernelView {
+  readonly userMode: UserMode;
   /** Of the namespace's PID namespace; 0 is the init one. */
   readonly level: number;
   readonly groupLeader: number;
@@ -46,14 +56,20 @@ export function filter(program: Program, kind: Kind, scope: Scope): Program {
 }
 
 /** The scope check, and what `helpers` calls `changed`. The program has been checked. @throws ProgramError */
-export function confine(program: Program, kind: Kind, scope: Scope, pids: PidView): Program {
+export function confine(program: Program, kind: Kind, scope: Scope, kernel: KernelView): Program {
+  const { instructions } = program;
   const edits = new Map<number, Edit>();
-  const endOfMain = firstFunctionAfterMain(program.instructions);
-  forEachInstruction(program.instructions, (each, at) => {
-    const edit = at < endOfMain && each.code === Op.exit ? forceValue(kind) : changedCall(each, pids);
+  const endOfMain = firstFunctionAfterMain(instructions);
+  forEachInstruction(instructions, (each, at) => {
+    const edit = at < endOfMain && each.code === Op.exit ? forceValue(kind) : changedCall(each, kernel);
     if (edit) edits.set(at, edit);
   });
-  return rewrite(program, edits, scopeCheck(scope, valueOutside(kind)));
+  if (kind.type !== TracingType.perfEvent) return rewrite(program, edits, scopeCheck(scope, valueOutside(kind)));
+  // The registers of a sample may be the kernel's, at work for anybody.
+  if (usesContext(instructions)) return rewrite(program, edits, scopeCheck(scope, 0, kernel.userMode));
+  // A timer interrupts whatever runs: a program that looks at nothing of that may go on (bpftrace's `interval`).
+  const isNeutral = [...helpersOf(instructions)].every((id) => helper(id).isNeutral);
+  return rewrite(program, edits, isNeutral ? [] : scopeCheck(scope, 0));
 }
 
 /**
@@ -85,41 +101,66 @@ function firstFunctionAfterMain(instructions: readonly Instruction[]): number {
 /**
  * Ends the program unless the current task's namespace is the scope's or below. It keeps the context in
  * r6 and gives it back in r1; it uses 4 bytes of the stack, which the program has not begun to use.
+ * @param userMode also if what is interrupted is the kernel
  */
-function scopeCheck({ namespace, tasks, namespaces }: Scope, outside: number): Instruction[] {
-  const lookUpTask = [
+function scopeCheck({ namespace, tasks, namespaces }: Scope, outside: number, userMode?: UserMode): Instruction[] {
+  return assemble([
     instruction(Op.moveReg, { dst: 6, src: 1 }),
+    ...(userMode ? unlessUserMode(userMode) : []),
     callHelper(Helper.currentTaskBtf),
     instruction(Op.moveReg, { dst: 2, src: 0 }),
     ...loadMap(1, tasks.fd),
     instruction(Op.moveImm, { dst: 3 }),
     instruction(Op.moveImm, { dst: 4 }),
     callHelper(Helper.taskStorageGet),
-  ];
-  const lookUpNamespace = [
+    { jump: instruction(Op.jumpIfEqualImm, { dst: 0, imm: 0 }), to: 'outside' },
+    instruction(Op.loadWord, { dst: 0, src: 0, off: tasks.namespaceAt }),
+    { jump: instruction(Op.jumpIfEqualImm, { dst: 0, imm: namespace }), to: 'inside' },
     instruction(Op.storeWord, { dst: 10, src: 0, off: -4 }),
     instruction(Op.moveReg, { dst: 2, src: 10 }),
     instruction(Op.addImm, { dst: 2, imm: -4 }),
     ...loadMap(1, namespaces.fd),
     callHelper(Helper.mapLookup),
-  ];
-  const end = [instruction(Op.moveImm, { dst: 0, imm: outside }), instruction(Op.exit)];
-  const isBelow = [
-    instruction(Op.jumpIfEqualImm, { dst: 0, imm: 0, off: 2 }),
+    { jump: instruction(Op.jumpIfEqualImm, { dst: 0, imm: 0 }), to: 'outside' },
     instruction(Op.loadWord, { dst: 0, src: 0, off: namespaces.ancestorAt }),
-    instruction(Op.jumpIfEqualImm, { dst: 0, imm: namespace, off: end.length }),
-  ];
-  const toEnd = lookUpNamespace.length + isBelow.length;
-  const isSame = [
-    instruction(Op.jumpIfEqualImm, { dst: 0, imm: 0, off: toEnd + 2 }),
-    instruction(Op.loadWord, { dst: 0, src: 0, off: tasks.namespaceAt }),
-    instruction(Op.jumpIfEqualImm, { dst: 0, imm: namespace, off: toEnd + end.length }),
-  ];
-  const restore = [instruction(Op.moveReg, { dst: 1, src: 6 })];
-  return [...lookUpTask, ...isSame, ...lookUpNamespace, ...isBelow, ...end, ...restore];
+    { jump: instruction(Op.jumpIfEqualImm, { dst: 0, imm: namespace }), to: 'inside' },
+    { label: 'outside' },
+    instruction(Op.moveImm, { dst: 0, imm: outside }),
+    instruction(Op.exit),
+    { label: 'inside' },
+    instruction(Op.moveReg, { dst: 1, src: 6 }),
+  ]);
 }
 
-function changedCall({ code, src, imm }: Instruction, pids: PidView): Edit | undefined {
+const unlessUserMode = ({ at, mask, ifSet }: UserMode): Line[] => {
+  const test = instruction(Op.jumpIfSetImm, { dst: 0, imm: mask });
+  const load = instruction(Op.loadLong, { dst: 0, src: 1, off: at });
+  return ifSet
+    ? [load, { jump: test, to: 'user' }, { jump: instruction(Op.jump), to: 'outside' }, { label: 'user' }]
+    : [load, { jump: test, to: 'outside' }];
+};
+
+type Label = 'inside' | 'outside' | 'user';
+type Line = Instruction | { readonly label: Label } | { readonly jump: Instruction; readonly to: Label };
+
+/** Turns labels into distances. */
+function assemble(lines: readonly Line[]): Instruction[] {
+  const places = new Map<Label, number>();
+  let slots = 0;
+  for (const line of lines) {
+    if ('label' in line) places.set(line.label, slots);
+    else slots++;
+  }
+  const code: Instruction[] = [];
+  for (const line of lines) {
+    if ('label' in line) continue;
+    const distance = 'jump' in line ? (places.get(line.to) ?? 0) - code.length - 1 : 0;
+    code.push('jump' in line ? { ...line.jump, off: distance } : line);
+  }
+  return code;
+}
+
+function changedCall({ code, src, imm }: Instruction, kernel: KernelView): Edit | undefined {
   if (code !== Op.call || src !== 0) return undefined;
   switch (imm) {
     case Helper.probeRead:
@@ -131,7 +172,7 @@ function changedCall({ code, src, imm }: Instruction, pids: PidView): Edit | und
     case Helper.getStack:
       return { before: failUnlessUserStack(4) };
     case Helper.currentPidTgid:
-      return pids.level === 0 ? undefined : pidsAsSeen(pids);
+      return kernel.level === 0 ? undefined : pidsAsSeen(kernel);
     default:
       return undefined;
   }
@@ -145,7 +186,7 @@ const failUnlessUserStack = (flags: number): Instruction[] => [
 ];
 
 /** The pair of ids of the current task in a PID namespace that many levels deep; 0 if it is not in there. */
-function pidsAsSeen({ level, groupLeader, threadPid, pidLevel, pidNumbers, numberSize }: PidView): Edit {
+function pidsAsSeen({ level, groupLeader, threadPid, pidLevel, pidNumbers, numberSize }: KernelView): Edit {
   const number = pidNumbers + level * numberSize;
   const read = [
     instruction(Op.loadWord, { dst: 1, src: 1, off: number }),

@@ -13,23 +13,30 @@ export interface Helper {
   readonly verdict: 'allowed' | 'changed' | 'refused';
   /** What it gives or does, that is why. */
   readonly why: string;
+  /** Whether it shows nothing of the current task, so that it may be called whichever that is. */
+  readonly isNeutral: boolean;
 }
-
-const allowed = (id: number, name: string, why: string): Helper => ({ id, name, verdict: 'allowed', why });
-const changed = (id: number, name: string, why: string): Helper => ({ id, name, verdict: 'changed', why });
-const refused = (id: number, name: string, why: string): Helper => ({ id, name, verdict: 'refused', why });
 
 const OWN_MAP = 'works on a map that the guest has an fd of';
 const TIME = 'time is the same for all';
 const CALLER = 'says something of the current task, which is the own one';
 const MEMORY = 'works on memory that the program has already';
 const USER = 'reads memory of the current task, which is the own one';
+const NUMBER = 'a number that is of no task';
 const KERNEL = 'it reads kernel memory';
 const ADDRESS = 'it gives kernel addresses';
 const OTHERS = 'it acts on or shows other tasks';
 const LATER = 'what it starts runs later, in whatever task is current then';
 const COUNTER = 'it counts what other tasks do';
 const PIPE = 'the trace pipe belongs to the whole machine';
+
+const neutral: readonly string[] = [OWN_MAP, TIME, MEMORY, NUMBER];
+const row = (id: number, name: string, verdict: Helper['verdict'], why: string): Helper => {
+  return { id, name, verdict, why, isNeutral: verdict === 'allowed' && neutral.includes(why) };
+};
+const allowed = (id: number, name: string, why: string): Helper => row(id, name, 'allowed', why);
+const changed = (id: number, name: string, why: string): Helper => row(id, name, 'changed', why);
+const refused = (id: number, name: string, why: string): Helper => row(id, name, 'refused', why);
 
 export const helpers: readonly Helper[] = [
   allowed(1, 'map_lookup_elem', OWN_MAP),
@@ -38,8 +45,8 @@ export const helpers: readonly Helper[] = [
   changed(4, 'probe_read', 'becomes probe_read_user: the same for user addresses, EFAULT for those of the kernel'),
   allowed(5, 'ktime_get_ns', TIME),
   refused(6, 'trace_printk', PIPE),
-  allowed(7, 'get_prandom_u32', 'a random number'),
-  allowed(8, 'get_smp_processor_id', CALLER),
+  allowed(7, 'get_prandom_u32', NUMBER),
+  allowed(8, 'get_smp_processor_id', NUMBER),
   allowed(12, 'tail_call', 'the program that it goes to has its own scope check'),
   changed(14, 'get_current_pid_tgid', 'becomes the ids in the PID namespace of the namespace'),
   allowed(15, 'get_current_uid_gid', CALLER),
@@ -50,7 +57,7 @@ export const helpers: readonly Helper[] = [
   refused(35, 'get_current_task', ADDRESS),
   refused(36, 'probe_write_user', 'it writes memory of tasks'),
   allowed(37, 'current_task_under_cgroup', CALLER),
-  allowed(42, 'get_numa_node_id', CALLER),
+  allowed(42, 'get_numa_node_id', NUMBER),
   changed(45, 'probe_read_str', 'becomes probe_read_user_str'),
   refused(55, 'perf_event_read_value', COUNTER),
   refused(56, 'perf_prog_read_value', COUNTER),

@@ -164,6 +164,12 @@ describe('a rewritten program', () => {
     assert.throws(() => rewrite(bare(far), new Map([[5, { before: [NOTHING] }]])), /too far/);
   });
 
+  test('may have no records, of whatever size', () => {
+    const none = { bytes: new Uint8Array(0), size: 0 };
+    const program = { ...bare([instruction(Op.exit)]), functions: none, lines: none, relocations: none };
+    assert.deepEqual(rewrite(program, new Map(), [NOTHING]).functions, none);
+  });
+
   test('leaves records about nothing outside of the program', () => {
     const program = {
       ...bare([instruction(Op.moveImm), instruction(Op.exit)]),

@@ -98,9 +98,9 @@ function mend(
 
 /** Records about places outside of the program stay outside, for the kernel to refuse. */
 function moveRecords(records: Records, to: (at: number) => number, length: number, unit: number): Records {
-  const bytes = records.bytes.slice();
+  const bytes = Uint8Array.from(records.bytes);
   const view = new DataView(bytes.buffer);
-  for (let at = 0; at + records.size <= bytes.length; at += records.size) {
+  for (let at = 0; at < bytes.length && at + records.size <= bytes.length; at += records.size) {
     const place = view.getUint32(at, true);
     const slot = Math.floor(place / unit);
     if (slot < length) view.setUint32(at, to(slot) * unit + (place % unit), true);

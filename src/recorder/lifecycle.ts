@@ -1,6 +1,6 @@
 /** Which namespaces there may be, and how long each lives. */
 import { type HostId, INIT, type Kind, kinds } from '../model/ids.js';
-import { MAX_LEVEL, type Namespace } from '../model/namespaces.js';
+import { MAX_LEVEL, type Namespace, type TracingMode } from '../model/namespaces.js';
 import { bootTimeNs } from '../sys/clock.js';
 import { E, Refusal } from '../sys/errno.js';
 import type { Inspector } from './inspector.js';
@@ -13,6 +13,7 @@ export interface ChildSpec {
   readonly userNs: number;
   readonly ownerUid: number;
   readonly keep: boolean;
+  readonly tracing: TracingMode;
   readonly maxNamespaces: number;
 }
 
@@ -43,11 +44,18 @@ export class Lifecycle {
     this.#perUser = perUser;
   }
 
-  /** @throws Refusal ENOSPC beyond the depth or a limit, EEXIST if the parent has a child of that name */
+  /**
+   * @throws Refusal ENOSPC beyond the depth or a limit, EEXIST if the parent has a child of that name,
+   *   EINVAL if the parent may trace less
+   */
   create(parent: Namespace, spec: ChildSpec): Namespace {
     const isRefused = (): boolean => this.#isFull(parent, spec.ownerUid) || hasChildCalled(parent, spec.name);
     if (parent.level >= MAX_LEVEL) {
       throw new Refusal(E.ENOSPC, 'create', `no more namespaces: this would be below level ${MAX_LEVEL}`);
+    }
+    const { tracing } = parent.spec;
+    if (tracing !== 'host' && tracing !== spec.tracing) {
+      throw new Refusal(E.EINVAL, 'create', `namespaces below '${parent.path}' have tracing=${tracing}, as it has`);
     }
     // What has ended but was not found yet does not count.
     if (isRefused()) this.collect();

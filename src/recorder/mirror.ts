@@ -50,7 +50,8 @@ export class Mirror {
   readonly model = new Namespaces();
   readonly budgets: Budgets;
   readonly kernelBtf: KernelBtf;
-  readonly #recorder: Recorder;
+  /** Open as long as this. */
+  readonly recorder: Recorder;
   readonly #ids: NamespaceIds;
   readonly #ring: Ring;
   readonly #tasks: TaskStates;
@@ -73,7 +74,7 @@ export class Mirror {
 
   /** @param limits of the top-level namespaces that are made from now on */
   constructor(recorder: Recorder, limits: Limits) {
-    this.#recorder = recorder;
+    this.recorder = recorder;
     this.budgets = new Budgets(recorder, limits);
     this.#ids = new NamespaceIds(recorder.mapFd('next_namespace'));
     this.#tasks = new TaskStates(recorder);
@@ -99,7 +100,7 @@ export class Mirror {
 
   /** Readable when it is high time for {@link update}: the ring is half full. Open as long as the mirror. */
   get eventsFd(): number {
-    return this.#recorder.mapFd('events');
+    return this.recorder.mapFd('events');
   }
 
   /** The same, whatever there was in the ring. Call now and then. */
@@ -110,7 +111,7 @@ export class Mirror {
 
   /** If events were lost since the last look, reads the maps again. */
   #readLost(): void {
-    const { ringOverflows, lostObjects, lostTasks } = readStatus(this.#recorder.mapFd('status'));
+    const { ringOverflows, lostObjects, lostTasks } = readStatus(this.recorder.mapFd('status'));
     this.#hasLostTasks = lostTasks > 0;
     if (lostObjects !== this.#lost) this.#tellUnowned();
     this.#lost = lostObjects;
@@ -151,13 +152,13 @@ export class Mirror {
   #write(namespace: Namespace): boolean {
     const { id } = namespace;
     // No task is in it yet: whatever will be made in it is newer, and has a higher host id.
-    const newest = readNewest(this.#recorder.mapFd('status'));
+    const newest = readNewest(this.recorder.mapFd('status'));
     const floorOf = (what: (typeof counted)[number]): number => (what === 'task' ? 0 : newest(what));
     const written = [
       ...counted.map((what) =>
-        mapUpdate(this.#recorder.mapFd('counters'), counterKey(id, what), newCounter(floorOf(what))),
+        mapUpdate(this.recorder.mapFd('counters'), counterKey(id, what), newCounter(floorOf(what))),
       ),
-      mapUpdate(this.#recorder.mapFd('namespaces'), u32Key(id), encodeNamespace(namespace)),
+      mapUpdate(this.recorder.mapFd('namespaces'), u32Key(id), encodeNamespace(namespace)),
     ];
     return written.every((result) => result >= 0) && this.budgets.begin(namespace, this.kernelBtf.find());
   }
@@ -165,21 +166,21 @@ export class Mirror {
   /** Whether a namespace lives without tasks and objects. */
   setKeep(namespace: Namespace, keep: boolean): void {
     namespace.keep = keep;
-    mapUpdate(this.#recorder.mapFd('namespaces'), u32Key(namespace.id), encodeNamespace(namespace));
+    mapUpdate(this.recorder.mapFd('namespaces'), u32Key(namespace.id), encodeNamespace(namespace));
   }
 
   /** Removes a namespace that has no child and owns nothing. */
   remove(namespace: Namespace): void {
     this.model.remove(namespace);
     this.budgets.end(namespace, this.kernelBtf.drop(namespace));
-    for (const what of counted) mapDelete(this.#recorder.mapFd('counters'), counterKey(namespace.id, what));
-    mapDelete(this.#recorder.mapFd('namespaces'), u32Key(namespace.id));
+    for (const what of counted) mapDelete(this.recorder.mapFd('counters'), counterKey(namespace.id, what));
+    mapDelete(this.recorder.mapFd('namespaces'), u32Key(namespace.id));
   }
 
   /** How many tasks have started in it so far, by fork. */
   tasksStarted(namespace: Namespace): bigint {
     const value = newCounter(0);
-    mapLookup(this.#recorder.mapFd('counters'), counterKey(namespace.id, 'task'), value);
+    mapLookup(this.recorder.mapFd('counters'), counterKey(namespace.id, 'task'), value);
     return value.readBigUInt64LE(bpfns_counter.allocated);
   }
 
@@ -198,7 +199,7 @@ export class Mirror {
   forget(kind: Kind, host: HostId): void {
     if (this.model.isRecorded(kind, host)) this.#tell('object-gone', kind, host);
     this.model.forget(kind, host);
-    this.#recorder.forget(kinds.indexOf(kind), host);
+    this.recorder.forget(kinds.indexOf(kind), host);
   }
 
   /** What an id means in a namespace: an object's id there, or the host id of one that is visible. */
@@ -209,7 +210,7 @@ export class Mirror {
   /** What an object is called in a namespace; INVISIBLE if it is not visible there. */
   idIn(namespace: Namespace, kind: Kind, host: HostId): NsId {
     const isLost = this.#mayHaveLost && !this.model.isRecorded(kind, host);
-    const found = isLost ? readObject(this.#recorder.mapFd('objects'), kind, host) : undefined;
+    const found = isLost ? readObject(this.recorder.mapFd('objects'), kind, host) : undefined;
     if (found) this.#record(found.object);
     return this.model.idIn(namespace, kind, host);
   }
@@ -219,7 +220,7 @@ export class Mirror {
    * it so far; init: takes the filter out again. @returns -errno
    */
   bindFilter(listener: number, ns: NamespaceId): number {
-    const result = this.#recorder.bindFilter(listener, ns);
+    const result = this.recorder.bindFilter(listener, ns);
     this.update();
     return result;
   }
@@ -261,8 +262,8 @@ export class Mirror {
    * of its filter, and counts for none.
    */
   isLost(tid: number): boolean {
-    if (mapLookup(this.#recorder.mapFd('lost'), u32Key(tid), u32Key(0)) >= 0) return true;
-    return this.#hasLostTasks && readStatus(this.#recorder.mapFd('status')).lostUnknown > 0;
+    if (mapLookup(this.recorder.mapFd('lost'), u32Key(tid), u32Key(0)) >= 0) return true;
+    return this.#hasLostTasks && readStatus(this.recorder.mapFd('status')).lostUnknown > 0;
   }
 
   #onEvent(event: Buffer): void {
@@ -294,6 +295,6 @@ export class Mirror {
   }
 
   #readAll(): void {
-    forEachObject(this.#recorder.mapFd('objects'), (object) => this.#record(object));
+    forEachObject(this.recorder.mapFd('objects'), (object) => this.#record(object));
   }
 }

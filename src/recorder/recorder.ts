@@ -32,6 +32,7 @@ export const mapNames = [
   'tasks',
   'lost',
   'filters',
+  'creators',
   'status',
   'unowned',
   'events',
@@ -112,6 +113,11 @@ export class Recorder {
   /** The map with the request to `one_task`. */
   get requestFd(): number {
     return this.#object.mapFd('one_task_request');
+  }
+
+  /** The program by which a thread of the agent says for whom it acts. */
+  get actForFd(): number {
+    return this.#object.programFd('act_for');
   }
 
   /** Gives a dead object's numbers back. */

@@ -1,15 +1,17 @@
 /** Reads and writes the recorder's maps: the records as typed values. */
 
 import { type HostId, hostId, INIT, type Kind, kinds, type NamespaceId, namespaceId } from '../model/ids.js';
-import type { Namespace, NamespaceSpec } from '../model/namespaces.js';
+import { type Namespace, type NamespaceSpec, tracingModes } from '../model/namespaces.js';
 import { mapForEach, mapLookup } from '../sys/bpf.js';
 import { cString } from '../sys/c-string.js';
 import {
   BPFNS_KEEP,
   BPFNS_NAME_LEN,
   BPFNS_PINS_ANY,
+  BPFNS_TRACING_SHIFT,
   bpfns_counter,
   bpfns_counter_key,
+  bpfns_creator,
   bpfns_id_key,
   bpfns_namespace,
   bpfns_object,
@@ -108,6 +110,7 @@ export function readNamespaces(fd: number): NamespaceSpec[] {
         ownerUid: value.readUInt32LE(bpfns_namespace.owner_uid),
         createdNs: value.readBigUInt64LE(bpfns_namespace.created_ns),
         keep: (value.readUInt32LE(bpfns_namespace.flags) & BPFNS_KEEP) !== 0,
+        tracing: tracingModes[(value.readUInt32LE(bpfns_namespace.flags) >>> BPFNS_TRACING_SHIFT) & 3] ?? 'none',
         maxNamespaces: value.readUInt32LE(bpfns_namespace.max_namespaces),
       },
     });
@@ -116,17 +119,38 @@ export function readNamespaces(fd: number): NamespaceSpec[] {
   return found.sort((a, b) => a.level - b.level).map(({ spec }) => spec);
 }
 
-export function encodeNamespace({ spec, level, top, keep }: Namespace): Buffer {
+export function encodeNamespace({ spec, level, top, keep, ancestry }: Namespace): Buffer {
   const value = Buffer.alloc(bpfns_namespace.sizeof);
+  const flags = (spec.pinsAny ? BPFNS_PINS_ANY : 0) | (keep ? BPFNS_KEEP : 0);
   value.writeUInt32LE(top.id, bpfns_namespace.top);
   value.writeUInt32LE(spec.parent, bpfns_namespace.parent);
   value.writeUInt32LE(level, bpfns_namespace.level);
-  value.writeUInt32LE((spec.pinsAny ? BPFNS_PINS_ANY : 0) | (keep ? BPFNS_KEEP : 0), bpfns_namespace.flags);
+  value.writeUInt32LE(flags | (tracingModes.indexOf(spec.tracing) << BPFNS_TRACING_SHIFT), bpfns_namespace.flags);
+  ancestry.forEach((id, at) => {
+    value.writeUInt32LE(id, bpfns_namespace.ancestors + at * 4);
+  });
   value.writeUInt32LE(spec.maxNamespaces, bpfns_namespace.max_namespaces);
   value.writeUInt32LE(spec.ownerUid, bpfns_namespace.owner_uid);
   value.writeBigUInt64LE(BigInt(spec.userNs), bpfns_namespace.user_ns);
   value.writeBigUInt64LE(spec.createdNs, bpfns_namespace.created_ns);
   value.write(spec.name, bpfns_namespace.name, BPFNS_NAME_LEN - 1, 'utf8');
+  return value;
+}
+
+/** For whom a thread of the agent makes an object (`struct bpfns_creator`). */
+export interface StandIn extends Pick<Creator, 'pid' | 'tid' | 'uid' | 'comm'> {
+  readonly namespace: NamespaceId;
+}
+
+/** The context of the program `act_for`; undefined: the thread acts for itself again. */
+export function encodeCreator(creator: StandIn | undefined): Buffer {
+  const value = Buffer.alloc(bpfns_creator.sizeof);
+  if (!creator) return value;
+  value.writeUInt32LE(creator.namespace, bpfns_creator.ns);
+  value.writeUInt32LE(creator.pid, bpfns_creator.pid);
+  value.writeUInt32LE(creator.tid, bpfns_creator.tid);
+  value.writeUInt32LE(creator.uid, bpfns_creator.uid);
+  value.write(creator.comm, bpfns_creator.comm, 15, 'utf8');
   return value;
 }
 

@@ -30,12 +30,17 @@ export interface Architecture {
   readonly syscalls: SystemCalls;
   /** AUDIT_ARCH_* of 64-bit processes. */
   readonly audit: number;
-  /** The ABI of 32-bit processes: its AUDIT_ARCH_*, and the number of bpf(2) there. */
-  readonly narrow: { readonly audit: number; readonly bpf: number };
+  /** The ABI of 32-bit processes: its AUDIT_ARCH_*, and the numbers of system calls there. */
+  readonly narrow: { readonly audit: number; readonly bpf: number; readonly perf_event_open: number };
   /** The bit in the numbers of a second ABI under `audit`, if there is one (x32). */
   readonly secondAbi: number | undefined;
   /** The function behind bpf(2). */
   readonly bpfFunction: string;
+  /**
+   * Whether a struct pt_regs is of user mode: the offset of a word of it, and its bits that say so,
+   * by being set or by being clear.
+   */
+  readonly userMode: { readonly at: number; readonly mask: number; readonly ifSet: boolean };
   /** Flag of open(2). */
   readonly directory: number;
   /** struct epoll_event: its size, and the offset of `data`. */
@@ -65,9 +70,10 @@ const amd64: Architecture = {
     pidfd_getfd: 438,
   },
   audit: 0xc000003e,
-  narrow: { audit: 0x40000003, bpf: 357 }, // i386
+  narrow: { audit: 0x40000003, bpf: 357, perf_event_open: 336 }, // i386
   secondAbi: 0x40000000,
   bpfFunction: '__x64_sys_bpf',
+  userMode: { at: 136, mask: 3, ifSet: true }, // cs
   directory: 0o200000,
   epollEvent: { sizeof: 12, data: 4 }, // packed
 };
@@ -95,9 +101,10 @@ const arm64: Architecture = {
     pidfd_getfd: 438,
   },
   audit: 0xc00000b7,
-  narrow: { audit: 0x40000028, bpf: 386 }, // arm
+  narrow: { audit: 0x40000028, bpf: 386, perf_event_open: 364 }, // arm
   secondAbi: undefined,
   bpfFunction: '__arm64_sys_bpf',
+  userMode: { at: 264, mask: 0xf, ifSet: false }, // pstate
   directory: 0o40000,
   epollEvent: { sizeof: 16, data: 8 },
 };

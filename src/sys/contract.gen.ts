@@ -12,6 +12,7 @@ export const BPFNS_NUMBERS = 1048576;
 export const BPFNS_GUARANTEED = 56;
 export const BPFNS_PINS_ANY = 1;
 export const BPFNS_KEEP = 2;
+export const BPFNS_TRACING_SHIFT = 2;
 export const BPFNS_TASKS = BPFNS_KINDS;
 export const BPFNS_UNOWNED = 16384;
 
@@ -49,6 +50,17 @@ export const bpfns_counter_key = {
   sizeof: 8,
   ns: 0,
   kind: 4,
+} as const;
+
+export const bpfns_creator = {
+  sizeof: 48,
+  ns: 0,
+  pid: 4,
+  tid: 8,
+  uid: 12,
+  cgroup_id: 16,
+  comm: 24,
+  done: 40,
 } as const;
 
 export const bpfns_event = {
@@ -115,7 +127,7 @@ export const bpfns_member = {
 } as const;
 
 export const bpfns_namespace = {
-  sizeof: 176,
+  sizeof: 304,
   parent: 0,
   top: 4,
   level: 8,
@@ -124,7 +136,8 @@ export const bpfns_namespace = {
   user_ns: 24,
   created_ns: 32,
   max_namespaces: 40,
-  name: 44,
+  ancestors: 44,
+  name: 176,
 } as const;
 
 export const bpfns_object = {

@@ -1,7 +1,7 @@
 /** What the kernel says of another thread: fds, capabilities, namespaces. Results >= 0 or -errno. */
 import { E } from './errno.js';
 import { Fd } from './fd.js';
-import { close, readlink, SYS, syscall0, syscall2, syscall3, syscall5, syscallBuffers } from './libc.js';
+import { close, prctl, readlink, SYS, syscall0, syscall2, syscall3, syscall5, syscallBuffers } from './libc.js';
 
 /** A set of capabilities, as a bit mask. */
 export type Capabilities = bigint;
@@ -94,6 +94,29 @@ export function setEffectiveCapabilities(effective: Capabilities): number {
   own.writeUInt32LE(Number(effective >> 32n), 12);
   header.writeInt32LE(0, 4);
   return syscallBuffers(SYS.capset, header, own);
+}
+
+const PR_CAPBSET_READ = 23;
+const PR_CAPBSET_DROP = 24;
+
+/**
+ * Takes capabilities from the calling thread for ever, and from whatever it executes. The
+ * ambient set follows the inheritable one. 0 or -errno.
+ */
+export function giveUpCapabilities(capabilities: Capabilities): number {
+  for (let number = 0; number < 64; number++) {
+    if (((capabilities >> BigInt(number)) & 1n) === 0n || prctl(PR_CAPBSET_READ, number, 0, 0, 0) !== 1) continue;
+    const dropped = prctl(PR_CAPBSET_DROP, number, 0, 0, 0);
+    if (dropped < 0) return dropped;
+  }
+  const result = capget(0);
+  if (result < 0) return result;
+  const words = [capabilities & 0xffffffffn, capabilities >> 32n].map(Number);
+  for (let at = 0; at < data.length; at += 4) {
+    data.writeUInt32LE((data.readUInt32LE(at) & ~(words[Math.floor(at / 12)] ?? 0)) >>> 0, at);
+  }
+  header.writeInt32LE(0, 4);
+  return syscallBuffers(SYS.capset, header, data);
 }
 
 const link = Buffer.alloc(64);

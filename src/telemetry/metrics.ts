@@ -91,6 +91,9 @@ export function registryOf(namespaces: number, measure: () => Measured): Registr
   const bound = new SeriesBound(namespaces);
   add('bpfns_trapped_calls_total', 'Trapped calls that were answered.', 'counter', () => calls(measure()));
   add('bpfns_refused_calls_total', 'Trapped calls that were answered with EPERM.', 'counter', () => refused(measure()));
+  add('bpfns_tracing_refused_total', 'Programs and events that a tracing mode refused.', 'counter', () => [
+    { labels: {}, value: measure().statistics.refusedTracing },
+  ]);
   add('bpfns_trapped_call_seconds', 'Time from the arrival of a trapped call to its answer.', 'histogram', () =>
     latencies(measure().statistics),
   );

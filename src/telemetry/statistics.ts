@@ -25,6 +25,8 @@ export class Statistics {
   readonly commands = new Map<string, CommandStatistics>();
   /** By the id of a namespace. Whoever removes a namespace deletes its counts. */
   readonly namespaces = new Map<number, CallCounts>();
+  /** Programs and events that tracing modes refused. */
+  refusedTracing = 0;
 
   /**
    * @param result 'ok', 'continue' or the name of the errno

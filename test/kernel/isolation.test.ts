@@ -65,14 +65,20 @@ describe('two namespaces and the host', { skip: skipReason }, () => {
       }
     });
 
-    test(`in '${name}' no id resolves but its own, up to the host's highest`, async () => {
+    test(`in '${name}' no id resolves but those of its own objects, up to the host's highest`, async () => {
       const others = kinds.flatMap((kind) => listed(kind, name === 'left' ? 'right' : 'left'));
       assert.equal(others.length, 5);
 
       const found = await guests.get(name)?.ask([sweepAll(), ...kinds.map(idsOnHost)].join(' '), 'swept');
-      const [btf] = listed('btf', name);
-      const own = ['map 1', 'map 2', 'prog 1', 'link 1', `btf ${btf?.id}`];
-      assert.deepEqual(found?.sort(), own.flatMap((object) => [`fd ${object}`, `next ${object}`]).sort());
+      // Its own objects' host ids are second names of them.
+      const own = kinds.flatMap((kind) =>
+        listed(kind, name).flatMap(({ id, hostId }) => [
+          `fd ${kind} ${id}`,
+          `next ${kind} ${id}`,
+          `fd ${kind} ${hostId}`,
+        ]),
+      );
+      assert.deepEqual(found?.sort(), [...new Set(own)].sort());
     });
   }
 

@@ -233,7 +233,8 @@ describe('bpfns run inside a namespace', { skip: skipReason }, () => {
 
   for (const [request, code] of Object.entries({
     '{"version":1,"op":"join","namespace":"init","listener":0}': 'EPERM',
-    '{"version":1,"op":"create","parent":"init","name":"x","pins":"any","ownerUid":0,"maxNamespaces":0}': 'EPERM',
+    '{"version":1,"op":"create","parent":"init","name":"x","pins":"any","tracing":"host","ownerUid":0,"maxNamespaces":0}':
+      'EPERM',
   })) {
     test(`root inside asks the agent itself, ${request}: ${code}`, () => {
       const script = `const s = require('net').connect(process.env.BPFNS_RUN_DIR + '/agent.sock'); s.on('data', (d) => { console.log(String(d)); s.destroy(); }); s.write(process.argv[1] + '\\n')`;

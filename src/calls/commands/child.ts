@@ -26,7 +26,8 @@ export function createChild(call: Call, { lifecycle, mirror }: Services, options
   const ownerUid = call.caller.directory.userId();
   const { userNs } = call.caller;
   call.child = mirror.nextNamespace;
-  return lifecycle.create(call.namespace, { ...options, userNs, ownerUid, keep: false, maxNamespaces: 0 });
+  const { tracing } = call.namespace.spec;
+  return lifecycle.create(call.namespace, { ...options, userNs, ownerUid, tracing, keep: false, maxNamespaces: 0 });
 }
 
 /** Creates the child, and moves the caller into it at once. */

@@ -23,6 +23,8 @@ import { objGet } from './pins/obj-get.js';
 import { progQuery } from './prog-query.js';
 import { linkCreatePlace, progAttachPlace, translateRelativeId } from './relative-id.js';
 import { taskFdQuery } from './task-fd-query.js';
+import { perfEventOpen, readPerfAttr } from './tracing/perf-event-open.js';
+import { progLoad } from './tracing/prog-load.js';
 import { unshare } from './unshare.js';
 
 export interface Command {
@@ -68,13 +70,15 @@ export const commands: Readonly<Record<TrappedCommand, Command>> = {
     translateRelativeId(c, s, progAttachPlace),
   ),
   [bpf_cmd.BPF_ENABLE_STATS]: bpfCommand('ENABLE_STATS', reads, enableStats),
+  [bpf_cmd.BPF_PROG_LOAD]: bpfCommand('PROG_LOAD', writes, progLoad),
   [OWN_NAMESPACE.command]: bpfCommand('OWN_NAMESPACE', writes, ownNamespace),
 };
 
 const nothing = (): undefined => undefined;
-/** System calls other than bpf(2), trapped where nesting is enabled. */
+/** System calls other than bpf(2), trapped where nesting is enabled or tracing is restricted. */
 const systemCalls: Readonly<Record<number, Command>> = {
   [SYS.clone3]: { name: 'clone3', needs: writes, read: readCloneArgs, handle: clone3 },
+  [SYS.perf_event_open]: { name: 'perf_event_open', needs: writes, read: readPerfAttr, handle: perfEventOpen },
   [SYS.unshare]: { name: 'unshare', needs: reads, read: nothing, handle: unshare },
 };
 

@@ -1,0 +1,187 @@
+/** Checks, confines and loads one program, on a thread that may take its time. */
+
+import { describe, type Kind, refuseInstructions, refuseKind } from '../../../program/check.js';
+import { confine, filter, type Scope } from '../../../program/confine.js';
+import { checkForm } from '../../../program/flow.js';
+import { decode, encode, type Instruction, Load64Of, Op, ProgramError } from '../../../program/instruction.js';
+import type { Program } from '../../../program/rewrite.js';
+import { architecture } from '../../../sys/architecture.js';
+import { bpf, runProgram } from '../../../sys/bpf.js';
+import { bpfns_creator, bpfns_namespace, bpfns_task } from '../../../sys/contract.gen.js';
+import { E } from '../../../sys/errno.js';
+import type { Fd } from '../../../sys/fd.js';
+import { bpf_attr, bpf_cmd } from '../../../sys/kernel.gen.js';
+import { addressOf } from '../../../sys/libc.js';
+import { getFd } from '../../../sys/task.js';
+import type { LoadAnswer, LoadRequest, ReadLayout } from './load-request.js';
+
+/** The kernel takes 64 maps (MAX_USED_MAPS); more are not fetched for it to refuse. */
+const MAX_FDS = 128;
+const WORD = 4;
+
+/** The caller's descriptors, as our own. */
+class Descriptors implements Disposable {
+  readonly #thread: number;
+  readonly #taken = new Map<number, Fd>();
+
+  constructor(thread: number) {
+    this.#thread = thread;
+  }
+
+  /** @throws Errno EBADF, E2BIG */
+  take(number: number): number {
+    let fd = this.#taken.get(number);
+    if (!fd) {
+      if (this.#taken.size >= MAX_FDS) throw new Errno(E.E2BIG);
+      fd = getFd({ number: this.#thread }, number);
+      this.#taken.set(number, fd);
+    }
+    if (!fd.isOpen) throw new Errno(E.EBADF);
+    return fd.number;
+  }
+
+  [Symbol.dispose](): void {
+    for (const fd of this.#taken.values()) fd.close();
+  }
+}
+
+/** What the kernel would say of the call. */
+class Errno extends Error {
+  readonly errno: number;
+
+  constructor(errno: number) {
+    super();
+    this.errno = errno;
+  }
+}
+
+export function load(request: LoadRequest, readLayout: ReadLayout): LoadAnswer {
+  using descriptors = new Descriptors(request.thread);
+  try {
+    const attr = Buffer.from(request.attr);
+    const kind = {
+      type: attr.readUInt32LE(bpf_attr.prog_type),
+      attachType: attr.readUInt32LE(bpf_attr.expected_attach_type),
+    };
+    const instructions = decode(request.code);
+    checkForm(instructions);
+    const refusal = request.mode === 'own' ? (refuseKind(kind) ?? refuseInstructions(instructions)) : undefined;
+    if (refusal) return refused(request, describe(refusal), E.EACCES);
+    const program = prepare(request, kind, withOwnFds(instructions, request.fdArray, descriptors), readLayout);
+    return loadPrepared(request, attr, program, descriptors);
+  } catch (error) {
+    if (error instanceof Errno) return { result: -error.errno, log: EMPTY, logTrueSize: 0, refusal: '' };
+    if (error instanceof ProgramError) return refused(request, `${error.message}\n`, E.EINVAL);
+    throw error;
+  }
+}
+
+const EMPTY = Buffer.alloc(0);
+
+/** As the verifier: what fits, and ENOSPC if that is not all. */
+function refused({ logRoom, attr }: LoadRequest, text: string, errno: number): LoadAnswer {
+  const level = Buffer.from(attr).readUInt32LE(bpf_attr.log_level);
+  const all = Buffer.from(`${text}\0`);
+  if (level === 0 || logRoom === 0) return { result: -errno, log: EMPTY, logTrueSize: 0, refusal: text.trimEnd() };
+  const log = Buffer.from(all.subarray(0, logRoom));
+  log[log.length - 1] = 0;
+  const isCut = all.length > logRoom;
+  return { result: isCut ? -E.ENOSPC : -errno, log, logTrueSize: all.length, refusal: text.trimEnd() };
+}
+
+/** The same instructions, with maps named by our own fds. @throws Errno */
+function withOwnFds(
+  instructions: readonly Instruction[],
+  fdArray: Uint8Array,
+  descriptors: Descriptors,
+): Instruction[] {
+  const array = Buffer.from(fdArray);
+  const fromArray = (index: number): number => {
+    if (index < 0 || (index + 1) * WORD > array.length) throw new Errno(E.EFAULT);
+    return array.readInt32LE(index * WORD);
+  };
+  return instructions.map((each): Instruction => {
+    if (each.code !== Op.loadImm64) return each;
+    const { imm } = each;
+    switch (each.src) {
+      case Load64Of.mapFd:
+      case Load64Of.mapValue:
+        return { ...each, imm: descriptors.take(imm) };
+      case Load64Of.mapIndex:
+        return { ...each, src: Load64Of.mapFd, imm: descriptors.take(fromArray(imm)) };
+      case Load64Of.mapIndexValue:
+        return { ...each, src: Load64Of.mapValue, imm: descriptors.take(fromArray(imm)) };
+      default:
+        return each;
+    }
+  });
+}
+
+/** @throws ProgramError */
+function prepare(request: LoadRequest, kind: Kind, instructions: Instruction[], readLayout: ReadLayout): Program {
+  const attr = Buffer.from(request.attr);
+  const program: Program = {
+    instructions,
+    functions: { bytes: request.functions, size: attr.readUInt32LE(bpf_attr.func_info_rec_size) },
+    lines: { bytes: request.lines, size: attr.readUInt32LE(bpf_attr.line_info_rec_size) },
+    relocations: { bytes: request.relocations, size: attr.readUInt32LE(bpf_attr.core_relo_rec_size) },
+  };
+  const scope: Scope = {
+    namespace: request.namespace,
+    tasks: { fd: request.tasks, namespaceAt: bpfns_task.ns },
+    namespaces: { fd: request.namespaces, ancestorAt: bpfns_namespace.ancestors + request.level * WORD },
+  };
+  if (request.mode === 'filtered') return filter(program, kind, scope);
+  return confine(program, kind, scope, { level: request.pidLevel, userMode: architecture.userMode, ...readLayout() });
+}
+
+/** @throws Errno */
+function loadPrepared(request: LoadRequest, attr: Buffer, program: Program, descriptors: Descriptors): LoadAnswer {
+  const code = Buffer.from(encode(program.instructions));
+  const license = Buffer.from(request.license);
+  const log = Buffer.alloc(request.logRoom);
+  const parts: Buffer[] = [code, license, log];
+  const point = (offset: number, bytes: Uint8Array): void => {
+    const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    parts.push(buffer);
+    attr.writeBigUInt64LE(bytes.length > 0 ? addressOf(buffer) : 0n, offset);
+  };
+  attr.writeUInt32LE(program.instructions.length, bpf_attr.insn_cnt);
+  point(bpf_attr.insns, code);
+  point(bpf_attr.license, license);
+  if (request.logRoom > 0) {
+    point(bpf_attr.log_buf, log);
+    attr.writeUInt32LE(request.logRoom, bpf_attr.log_size);
+  }
+  point(bpf_attr.func_info, program.functions.bytes);
+  point(bpf_attr.line_info, program.lines.bytes);
+  point(bpf_attr.core_relos, program.relocations.bytes);
+  const counts = [bpf_attr.func_info_cnt, bpf_attr.line_info_cnt, bpf_attr.core_relo_cnt];
+  if (counts.some((offset) => attr.readUInt32LE(offset) > 0)) {
+    attr.writeInt32LE(descriptors.take(attr.readInt32LE(bpf_attr.prog_btf_fd)), bpf_attr.prog_btf_fd);
+  }
+  const bound = attr.readUInt32LE(bpf_attr.fd_array_cnt);
+  const fdArray = Buffer.alloc(bound * WORD);
+  for (let i = 0; i < bound; i++) {
+    fdArray.writeInt32LE(descriptors.take(Buffer.from(request.fdArray).readInt32LE(i * WORD)), i * WORD);
+  }
+  point(bpf_attr.fd_array, fdArray);
+  const result = actingFor(request, () => bpf(bpf_cmd.BPF_PROG_LOAD, attr, request.size));
+  const reported = attr.readUInt32LE(bpf_attr.log_true_size);
+  const end = log.indexOf(0);
+  const used = end < 0 ? log.length : end + 1;
+  const hasLog = request.logRoom > 0 && attr.readUInt32LE(bpf_attr.log_level) > 0;
+  return { result, log: hasLog ? log.subarray(0, used) : EMPTY, logTrueSize: reported, refusal: '' };
+}
+
+/** The recorder notes what `create` makes as the guest's. */
+function actingFor({ actFor, creator }: LoadRequest, create: () => number): number {
+  const context = Buffer.from(creator);
+  const told = runProgram(actFor, context);
+  if (told < 0 || context.readUInt32LE(bpfns_creator.done) === 0) return -E.ENOMEM;
+  try {
+    return create();
+  } finally {
+    runProgram(actFor, Buffer.alloc(context.length));
+  }
+}

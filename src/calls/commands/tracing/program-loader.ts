@@ -1,0 +1,88 @@
+/**
+ * Loads programs for guests on a thread of its own, one at a time: what a program needs of memory,
+ * and of the verifier's time, is needed once. Namespaces take turns, so that none waits for all
+ * the programs of another.
+ */
+import { Worker } from 'node:worker_threads';
+import type { NamespaceId } from '../../../model/ids.js';
+import type { LoadAnswer, LoadRequest } from './load-request.js';
+
+interface Job {
+  /** Reads the program only when its turn comes: -errno if that fails. May throw. */
+  readonly prepare: () => LoadRequest | number;
+  readonly done: (answer: LoadAnswer) => void;
+  readonly failed: (error: unknown) => void;
+}
+
+export class ProgramLoader {
+  readonly #waiting = new Map<NamespaceId, Job[]>();
+  #worker: Worker | undefined;
+  #isBusy = false;
+
+  /** Rejects if `prepare` throws, or the thread fails. */
+  load(namespace: NamespaceId, prepare: Job['prepare']): Promise<LoadAnswer> {
+    return new Promise((done, failed) => {
+      const jobs = this.#waiting.get(namespace) ?? [];
+      this.#waiting.set(namespace, jobs);
+      jobs.push({ prepare, done, failed });
+      this.#next();
+    });
+  }
+
+  /** Whether an answer may come any moment. */
+  get isBusy(): boolean {
+    return this.#isBusy;
+  }
+
+  /** Ends the thread. */
+  close(): void {
+    void this.#worker?.terminate();
+  }
+
+  #next(): void {
+    while (!this.#isBusy) {
+      const job = this.#take();
+      if (!job) return;
+      try {
+        const request = job.prepare();
+        if (typeof request === 'number') job.done({ result: request, log: NOTHING, logTrueSize: 0, refusal: '' });
+        else this.#give(request, job);
+      } catch (error) {
+        job.failed(error);
+      }
+    }
+  }
+
+  /** The namespace goes to the end of the queue. */
+  #take(): Job | undefined {
+    for (const [namespace, jobs] of this.#waiting) {
+      this.#waiting.delete(namespace);
+      const job = jobs.shift();
+      if (jobs.length > 0) this.#waiting.set(namespace, jobs);
+      if (job) return job;
+    }
+    return undefined;
+  }
+
+  #give(request: LoadRequest, job: Job): void {
+    this.#isBusy = true;
+    this.#worker ??= new Worker(new URL('./load-worker.js', import.meta.url));
+    const worker = this.#worker;
+    worker.unref();
+    const finish = (tell: () => void): void => {
+      for (const event of ['message', 'error']) worker.removeAllListeners(event);
+      this.#isBusy = false;
+      tell();
+      this.#next();
+    };
+    worker.once('message', (answer: LoadAnswer) => finish(() => job.done(answer)));
+    // A fault over there costs one answer, not the agent.
+    worker.once('error', (error) => {
+      this.#worker = undefined;
+      finish(() => job.failed(error));
+    });
+    worker.postMessage(request);
+  }
+}
+
+const NOTHING = new Uint8Array(0);

@@ -1,0 +1,254 @@
+/*
+ * A guest that traces, with CAP_BPF alone: what is refused, with the first line of the log, and
+ * what an event shows. "tracing hostile", "tracing perf", "tracing exchange", "tracing foreign FD".
+ */
+#include "guest.h"
+#include <linux/perf_event.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#define INSN(c, d, s, o, i) \
+	((struct bpf_insn){ .code = c, .dst_reg = d, .src_reg = s, .off = o, .imm = i })
+#define CALL(id) INSN(BPF_JMP | BPF_CALL, 0, 0, 0, id)
+#define MOV(d, i) INSN(BPF_ALU64 | BPF_MOV | BPF_K, d, 0, 0, i)
+#define EXIT INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0)
+#define UPROBE_MULTI 48
+
+static char log_text[65536];
+
+static int load_as(int type, int attach, const struct bpf_insn *code, int count)
+{
+	union bpf_attr attr = {
+		.prog_type = type,
+		.expected_attach_type = attach,
+		.insns = (uintptr_t)code,
+		.insn_cnt = count,
+		.license = (uintptr_t) "GPL",
+		.log_buf = (uintptr_t)log_text,
+		.log_size = sizeof(log_text),
+		.log_level = 1,
+	};
+
+	log_text[0] = 0;
+	return bpf(BPF_PROG_LOAD, &attr);
+}
+
+/* NAME ERRNO FIRST-LINE-OF-LOG */
+static void tell(const char *name, int fd)
+{
+	int error = fd < 0 ? errno : 0;
+
+	log_text[strcspn(log_text, "\n")] = 0;
+	printf("%s %d %s\n", name, error, error ? log_text : "");
+	if (fd >= 0)
+		close(fd);
+}
+
+static void try_helper(int type, int id)
+{
+	struct bpf_insn code[] = { MOV(1, 0), CALL(id), MOV(0, 0), EXIT };
+	char name[32];
+
+	snprintf(name, sizeof(name), "helper-%d", id);
+	tell(name, load_as(type, 0, code, 4));
+}
+
+static void hostile(void)
+{
+	static const int helpers[] = { 6,   22,	 35,  36,  55,	56,  58,  109, 113, 115, 117, 119,
+				       141, 147, 149, 153, 154, 156, 158, 165, 166, 168, 169, 170,
+				       171, 175, 176, 177, 179, 180, 191, 194, 210, 250, -1 };
+	static const struct {
+		int type, attach;
+	} kinds[] = {
+		{ BPF_PROG_TYPE_RAW_TRACEPOINT, 0 },
+		{ BPF_PROG_TYPE_RAW_TRACEPOINT_WRITABLE, 0 },
+		{ BPF_PROG_TYPE_TRACING, BPF_TRACE_FENTRY },
+		{ BPF_PROG_TYPE_STRUCT_OPS, 0 },
+		{ BPF_PROG_TYPE_EXT, 0 },
+		{ BPF_PROG_TYPE_LSM, BPF_LSM_MAC },
+		{ BPF_PROG_TYPE_KPROBE, BPF_TRACE_KPROBE_MULTI },
+		{ BPF_PROG_TYPE_KPROBE, UPROBE_MULTI },
+	};
+	struct bpf_insn plain[] = { MOV(0, 0), EXIT };
+	struct bpf_insn kfunc[] = { INSN(BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_KFUNC_CALL, 0, 1),
+				    EXIT };
+	struct bpf_insn ksym[] = { INSN(BPF_LD | BPF_DW | BPF_IMM, 1, BPF_PSEUDO_BTF_ID, 0, 1),
+				   INSN(0, 0, 0, 0, 0), MOV(0, 0), EXIT };
+	struct bpf_insn gotox[] = { INSN(BPF_JMP | BPF_X, 1, 0, 0, 0), EXIT };
+	struct bpf_insn back[] = { INSN(BPF_JMP | BPF_JA, 0, 0, -3, 0), EXIT };
+	struct bpf_insn load[] = { INSN(BPF_LDX | BPF_MEM | BPF_DW, 0, 10, -8, 0), EXIT };
+	char name[32];
+
+	for (size_t i = 0; i < sizeof(helpers) / sizeof(*helpers); i++)
+		try_helper(BPF_PROG_TYPE_TRACEPOINT, helpers[i]);
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+		snprintf(name, sizeof(name), "type-%d-%d", kinds[i].type, kinds[i].attach);
+		tell(name, load_as(kinds[i].type, kinds[i].attach, plain, 2));
+	}
+	tell("kfunc", load_as(BPF_PROG_TYPE_TRACEPOINT, 0, kfunc, 2));
+	tell("ksym", load_as(BPF_PROG_TYPE_TRACEPOINT, 0, ksym, 4));
+	tell("indirect-jump", load_as(BPF_PROG_TYPE_TRACEPOINT, 0, gotox, 2));
+	tell("jump-before-start", load_as(BPF_PROG_TYPE_TRACEPOINT, 0, back, 2));
+	tell("nothing", load_as(BPF_PROG_TYPE_TRACEPOINT, 0, plain, 0));
+	/* These the verifier itself judges, in the agent's name. */
+	tell("uninitialised-stack",
+	     load_as(BPF_PROG_TYPE_TRACEPOINT, 0, load, 2) >= 0 ? -1 : (errno = 0, 0));
+	tell("plain", load_as(BPF_PROG_TYPE_TRACEPOINT, 0, plain, 2));
+}
+
+static int open_event(struct perf_event_attr *attr, int pid, int cpu)
+{
+	attr->size = sizeof(*attr);
+	return syscall(SYS_perf_event_open, attr, pid, cpu, -1, 0);
+}
+
+static void tell_event(const char *name, struct perf_event_attr attr, int pid, int cpu)
+{
+	int fd = open_event(&attr, pid, cpu);
+
+	printf("%s %d\n", name, fd < 0 ? errno : 0);
+	if (fd >= 0)
+		close(fd);
+}
+
+/* Whether a second of somebody else's activity is seen in an event's count or buffer. */
+static void watch_event(const char *name, struct perf_event_attr attr)
+{
+	int fd = open_event(&attr, -1, 0);
+	size_t page = sysconf(_SC_PAGESIZE);
+	struct perf_event_mmap_page *buffer;
+	uint64_t count = 0;
+
+	if (fd < 0) {
+		printf("%s %d\n", name, errno);
+		return;
+	}
+	buffer = mmap(NULL, 3 * page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ioctl(fd, PERF_EVENT_IOC_ENABLE, 0);
+	for (struct timespec left = { .tv_sec = 1 }; nanosleep(&left, &left);)
+		;
+	ioctl(fd, PERF_EVENT_IOC_DISABLE, 0);
+	if (read(fd, &count, sizeof(count)) != sizeof(count))
+		count = -1;
+	printf("%s 0 count %llu longest-sample %u\n", name, (unsigned long long)count,
+	       buffer == MAP_FAILED || !buffer->data_head ?
+		       0 :
+		       ((struct perf_event_header *)((char *)buffer + page))->size);
+	close(fd);
+}
+
+/* $TRACEPOINT is the id of syscalls:sys_enter_getppid, $SWITCH of sched:sched_switch. */
+static void perf(void)
+{
+	int tracepoint = atoi(getenv("TRACEPOINT")), schedule = atoi(getenv("SWITCH"));
+	struct perf_event_attr clock = { .type = PERF_TYPE_SOFTWARE, .sample_freq = 99, .freq = 1 };
+	struct perf_event_attr raw = { .type = PERF_TYPE_TRACEPOINT,
+				       .config = tracepoint,
+				       .sample_period = 1 };
+	struct perf_event_attr with;
+
+	tell_event("sched_switch",
+		   (struct perf_event_attr){ .type = PERF_TYPE_TRACEPOINT, .config = schedule }, -1,
+		   0);
+	tell_event("sched_switch-of-own",
+		   (struct perf_event_attr){ .type = PERF_TYPE_TRACEPOINT, .config = schedule }, 0,
+		   -1);
+	tell_event("cycles", (struct perf_event_attr){ .type = PERF_TYPE_HARDWARE }, -1, 0);
+	tell_event("page-faults",
+		   (struct perf_event_attr){ .type = PERF_TYPE_SOFTWARE,
+					     .config = PERF_COUNT_SW_PAGE_FAULTS },
+		   -1, 0);
+	tell_event("breakpoint",
+		   (struct perf_event_attr){ .type = PERF_TYPE_BREAKPOINT, .bp_type = 1 }, -1, 0);
+	with = (struct perf_event_attr){ .type = PERF_TYPE_SOFTWARE,
+					 .config = PERF_COUNT_SW_BPF_OUTPUT,
+					 .sample_type = PERF_SAMPLE_RAW | PERF_SAMPLE_TID };
+	tell_event("output-with-ids", with, -1, 0);
+	with.sample_type = PERF_SAMPLE_RAW;
+	tell_event("output", with, -1, 0);
+	with = clock;
+	with.sample_freq = 100000;
+	tell_event("fast-clock", with, -1, 0);
+	/* Whatever samples are asked for. */
+	clock.sample_type = raw.sample_type = PERF_SAMPLE_IP | PERF_SAMPLE_TID | PERF_SAMPLE_RAW |
+					      PERF_SAMPLE_CALLCHAIN | PERF_SAMPLE_ADDR;
+	clock.mmap = clock.comm = clock.task = raw.mmap = raw.comm = raw.task = 1;
+	watch_event("clock", clock);
+	watch_event("tracepoint", raw);
+}
+
+static struct bpf_insn shared_code[3];
+static union bpf_attr shared_attr;
+static volatile int stop;
+
+/* Changes instructions, type and licence while the agent looks. */
+static void *exchange(void *unused)
+{
+	(void)unused;
+	while (!stop) {
+		shared_code[1] = CALL(109);
+		shared_attr.prog_type = BPF_PROG_TYPE_RAW_TRACEPOINT;
+		shared_code[1] = CALL(5);
+		shared_attr.prog_type = BPF_PROG_TYPE_TRACEPOINT;
+		shared_attr.prog_type = BPF_PROG_TYPE_SOCKET_FILTER;
+	}
+	return NULL;
+}
+
+static void attack_by_exchange(void)
+{
+	int loaded = 0, wrong = 0;
+	pthread_t thread;
+
+	shared_code[0] = MOV(1, 9);
+	shared_code[1] = CALL(5);
+	shared_code[2] = EXIT;
+	shared_attr = (union bpf_attr){ .prog_type = BPF_PROG_TYPE_TRACEPOINT,
+					.insns = (uintptr_t)shared_code,
+					.insn_cnt = 3,
+					.license = (uintptr_t) "GPL" };
+	pthread_create(&thread, NULL, exchange, NULL);
+	for (int i = 0; i < 300; i++) {
+		int fd = bpf(BPF_PROG_LOAD, &shared_attr);
+		struct bpf_insn code[64] = {};
+		struct bpf_prog_info info = { .xlated_prog_insns = (uintptr_t)code,
+					      .xlated_prog_len = sizeof(code) };
+		union bpf_attr attr = {
+			.info = { .bpf_fd = fd, .info_len = sizeof(info), .info = (uintptr_t)&info }
+		};
+
+		if (fd < 0)
+			continue;
+		loaded++;
+		must(bpf(BPF_OBJ_GET_INFO_BY_FD, &attr), "info");
+		if (info.type == BPF_PROG_TYPE_RAW_TRACEPOINT ||
+		    (info.type == BPF_PROG_TYPE_TRACEPOINT &&
+		     info.xlated_prog_len <= 5 * sizeof(*code)))
+			wrong++;
+		close(fd);
+	}
+	stop = 1;
+	pthread_join(thread, NULL);
+	printf("loaded %s wrong %d\n", loaded > 0 ? "some" : "none", wrong);
+}
+
+int main(int argc, char **argv)
+{
+	const char *what = argc > 1 ? argv[1] : "";
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (!strcmp(what, "hostile"))
+		hostile();
+	else if (!strcmp(what, "perf"))
+		perf();
+	else if (!strcmp(what, "exchange"))
+		attack_by_exchange();
+	else
+		return 2;
+	return 0;
+}
