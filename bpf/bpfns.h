@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The contract between the eBPF programs and user space: every structure here
- * crosses that border. src/sys/contract.gen.ts is generated from it.
+ * The contract between the eBPF programs and user space: the structures that both use.
+ * src/sys/contract.gen.ts is generated from it.
  */
 #ifndef BPFNS_H
 #define BPFNS_H
 
 #include <linux/types.h>
 
-/* The init namespace: everything nobody put elsewhere. Level 0; its ids are the kernel's own. */
+/* The init namespace: everything that is in no other one. Level 0; its ids are the kernel's own. */
 #define BPFNS_INIT 0
 /* Levels below init, as for PID namespaces (kernel: MAX_PID_NS_LEVEL). */
 #define BPFNS_MAX_LEVEL 32
-/* Ids run from 1 to INT_MAX - 1, as the kernel's own (kernel/bpf/syscall.c: idr_alloc_cyclic). */
+/* Ids go from 1 to INT_MAX - 1, like the kernel's own (kernel/bpf/syscall.c: idr_alloc_cyclic). */
 #define BPFNS_MAX_ID 0x7ffffffe
 #define BPFNS_KINDS 4
 #define BPFNS_NAME_LEN 128 /* a container's id has 64 characters */
@@ -35,7 +35,7 @@ enum bpfns_kind {
 	BPFNS_BTF,
 };
 
-/* Map "namespaces", by namespace id. Written by the agent only. */
+/* Map "namespaces", by namespace id. Only the agent writes it. */
 struct bpfns_namespace {
 	__u32 parent;
 	__u32 top; /* the ancestor at level 1, or the namespace itself: whose budget it uses */
@@ -61,10 +61,10 @@ enum bpfns_tracing {
 	BPFNS_TRACING_NONE,
 };
 
-/* As a kind of counter: the tasks that have started in the namespace, by fork. */
+/* As a kind of counter: how many tasks have started in the namespace, by fork. */
 #define BPFNS_TASKS BPFNS_KINDS
 
-/* Map "counters", by namespace and kind. Written by the recorder only. */
+/* Map "counters", by namespace and kind. Only the recorder writes it. */
 struct bpfns_counter_key {
 	__u32 ns;
 	__u32 kind;
@@ -72,7 +72,7 @@ struct bpfns_counter_key {
 
 struct bpfns_counter {
 	__u64 allocated; /* numbers counted since the namespace began; of kind BPFNS_TASKS: tasks */
-	__u32 floor;     /* the kernel's newest id when the namespace began: numbers are counted up to it */
+	__u32 floor; /* the kernel's newest id when the namespace began: numbers are counted up to it */
 };
 
 /*
@@ -87,14 +87,14 @@ struct bpfns_budget {
 	__u32 max_numbers;
 };
 
-/* Map "objects": who owns an object and what it is called at every level. */
+/* Map "objects": who owns an object, and its id at every level. */
 struct bpfns_object_key {
 	__u32 kind;
 	__u32 host_id;
 };
 
 struct bpfns_object {
-	__u32 owner; /* namespace of the creator at creation, for ever */
+	__u32 owner; /* namespace of the creator at creation; it never changes */
 	__u32 level; /* of the owner: ids[0..level] are set */
 	__u32 top; /* of the owner: whose budget the object uses */
 	__u32 ids[BPFNS_MAX_LEVEL + 1];
@@ -124,30 +124,30 @@ struct bpfns_event {
 	struct bpfns_object object;
 };
 
-/* Map "tasks" (task storage). User space sets ns through a pidfd; the rest is the recorder's. */
+/* Map "tasks" (task storage). User space sets ns through a pidfd; the recorder writes the rest. */
 struct bpfns_task {
 	__u32 ns;
-	__u32 cmd; /* the creating bpf() command under way, plus one; 0 if none */
+	__u32 cmd; /* the creating bpf() command in progress, plus one; 0 if none */
 	__u32 newest[BPFNS_KINDS]; /* newest known id of each kind when it was entered */
-	__u32 next; /* set by the agent: the namespace of the child that the clone3() under way makes */
+	__u32 next; /* set by the agent: the namespace of the child of the clone3() in progress */
 };
 
 /*
- * Array "one_task_request", one entry: what the program one_task is to do. It stands in for
- * the map commands on "tasks" where the kernel has no pidfd of a thread (before 6.9).
+ * Array "one_task_request", one entry: the request to the program one_task. It replaces the map
+ * commands on "tasks" where the kernel has no pidfd of a thread (before 6.9).
  */
 struct bpfns_task_request {
-	__u64 start_ns; /* its start: reading, filled in; writing, another thread of that number is left alone */
+	__u64 start_ns; /* its start time: filled in by a read; a write ignores a thread with another start time */
 	__u32 tid;
 	__u32 write; /* 1: set ns and next; 0: read them */
 	__u32 ns;
 	__u32 next;
-	__u32 done; /* out: 1 if the thread was there (and, for reading, had a state) */
+	__u32 done; /* out: 1 if the thread exists (and, for a read, has a state) */
 };
 
 /*
- * Array "unowned", by id modulo its size: the last object there that was seen to be created and
- * could not be recorded. It belongs to init for good. An array, so that this never fails.
+ * Array "unowned", by id modulo its size: the last object whose creation was seen, but which could
+ * not be recorded. It belongs to init for good. It is an array, so that a write never fails.
  */
 #define BPFNS_UNOWNED 16384
 
@@ -157,18 +157,18 @@ struct bpfns_unowned {
 
 /* Array "status", one entry: what the recorder could not do. */
 struct bpfns_status {
-	/* newest id of each kind: when the recorder was put in place, then of those seen to be created, recorded or not */
+	/* newest id of each kind: at first the kernel's, then of those whose creation was seen */
 	__u32 newest[BPFNS_KINDS];
 	__u64 ring_overflows; /* events that did not fit: re-read the maps */
 	__u64 lost_objects; /* no room for a record: the object belongs to init */
 	__u64 lost_tasks; /* no memory to mark a child: it is in no namespace */
 	__u64 lost_unknown; /* of these, not even in the map "lost": any task without a mark may be one */
-	__u64 refused; /* fds that were not what the system call created */
+	__u64 refused; /* fds that the system call did not create */
 };
 
 /*
- * Map "filters": the namespace of every task under a seccomp filter, by the filter's
- * address. For containers: their runtime installs the filter before the agent hears of it.
+ * Map "filters": the namespace of the tasks under a seccomp filter, by the filter's address. It is for
+ * containers, whose runtime installs the filter before the agent learns of it.
  */
 
 /*
@@ -185,7 +185,7 @@ struct bpfns_creator {
 	__u32 done; /* out: 1 if it has been noted */
 };
 
-/* Contexts of the programs that the agent runs by BPF_PROG_RUN. */
+/* Contexts of the programs that the agent runs with BPF_PROG_RUN. */
 struct bpfns_forget {
 	__u32 kind;
 	__u32 host_id;
@@ -194,25 +194,25 @@ struct bpfns_forget {
 struct bpfns_charge {
 	__u32 top;
 	__s32 numbers; /* below 0 gives back */
-	__s32 error;   /* out: 0, or -ENOSPC beyond the budget */
+	__s32 error; /* out: 0, or -ENOSPC beyond the budget */
 };
 
 struct bpfns_bind {
 	__u32 listener; /* fd of the agent */
 	__u32 ns; /* BPFNS_INIT: forget the filter */
-	__u32 adopted; /* out: objects made under the filter before, now the namespace's */
+	__u32 adopted; /* out: number of objects created under the filter before, now the namespace's */
 	__s32 error; /* out: 0 or -errno */
 };
 
 /* Context of the program "eye": what the agent asks of the thread that made a trapped call. */
 struct bpfns_eye {
-	__u64 mm;           /* out: the address of its memory's structure; only compared */
-	__u64 start_ns;     /* out: its start */
+	__u64 mm; /* out: the address of its memory's structure; only compared */
+	__u64 start_ns; /* out: its start */
 	__u64 capabilities; /* out: effective */
-	__u32 user_ns;      /* out: inode of its user namespace */
-	__u32 ns;           /* out: its namespace in "tasks" */
-	__u32 tid;          /* in: as seen from init */
-	__u32 found;        /* out: 1 if there was such a thread */
+	__u32 user_ns; /* out: inode of its user namespace */
+	__u32 ns; /* out: its namespace in "tasks" */
+	__u32 tid; /* in: as seen from init */
+	__u32 found; /* out: 1 if there was such a thread */
 };
 
 /* Records of the iterators. */

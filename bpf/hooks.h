@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What is noticed: bpf() entered and returned, and fork. Two sets of hooks call the same two
- * functions; user space loads one of them: function hooks (fentry/fexit) where allowed, else
- * the syscall tracepoints.
+ * What is noticed: entry and return of bpf(), and fork. Two sets of hooks call the same two functions.
+ * User space loads one of them: function hooks (fentry/fexit) where they are allowed, otherwise the
+ * system call tracepoints.
  */
 #ifndef BPFNS_HOOKS_H
 #define BPFNS_HOOKS_H
 
 #include "records.h"
 
-/* How far a light skeleton's fd table is searched. */
+/* How far the fd table of a light skeleton's loader is searched. */
 #define MAX_FDS 65536
-/* How many of the files that it closed are looked at. */
+/* How many of the files that it closed are examined. */
 #define MAX_CLOSED 256
 
 /*
- * Whether this very process opened the file. A sibling thread may dup2() something else
- * onto the number before the hook runs; but a file received or re-opened through the agent
- * carries other credentials: the pointer is shared by the threads of one process only
- * (copy_creds() in kernel/cred.c), and what a guest itself can open here is always new.
+ * Whether this process opened the file. A sibling thread may dup2() another file onto the number before
+ * the hook runs. But a file that was received, or opened through the agent, has other credentials: only
+ * threads of one process share the pointer (copy_creds() in kernel/cred.c), and what a guest itself can
+ * open here is always new.
  */
 static __always_inline bool is_own_file(struct task_struct *task, struct file *file)
 {
@@ -68,7 +68,7 @@ static __always_inline void bpf_entered(__u32 cmd, void *attr)
 	state->cmd = cmd + 1;
 }
 
-/* Records the object behind a file if the current call has just made it: -EEXIST if not. */
+/* Records the object behind a file if the current call created it; -EEXIST if not. */
 static __always_inline int record_file(struct bpfns_task *state, struct task_struct *task,
 				       struct file *file)
 {
@@ -111,9 +111,9 @@ static long walk_closed(__u64 unused, struct closed_walk *walk)
 }
 
 /*
- * A light skeleton's loader has left fds, and has closed others whose objects live on (its BTF).
- * The files of these are still there: fput() leaves them to work that the task does on its way
- * to user mode, which is after this. So whatever the run made is found through a file.
+ * The loader of a light skeleton leaves some fds open, and closes others whose objects live on (its
+ * BTF). The files of the latter still exist: fput() leaves them to work that the task does on its way to
+ * user mode, which is after this hook. So every object of the run is found through a file.
  */
 static __always_inline void record_run(struct task_struct *task)
 {
@@ -136,15 +136,15 @@ static __always_inline void bpf_returned(long ret)
 	cmd = state->cmd - 1;
 	state->cmd = 0;
 	if (cmd == BPF_PROG_TEST_RUN)
-		record_run(task); /* whatever it returned: what it made may be there */
+		record_run(task); /* whatever it returned: its objects may exist */
 	else if (ret >= 0 && record_file(state, task, file_of_fd(task, ret)) == -EEXIST)
 		__sync_fetch_and_add(&stat->refused, 1);
 }
 
 /*
- * The namespace of a child about to run: its parent's, unless the agent found the
- * request for a new one in this very clone3(). The mark is used up by any fork, so that
- * one left by a clone3() that failed goes no further than the thread's next child.
+ * The namespace of a child that is about to run: its parent's, unless the agent found the request for a
+ * new one in this clone3(). Any fork uses the mark up, so that the mark of a clone3() that failed ends
+ * with the thread's next child.
  */
 static __always_inline __u32 namespace_of_child(struct task_struct *parent,
 						struct bpfns_task *state)
@@ -155,7 +155,7 @@ static __always_inline __u32 namespace_of_child(struct task_struct *parent,
 	if (!next)
 		return state->ns;
 	state->next = 0;
-	/* A mark that is left may name a namespace that was collected since. */
+	/* The namespace of a leftover mark may have been collected. */
 	namespace = bpf_map_lookup_elem(&namespaces, &next);
 	if (!namespace || syscall_number((void *)bpf_task_pt_regs(parent)) != NR_CLONE3)
 		return state->ns;
@@ -256,7 +256,7 @@ int tracepoint_exit(struct syscall_exit *ctx)
 	return 0;
 }
 
-/* The target (__x64_sys_bpf, __arm64_sys_bpf) is set by user space before loading. */
+/* User space sets the target (__x64_sys_bpf, __arm64_sys_bpf) before loading. */
 SEC("fentry")
 int BPF_PROG(function_enter, void *regs)
 {

@@ -88,8 +88,8 @@ struct {
 } events SEC(".maps");
 
 /*
- * Records being written, one a task. Not on the stack: before Linux 6.13 all functions
- * on the way, callbacks among them, share its 512 bytes.
+ * Records that are being written, one per task. They are not on the stack, whose 512 bytes all
+ * functions on the way, including callbacks, share before Linux 6.13.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);

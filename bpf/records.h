@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Who owns an object: its record, written once. */
+/* Who owns an object: its record, which is written once. */
 #ifndef BPFNS_RECORDS_H
 #define BPFNS_RECORDS_H
 
 #include "numbers.h"
 #include "objects.h"
 
-/* Serial-number order (RFC 1982), so that it holds across the kernel's own wrap. */
+/* Compared as serial numbers (RFC 1982), which holds across the kernel's own wrap. */
 static __always_inline bool is_newer(__u32 id, __u32 than)
 {
 	return (__s32)((id - than) << 1) > 0;
@@ -83,14 +83,14 @@ static __always_inline void hold_up(struct bpfns_budget *budget)
 	bpf_loop(part * part * (LONGEST_WAIT >> 20), do_nothing, NULL, 0);
 }
 
-/* A lost race only leaves the mark a little low; the check is one of several. */
+/* A lost race leaves the value a little too low; this check is one of several. */
 static __always_inline void note_newest(struct bpfns_status *stat, __u32 kind, __u32 host_id)
 {
 	if (is_newer(host_id, stat->newest[kind]))
 		stat->newest[kind] = host_id;
 }
 
-/* Nobody can have the object from now on: it is init's, whatever room there is later. */
+/* From now on nobody can own the object: it is init's, whatever room there is later. */
 static __always_inline void leave_unowned(struct bpfns_status *stat, struct bpfns_budget *budget,
 					  __u32 kind, __u32 host_id)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the agent asks for: programs that it runs itself, and the iterator that it reads. */
+/* Services for the agent: programs that it runs, and the iterator that it reads. */
 #ifndef BPFNS_SERVICES_H
 #define BPFNS_SERVICES_H
 
 #include "records.h"
 
-/* Read by the agent: reads or sets the state of the one thread that the request names. */
+/* The agent reads this iterator: it reads or sets the state of the thread that the request names. */
 SEC("iter/task")
 int one_task(struct bpf_iter__task *ctx)
 {
@@ -17,12 +17,13 @@ int one_task(struct bpf_iter__task *ctx)
 	request = bpf_map_lookup_elem(&one_task_request, &zero);
 	if (!task || !request || (__u32)task->pid != request->tid)
 		return 0;
-	/* A number can be another thread's by now, but no two threads of one number start at once. */
+	/* Another thread may have the number by now, but it has another start time. */
 	if (!request->write)
 		request->start_ns = task->start_boottime;
 	else if (task->start_boottime != request->start_ns)
 		return 0;
-	state = bpf_task_storage_get(&tasks, task, 0, request->write ? BPF_LOCAL_STORAGE_GET_F_CREATE : 0);
+	state = bpf_task_storage_get(&tasks, task, 0,
+				     request->write ? BPF_LOCAL_STORAGE_GET_F_CREATE : 0);
 	if (!state)
 		return 0;
 	if (request->write) {
@@ -57,7 +58,7 @@ int act_for(struct bpfns_creator *args)
 	return 0;
 }
 
-/* Run by the agent: the object is dead, its numbers are free. */
+/* The agent runs this: the object is dead, and its numbers are free. */
 SEC("syscall")
 int forget(struct bpfns_forget *args)
 {
@@ -92,14 +93,16 @@ struct adoption {
 };
 
 /* An object of init that was made under this very filter, not under an earlier one at its address. */
-static __always_inline bool is_to_adopt(const struct bpfns_object *object, const struct adoption *adoption)
+static __always_inline bool is_to_adopt(const struct bpfns_object *object,
+					const struct adoption *adoption)
 {
 	return object->owner == BPFNS_INIT && object->filter == adoption->filter &&
 	       adoption->filter_serial - object->filter_serial < 1ULL << 32;
 }
 
 /* Finds between which host ids those are that were made under the filter. */
-static long find_range(void *map, struct bpfns_object_key *key, struct bpfns_object *object, struct adoption *adoption)
+static long find_range(void *map, struct bpfns_object_key *key, struct bpfns_object *object,
+		       struct adoption *adoption)
 {
 	if (key->kind != adoption->kind || !is_to_adopt(object, adoption))
 		return 0;
@@ -110,7 +113,7 @@ static long find_range(void *map, struct bpfns_object_key *key, struct bpfns_obj
 	return 0;
 }
 
-/* Takes over an object of init that was made under the filter before its namespace was known. */
+/* Moves an object of init that was created under the filter before its namespace was known. */
 static __always_inline void adopt(struct bpfns_object_key *key, struct adoption *adoption)
 {
 	struct bpfns_object *object = bpf_map_lookup_elem(&objects, key);
@@ -143,7 +146,8 @@ unowned:
 
 static long adopt_next(__u64 place, struct adoption *adoption)
 {
-	struct bpfns_object_key key = { .kind = adoption->kind, .host_id = adoption->oldest + place };
+	struct bpfns_object_key key = { .kind = adoption->kind,
+					.host_id = adoption->oldest + place };
 
 	if (key.host_id > BPFNS_MAX_ID)
 		key.host_id -= BPFNS_MAX_ID;
@@ -151,7 +155,8 @@ static long adopt_next(__u64 place, struct adoption *adoption)
 	return 0;
 }
 
-static long adopt_each(void *map, struct bpfns_object_key *key, void *object, struct adoption *adoption)
+static long adopt_each(void *map, struct bpfns_object_key *key, void *object,
+		       struct adoption *adoption)
 {
 	adopt(key, adoption);
 	return 0;
@@ -179,8 +184,8 @@ static __always_inline void adopt_all(struct adoption *adoption)
 }
 
 /*
- * Run by the agent: from now on tasks under the filter of one of its listeners belong to
- * a namespace, and so does what they made under it before the agent heard of them.
+ * The agent runs this: from now on the tasks under the filter of one of its listeners belong to a
+ * namespace, and so do the objects that they created under it before.
  */
 SEC("syscall")
 int bind_filter(struct bpfns_bind *args)

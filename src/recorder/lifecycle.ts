@@ -1,4 +1,4 @@
-/** Which namespaces there may be, and how long each lives. */
+/** Creates namespaces within the limits, and ends them. */
 import { type HostId, INIT, type Kind, kinds } from '../model/ids.js';
 import { MAX_LEVEL, type Namespace, type TracingMode } from '../model/namespaces.js';
 import { bootTimeNs } from '../sys/clock.js';
@@ -6,7 +6,7 @@ import { E, Refusal } from '../sys/errno.js';
 import type { Inspector } from './inspector.js';
 import type { Mirror } from './mirror.js';
 
-/** What a new namespace is created with. */
+/** The properties of a new namespace. */
 export interface ChildSpec {
   readonly name: string;
   readonly pinsAny: boolean;
@@ -17,7 +17,7 @@ export interface ChildSpec {
   readonly maxNamespaces: number;
 }
 
-/** Told what becomes of the namespaces. */
+/** Called when namespaces are created or end. */
 export interface NamespaceWatcher {
   onCreated(namespace: Namespace): void;
   onRemoved(namespace: Namespace): void;
@@ -31,10 +31,10 @@ const MANY = 1000;
 export class Lifecycle {
   readonly #mirror: Mirror;
   readonly #inspector: Inspector;
-  /** The most namespaces one user may own. */
+  /** The most namespaces that one user may own. */
   readonly #perUser: number;
   readonly #life: NamespaceWatcher;
-  /** Filters in use, by the namespace they were installed for. */
+  /** The number of filters in use, by the namespace for which they were installed. */
   readonly #filters = new Map<Namespace, number>();
 
   constructor(mirror: Mirror, inspector: Inspector, perUser: number, life: NamespaceWatcher) {
@@ -45,8 +45,8 @@ export class Lifecycle {
   }
 
   /**
-   * @throws Refusal ENOSPC beyond the depth or a limit, EEXIST if the parent has a child of that name,
-   *   EINVAL if the parent may trace less
+   * Creates a namespace. @throws Refusal ENOSPC beyond the depth or a limit, EEXIST if the parent
+   * has a child of that name
    */
   create(parent: Namespace, spec: ChildSpec): Namespace {
     const isRefused = (): boolean => this.#isFull(parent, spec.ownerUid) || hasChildCalled(parent, spec.name);
@@ -57,7 +57,7 @@ export class Lifecycle {
     if (tracing !== 'host' && tracing !== spec.tracing) {
       throw new Refusal(E.EINVAL, 'create', `namespaces below '${parent.path}' have tracing=${tracing}, as it has`);
     }
-    // What has ended but was not found yet does not count.
+    // Namespaces that have ended unnoticed do not count.
     if (isRefused()) this.collect();
     if (this.#mirror.budgets.isFull(parent)) this.#life.onTooMany(parent.top);
     if (this.#isFull(parent, spec.ownerUid)) {
@@ -80,12 +80,12 @@ export class Lifecycle {
     return false;
   }
 
-  /** A filter of this namespace came into use: as long as it is, the namespace has tasks. */
+  /** Called when a filter of this namespace comes into use. As long as it is used, the namespace has tasks. */
   addFilter(namespace: Namespace): void {
     this.#filters.set(namespace, (this.#filters.get(namespace) ?? 0) + 1);
   }
 
-  /** The last task behind one of its filters has ended. */
+  /** Called when the last task under one of its filters has ended. */
   dropFilter(namespace: Namespace): void {
     const left = (this.#filters.get(namespace) ?? 0) - 1;
     if (left > 0) this.#filters.set(namespace, left);
@@ -94,19 +94,21 @@ export class Lifecycle {
   }
 
   /**
-   * Removes every namespace with no task, no child, no live object, that is not kept by name.
-   * @param trustsFilters whether a filter in use says that there are tasks; its end may not have been noticed yet
+   * Removes every namespace that has no task, no child and no live object, and is not kept by name.
+   * @param trustsFilters whether a filter in use means that there are tasks; its end may be
+   *   unnoticed
    */
   collect(trustsFilters = true): void {
     const candidates = this.#mirror.model.all().filter((namespace) => !this.#isNeeded(namespace, trustsFilters));
     if (candidates.length === 0) return;
-    // The look takes a while: a task that forks and ends meanwhile may be missed with its child.
+    // The walk takes a while. A task that forks and exits during it may be missed together with its
+    // child.
     const startedBefore = new Map(candidates.map((namespace) => [namespace, this.#mirror.tasksStarted(namespace)]));
     const populated = new Set(this.#inspector.members().flatMap(({ ns, next }) => [ns, next]));
     this.#mirror.update();
     // Also learns of tasks whose mark was lost, which may be in a namespace that seems empty.
     this.#mirror.checkOverflow();
-    // Children before parents: the end of one may be the end of the other.
+    // Children before parents: the end of a child may end the parent too.
     for (const namespace of candidates.reverse()) {
       if (namespace.children.size > 0 || populated.has(namespace.id) || this.#ownsLiveObject(namespace)) continue;
       if (startedBefore.get(namespace) !== this.#mirror.tasksStarted(namespace)) continue;
@@ -115,7 +117,7 @@ export class Lifecycle {
     }
   }
 
-  /** Removes a namespace that {@link ChildSpec.keep} held; it goes once it is empty. */
+  /** Releases a namespace that {@link ChildSpec.keep} kept. It ends once it is empty. */
   release(namespace: Namespace): void {
     this.#mirror.setKeep(namespace, false);
     this.collect();

@@ -1,6 +1,6 @@
 /**
- * The recorder's user half: puts the eBPF programs in place (or adopts those an
- * earlier agent left pinned), and takes them away again.
+ * The user half of the recorder: loads and attaches the eBPF programs (or adopts those that an
+ * earlier agent left pinned), and removes them.
  */
 import { existsSync, mkdirSync, rmSync, statfsSync } from 'node:fs';
 import { paths } from '../config/paths.js';
@@ -19,7 +19,7 @@ import { takeHeadStart } from './head-start.js';
 import { markLayout, requireSameLayout } from './layout.js';
 import { counted, counterKey, newCounter } from './records.js';
 
-/** How creations are noticed; see docs/decisions/0002-recorder-backends.md. */
+/** How creations are noticed, see docs/decisions/0002-recorder-backends.md. */
 export type Backend = 'function' | 'tracepoint';
 
 export const mapNames = [
@@ -46,9 +46,9 @@ const hooks = {
 } as const;
 
 /**
- * The backends to try, best first; BPFNS_RECORDER forces one. A CPU runs one instance of a
- * function hook at a time and leaves others out: where a task can be stopped in the middle of
- * one, creations would be missed. Tracepoints run with preemption off.
+ * The backends to try, best first. BPFNS_RECORDER forces one. A CPU runs one instance of a function
+ * hook at a time and skips others: where a task can be preempted inside one, creations would be
+ * missed. Tracepoints run with preemption disabled.
  */
 export function backendsToTry(): readonly Backend[] {
   const forced = process.env.BPFNS_RECORDER;
@@ -68,12 +68,12 @@ export class Recorder {
   }
 
   /**
-   * Mounts the private bpffs, loads, attaches and pins; what is pinned already is kept.
-   * @throws SyscallError naming the step and libbpf's reason; LayoutError
+   * Mounts the private bpffs, then loads, attaches and pins. What is pinned already is kept.
+   * @throws SyscallError with the step and libbpf's reason
    */
   static install(): Recorder {
     mkdirSync(paths.bpffs, { recursive: true, mode: 0o700 });
-    // An agent may have died between any two of these steps.
+    // An earlier agent may have died between any two of these steps.
     if (statfsSync(paths.bpffs).type !== BPF_FS_MAGIC) {
       check(mount('bpfns', paths.bpffs, 'bpf', 0, 'mode=0700'), 'mount', `cannot mount bpffs at '${paths.bpffs}'`);
     }
@@ -105,7 +105,7 @@ export class Recorder {
     return this.#object.mapFd(name);
   }
 
-  /** Attaches the program `one_task`, where the kernel has no pidfds of threads: the caller's to close. */
+  /** Attaches the program `one_task`, where the kernel has no pidfds of threads. The caller closes it. */
   attachTaskIterator(): Attached {
     return this.#object.attach('one_task');
   }
@@ -120,7 +120,7 @@ export class Recorder {
     return this.#object.programFd('act_for');
   }
 
-  /** Gives a dead object's numbers back. */
+  /** Releases the numbers of a dead object. */
   forget(kind: number, host: number): void {
     const context = Buffer.alloc(bpfns_forget.sizeof);
     context.writeUInt32LE(kind, bpfns_forget.kind);
@@ -129,8 +129,9 @@ export class Recorder {
   }
 
   /**
-   * Every task under the filter of `listener` belongs to namespace `ns` from now on, and
-   * what such tasks made before does too; 0 undoes it. @returns the number of objects taken over, or -errno
+   * Moves every task under the filter of `listener` to namespace `ns`, together with the objects
+   * that such tasks created before. 0 undoes it.
+   * @returns the number of moved objects, or -errno
    */
   bindFilter(listener: number, ns: number): number {
     const context = Buffer.alloc(bpfns_bind.sizeof);
@@ -142,7 +143,7 @@ export class Recorder {
     return error < 0 ? error : context.readUInt32LE(bpfns_bind.adopted);
   }
 
-  /** Forgets every filter: those of listeners that are still held are bound anew. */
+  /** Forgets every filter. The filters of listeners that still exist are bound again. */
   forgetFilters(): void {
     const keys: Buffer[] = [];
     mapForEach(this.mapFd('filters'), 8, 4, (key) => keys.push(Buffer.from(key)));
@@ -158,7 +159,7 @@ export class Recorder {
     return result < 0 ? result : context.readInt32LE(bpfns_charge.error);
   }
 
-  /** Closes our handles; what is pinned goes on. */
+  /** Closes our handles. What is pinned stays. */
   close(): void {
     for (const link of this.#links) link.close();
     this.#object.close();
@@ -173,7 +174,7 @@ export class Recorder {
   }
 }
 
-/** What an attempt that failed or was cut short has pinned. */
+/** Removes what a failed or interrupted attempt has pinned. */
 function removePins(): void {
   for (const directory of [paths.links, paths.maps]) {
     rmSync(directory, { recursive: true, force: true });
@@ -181,7 +182,7 @@ function removePins(): void {
   }
 }
 
-/** Loads the object; with no backend, only the programs that are run by hand. */
+/** Loads the object. Without a backend it loads only the programs that are run explicitly. */
 function load(backend: Backend | undefined): BpfObject {
   const object = new BpfObject(bpfObjectPath('recorder'));
   try {

@@ -28,7 +28,7 @@ export interface Creator {
   readonly comm: string;
   /** In the cgroup v2 hierarchy. */
   readonly cgroupId: bigint;
-  /** Nanoseconds of CLOCK_BOOTTIME. */
+  /** In nanoseconds of CLOCK_BOOTTIME. */
   readonly createdNs: bigint;
 }
 
@@ -154,7 +154,7 @@ export function encodeCreator(creator: StandIn | undefined): Buffer {
   return value;
 }
 
-/** What there is a counter of in every namespace, in the order of `enum bpfns_kind`; then BPFNS_TASKS. */
+/** What every namespace has counters of, in the order of `enum bpfns_kind`; then BPFNS_TASKS. */
 export const counted = [...kinds, 'task'] as const;
 
 export function counterKey(ns: NamespaceId, what: (typeof counted)[number]): Buffer {
@@ -164,14 +164,14 @@ export function counterKey(ns: NamespaceId, what: (typeof counted)[number]): Buf
   return key;
 }
 
-/** A fresh `struct bpfns_counter`. @param floor the number that numbers are counted up to */
+/** A new `struct bpfns_counter`. */
 export function newCounter(floor: number): Buffer {
   const value = Buffer.alloc(bpfns_counter.sizeof);
   value.writeUInt32LE(floor, bpfns_counter.floor);
   return value;
 }
 
-/** The namespace of the thread behind a pidfd, from the map "tasks"; init if nothing is known of it. */
+/** The namespace of the thread behind a pidfd, from the map "tasks"; init if the thread has no state. */
 export function readNamespaceOf(fd: number, pidfd: number): NamespaceId {
   const key = Buffer.alloc(4);
   key.writeInt32LE(pidfd);

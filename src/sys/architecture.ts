@@ -1,5 +1,5 @@
 /**
- * What differs between the machines that bpfns runs on: the one table of it. Kernel sources:
+ * The table of everything that differs between architectures. Sources in the kernel:
  * arch/x86/entry/syscalls, include/uapi/asm-generic/unistd.h, uapi/linux/audit.h, uapi/asm/fcntl.h.
  */
 
@@ -25,23 +25,23 @@ export interface SystemCalls {
 }
 
 export interface Architecture {
-  /** As Go and Debian call it. */
+  /** Go's and Debian's name. */
   readonly name: 'amd64' | 'arm64';
   readonly syscalls: SystemCalls;
   /** AUDIT_ARCH_* of 64-bit processes. */
   readonly audit: number;
-  /** The ABI of 32-bit processes: its AUDIT_ARCH_*, and the numbers of system calls there. */
+  /** The ABI of 32-bit processes: its AUDIT_ARCH_*, and its number of bpf(2). */
   readonly narrow: { readonly audit: number; readonly bpf: number; readonly perf_event_open: number };
-  /** The bit in the numbers of a second ABI under `audit`, if there is one (x32). */
+  /** The bit in the system call numbers of a second ABI with the same `audit`, if there is one (x32). */
   readonly secondAbi: number | undefined;
-  /** The function behind bpf(2). */
+  /** The kernel function of bpf(2). */
   readonly bpfFunction: string;
   /**
    * Whether a struct pt_regs is of user mode: the offset of a word of it, and its bits that say so,
    * by being set or by being clear.
    */
   readonly userMode: { readonly at: number; readonly mask: number; readonly ifSet: boolean };
-  /** Flag of open(2). */
+  /** A flag of open(2). */
   readonly directory: number;
   /** struct epoll_event: its size, and the offset of `data`. */
   readonly epollEvent: { readonly sizeof: number; readonly data: number };

@@ -1,4 +1,4 @@
-/** What the kernel says of another thread: fds, capabilities, namespaces. Results >= 0 or -errno. */
+/** Facts about another thread: fds, capabilities, namespaces. Results are >= 0 or -errno. */
 import { E } from './errno.js';
 import { Fd } from './fd.js';
 import { close, prctl, readlink, SYS, syscall0, syscall2, syscall3, syscall5, syscallBuffers } from './libc.js';
@@ -17,7 +17,7 @@ const KCMP_FILES = 2;
 
 /**
  * A pidfd of a thread: PIDFD_THREAD (6.9), or before that of the thread's leader, if they share
- * their fds (-EBADF if not). -ESRCH if it is gone. It is of the thread that has the number now.
+ * their fds (-EBADF if not). -ESRCH if it is gone. It refers to the thread that has the number now.
  */
 export function openThread(tid: number, tgid: () => number): Fd {
   const fd = syscall2(SYS.pidfd_open, tid, PIDFD_THREAD);
@@ -28,30 +28,33 @@ export function openThread(tid: number, tgid: () => number): Fd {
   return new Fd(syscall2(SYS.pidfd_open, leader, 0));
 }
 
-/** Whether there are pidfds of threads (6.9): 1, 0 or -errno. */
+/** Whether the kernel has pidfds of threads (6.9): 1, 0 or -errno. */
 export function hasThreadPidfd(): number {
   const fd = syscall2(SYS.pidfd_open, syscall0(SYS.gettid), PIDFD_THREAD);
   if (fd >= 0) close(fd);
   return fd >= 0 ? 1 : fd === -E.EINVAL ? 0 : fd;
 }
 
-/** Whether it can be told that threads share their fds (kcmp(2)): 1, 0 or -errno. */
+/** Whether the kernel can tell if threads share their fds (kcmp(2)): 1, 0 or -errno. */
 export function hasKcmp(): number {
   const result = syscall5(SYS.kcmp, process.pid, process.pid, KCMP_FILES, 0, 0);
   return result === 0 ? 1 : result === -E.ENOSYS ? 0 : result;
 }
 
-/** A pidfd of a process: of the one that has the number now. */
+/** A pidfd of the process that has the number now. */
 export function openProcess(pid: number): Fd {
   return new Fd(syscall2(SYS.pidfd_open, pid, 0));
 }
 
-/** A copy of fd number `fd` of the process or thread behind a pidfd: the same open file. -EBADF, -ESRCH, -EPERM. */
+/**
+ * A copy of the fd number `fd` of the process or thread behind a pidfd: the same open file. -EBADF,
+ * -ESRCH, -EPERM.
+ */
 export function getFd(pidfd: Pick<Fd, 'number'>, fd: number): Fd {
   return new Fd(pidfd.number < 0 ? pidfd.number : syscall3(SYS.pidfd_getfd, pidfd.number, fd, 0));
 }
 
-/** Sends a signal to the process or thread behind a pidfd; 0 only asks. -ESRCH if it has been waited for. */
+/** Sends a signal to the process or thread behind a pidfd; 0 only checks. -ESRCH if it has been waited for. */
 export function sendSignal(pidfd: Fd, signal: number): number {
   return syscall5(SYS.pidfd_send_signal, pidfd.number, signal, 0, 0, 0);
 }
@@ -70,20 +73,20 @@ function mask(low: number): Capabilities {
   return (BigInt(data.readUInt32LE(low + 12)) << 32n) | BigInt(data.readUInt32LE(low));
 }
 
-/** A thread's effective capabilities in its own user namespace; none if it is gone. */
+/** The effective capabilities of a thread, in its own user namespace; none if it is gone. */
 export function effectiveCapabilities(tid: number): Capabilities {
   return capget(tid) < 0 ? 0n : mask(0);
 }
 
-/** What the calling thread may make effective. */
+/** The permitted capabilities of the calling thread. */
 export function permittedCapabilities(): Capabilities {
   return capget(0) < 0 ? 0n : mask(4);
 }
 
-/** The thread's own sets, as capset(2) takes them: all but the effective ones stay as they were found. */
+/** The sets of the calling thread, for capset(2). Only the effective set changes. */
 let own: Buffer | undefined;
 
-/** Sets the calling thread's effective capabilities (a subset of the permitted ones). */
+/** Sets the effective capabilities of the calling thread (a subset of the permitted ones). */
 export function setEffectiveCapabilities(effective: Capabilities): number {
   if (!own) {
     const result = capget(0);
