@@ -40,13 +40,13 @@ describe('bpfns(8)', () => {
 
   test('every command of the synopsis exists, and every command is in it', () => {
     const synopsis = /# SYNOPSIS\n([^#]*)/.exec(page)?.[1] ?? '';
-    const words = new Set([...synopsis.matchAll(/[a-z]+/g)].map(([word]) => word));
+    const words = new Set([...synopsis.matchAll(/[a-z-]+/g)].map(([word]) => word));
     for (const command of commands) assert.ok(words.has(nameOf(command).split(' ')[1] ?? ''), nameOf(command));
   });
 
   test('every setting of the environment that is read is described, and no other', () => {
     const described = new Set([...page.matchAll(/^\*\*(BPFNS_\w+)\*\*$/gm)].map(([, name]) => name));
-    const internal = ['BPFNS_INHERITED', 'BPFNS_NODE_OPTIONS'];
+    const internal = ['BPFNS_INHERITED', 'BPFNS_NODE_OPTIONS', 'BPFNS_TRACK_FDS'];
     const sources = spawnSync('grep', ['-rhoE', 'process\\.env\\.BPFNS_\\w+', join(root, 'src')], { encoding: 'utf8' });
     const used = new Set(
       sources.stdout
