@@ -58,6 +58,8 @@ export function completion(shell: keyof typeof completions): string {
   return completions[shell](program());
 }
 
+// The page is the same whatever the run directory of this machine.
+delete process.env.BPFNS_RUN_DIR;
 const [what, which = ''] = process.argv.slice(2);
 if (process.argv[1]?.endsWith('gen-cli.js')) {
   if (what === 'man') process.stdout.write(fillIn(readFileSync(which, 'utf8')));
