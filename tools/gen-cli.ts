@@ -12,7 +12,7 @@ import { fishCompletion } from './completion/fish.js';
 import { zshCompletion } from './completion/zsh.js';
 
 /** The place of the section in the page. */
-export const MARK = '<!-- commands -->\n';
+const MARK = '<!-- commands -->\n';
 
 /** The page's source with the commands and the version put in. */
 export function fillIn(page: string): string {

@@ -1,10 +1,10 @@
 /** The agent's side of its accounting thread: starts the thread at the first request, and streams samples. */
 import type { Socket } from 'node:net';
 import { Worker } from 'node:worker_threads';
-import type { RuntimeChoice } from '../control/usage.js';
+import type { RuntimeChoice, Usage } from '../control/usage.js';
 import type { Kind } from '../model/ids.js';
 import { E, SyscallError } from '../sys/errno.js';
-import type { AgentView, Calls, Job, Numbered, Outcome, Results, Usage } from './jobs.js';
+import type { AgentView, Calls, Job, Numbered, Outcome, Results } from './jobs.js';
 import { RunTimeStatistics } from './run-time.js';
 
 /** The shortest time between two samples, in ms. */

@@ -3,9 +3,9 @@
  * thread, since 20,000 objects take longer than a guest's call may wait.
  */
 import { parentPort } from 'node:worker_threads';
-import type { NamespaceUsage, ObjectUsage } from '../control/usage.js';
+import type { NamespaceUsage, ObjectUsage, Usage } from '../control/usage.js';
 import { objectReport } from '../host/report.js';
-import type { AgentView, Job, Numbered, Outcome, Results, Usage, UsageJob } from './jobs.js';
+import type { AgentView, Job, Numbered, Outcome, Results, UsageJob } from './jobs.js';
 import { Samples } from './samples.js';
 import { isCounting, Survey } from './survey.js';
 

@@ -1,5 +1,5 @@
 /** The requests of the agent to its accounting thread, and the answers. */
-import type { NamespaceUsage, ObjectUsage } from '../control/usage.js';
+import type { Usage } from '../control/usage.js';
 import type { ObjectReport } from '../host/report.js';
 import type { Kind } from '../model/ids.js';
 
@@ -43,12 +43,6 @@ export interface ForgetJob {
 }
 
 export type Job = SampleJob | UsageJob | WhoJob | ForgetJob;
-
-export interface Usage {
-  readonly counting: boolean;
-  readonly namespaces: readonly NamespaceUsage[];
-  readonly programs: readonly ObjectUsage[];
-}
 
 /** By the op of the job. */
 export interface Results {

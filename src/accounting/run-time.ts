@@ -5,7 +5,7 @@ import { close } from '../sys/libc.js';
 
 export class RunTimeStatistics {
   readonly #choice: RuntimeChoice;
-  #holders = 0;
+  #users = 0;
   #fd = -1;
 
   constructor(choice: RuntimeChoice) {
@@ -20,12 +20,12 @@ export class RunTimeStatistics {
 
   /** Starts counting. It continues until every caller has called the returned function, once. */
   hold(): () => void {
-    this.#holders++;
+    this.#users++;
     // If the kernel refuses, run time is missing, and everything else works.
     if (this.#choice !== 'off' && this.#fd < 0) this.#fd = Math.max(-1, enableRunTimeStatistics());
     return () => {
-      this.#holders--;
-      if (this.#holders === 0) this.close();
+      this.#users--;
+      if (this.#users === 0) this.close();
     };
   }
 

@@ -1,4 +1,4 @@
-/** Containers whose listener died with its last holder: their calls fail with ENOSYS until they are restarted. */
+/** Containers whose listener no process has open any more: their calls fail with ENOSYS until they are restarted. */
 import { isRunning, type KnownContainer } from '../recorder/container-labels.js';
 
 export class LostContainers {

@@ -46,7 +46,7 @@ function parseToml(text: string, path: string): unknown {
 }
 
 /** The line that sets a key, or on which a table begins; 1 if the key is written in an unusual way. */
-export function lineOf(text: string, key: readonly string[]): number {
+function lineOf(text: string, key: readonly string[]): number {
   const wanted = key.join('.');
   let table = '';
   for (const [index, line] of text.split('\n').entries()) {

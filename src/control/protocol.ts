@@ -134,7 +134,7 @@ export type Request =
   | ReleaseRequest;
 
 /** Requests that change nothing: those that are served on the read-only socket. */
-export const readingOps = ['status', 'events', 'statistics', 'list', 'watch', 'who', 'task'] as const;
+const readingOps = ['status', 'events', 'statistics', 'list', 'watch', 'who', 'task'] as const;
 export type ReadingRequest = Extract<Request, { op: (typeof readingOps)[number] }>;
 
 export function isReading(request: Request): request is ReadingRequest {

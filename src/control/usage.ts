@@ -49,6 +49,15 @@ export interface ObjectUsage {
   readonly runTime: number;
 }
 
+/** What BPF costs at one moment, for metrics. */
+export interface Usage {
+  /** Whether the kernel counts runs and run time. */
+  readonly counting: boolean;
+  readonly namespaces: readonly NamespaceUsage[];
+  /** Those that are to have series of their own. */
+  readonly programs: readonly ObjectUsage[];
+}
+
 /** The changing part of an object. */
 export type ObjectCounts = Pick<ObjectUsage, 'kind' | 'hostId' | 'memory' | 'runs' | 'runTime'>;
 

@@ -33,7 +33,7 @@ export function aliveGraph(kind: Kind, id: number, records: Records): Graph | un
   const all = new Map(inventory(kinds, records).map((object) => [keyOf(object.kind, object.hostId), object]));
   const target = all.get(keyOf(kind, id));
   if (!target) return undefined;
-  const holders = holdersOf([...all.values()]);
+  const referrers = referrersOf([...all.values()]);
   const nodes = new Map<string, GraphNode>();
   const edges: GraphEdge[] = [];
   const add = (node: GraphNode, to: string, label: string): void => {
@@ -55,11 +55,11 @@ export function aliveGraph(kind: Kind, id: number, records: Records): Graph | un
             label: 'has as element',
           }))
         : [];
-    for (const { key, label } of [...(holders.get(to) ?? []), ...elements]) {
-      const holder = all.get(key);
-      if (!holder) continue;
-      if (!nodes.has(key)) waiting.push(holder);
-      add(nodeOf(holder), to, label);
+    for (const { key, label } of [...(referrers.get(to) ?? []), ...elements]) {
+      const referrer = all.get(key);
+      if (!referrer) continue;
+      if (!nodes.has(key)) waiting.push(referrer);
+      add(nodeOf(referrer), to, label);
     }
     if (object.kind !== 'prog') continue;
     for (const { path, type } of cgroupAttachments(object.hostId)) {
@@ -72,15 +72,15 @@ export function aliveGraph(kind: Kind, id: number, records: Records): Graph | un
 const keyOf = (kind: Kind, host: number): string => `${kind} ${host}`;
 
 /** By object: the objects that refer to it. */
-function holdersOf(all: readonly HostObject[]): Map<string, Array<{ readonly key: string; readonly label: string }>> {
-  const holders = new Map<string, Array<{ key: string; label: string }>>();
+function referrersOf(all: readonly HostObject[]): Map<string, Array<{ readonly key: string; readonly label: string }>> {
+  const referrers = new Map<string, Array<{ key: string; label: string }>>();
   for (const { kind, hostId } of all) {
     for (const [used, host] of detailsOf(kind, hostId)?.refers ?? []) {
       const key = keyOf(used, host);
-      holders.set(key, [...(holders.get(key) ?? []), { key: keyOf(kind, hostId), label: verbs[kind] }]);
+      referrers.set(key, [...(referrers.get(key) ?? []), { key: keyOf(kind, hostId), label: verbs[kind] }]);
     }
   }
-  return holders;
+  return referrers;
 }
 
 function nodeOf({ kind, hostId, name, type, namespace, id }: HostObject): GraphNode {

@@ -16,8 +16,8 @@ import { inheritedEnvironment, restoreInherited, splitStrings } from './inherite
 
 /** Exit statuses of bpfns itself, like those of env(1) and timeout(1). */
 export const EXIT_FAILED = 125;
-export const EXIT_NOT_EXECUTABLE = 126;
-export const EXIT_NOT_FOUND = 127;
+const EXIT_NOT_EXECUTABLE = 126;
+const EXIT_NOT_FOUND = 127;
 
 export interface RunOptions {
   /** '' for none. */

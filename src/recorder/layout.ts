@@ -12,7 +12,7 @@ const digest = createHash('sha256').update(
 );
 const mark = `${paths.bpffs}/layout-${digest.digest('hex').slice(0, 16)}`;
 
-export class LayoutError extends Error {
+class LayoutError extends Error {
   override readonly name = 'LayoutError';
 }
 

@@ -22,7 +22,7 @@ import { counted, counterKey, newCounter } from './records.js';
 /** How creations are noticed, see docs/decisions/0002-recorder-backends.md. */
 export type Backend = 'function' | 'tracepoint';
 
-export const mapNames = [
+const mapNames = [
   'namespaces',
   'next_namespace',
   'budgets',

@@ -51,7 +51,7 @@ export function decodeObject(kind: number, host: number, value: Buffer, at = 0):
   };
 }
 
-export function decodeCreator(value: Buffer): Creator {
+function decodeCreator(value: Buffer): Creator {
   return {
     pid: value.readUInt32LE(bpfns_object.pid),
     tid: value.readUInt32LE(bpfns_object.tid),

@@ -81,7 +81,6 @@ export const ioctl = wrap<[number, number, Buffer]>('ioctl', 'int', ['int', 'ulo
 /** For ioctls that take their argument by value. */
 export const ioctlValue = wrap<[number, number, number]>('ioctl', 'int', ['int', 'ulong', 'ulong']);
 export const read = wrap<[number, Buffer, number]>('read', long, ['int', 'void *', 'size_t']);
-export const pread = wrap<[number, Buffer, number, number]>('pread', long, ['int', 'void *', 'size_t', long]);
 export const pwrite = wrap<[number, Buffer, number, number]>('pwrite', long, ['int', 'void *', 'size_t', long]);
 export const fcntl = wrap<[number, number, number]>('fcntl', 'int', ['int', 'int', 'int']);
 export const flock = wrap<[number, number]>('flock', 'int', ['int', 'int']);

@@ -126,7 +126,7 @@ function textIn(directory: number, path: string): string {
 }
 
 /** The ids in a `status` for each pid namespace, outermost first. */
-export function pidChainOf(status: string): number[] {
+function pidChainOf(status: string): number[] {
   const line = /^NSpid:\s+(.+)$/m.exec(status)?.[1] ?? '';
   return line === '' ? [] : line.split(/\s+/).map(Number);
 }

@@ -18,7 +18,7 @@ export interface LogOptions {
   readonly isJournal: boolean;
 }
 
-export function formatLine(level: Level, message: string, fields: Fields, options: LogOptions, now: Date): string {
+function formatLine(level: Level, message: string, fields: Fields, options: LogOptions, now: Date): string {
   const prefix = options.isJournal ? `<${priorities[level]}>` : '';
   if (options.format === 'json') {
     return `${prefix}${JSON.stringify({ time: now.toISOString(), level, message, ...fields })}`;

@@ -3,7 +3,7 @@ import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { type Counter, Gauge, type Histogram, Registry } from 'prom-client';
 import type { BudgetReply } from '../control/budget.js';
-import type { NamespaceUsage, ObjectUsage } from '../control/usage.js';
+import type { NamespaceUsage, Usage } from '../control/usage.js';
 import type { ContainerLabels } from '../model/container.js';
 import { INIT, type Kind } from '../model/ids.js';
 import type { RecorderStatus } from '../recorder/records.js';
@@ -23,14 +23,6 @@ export interface Measured {
   readonly budgets: () => readonly BudgetReply[];
   /** Reads every object of the host. Called once per scrape. */
   readonly usage: () => Promise<Usage>;
-}
-
-/** What BPF costs at one moment. */
-export interface Usage {
-  readonly counting: boolean;
-  readonly namespaces: readonly NamespaceUsage[];
-  /** Those that are to have series of their own. */
-  readonly programs: readonly ObjectUsage[];
 }
 
 /** The number of objects of a kind that a namespace owns. */

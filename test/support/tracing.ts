@@ -1,5 +1,4 @@
 /** What the tests of tracing share: users with CAP_BPF alone, and bpftrace's output. */
-import assert from 'node:assert/strict';
 import { bpfnsPath, type Guest, start } from './host.js';
 
 /** CAP_BPF and nothing else: bpftrace wants uid 0, which counts for nothing without capabilities. */
@@ -40,11 +39,4 @@ export function startBpftrace(
 export function counts(output: string): Record<string, number> {
   const found = [...output.matchAll(/^@\[(.*)\]: (\d+)$/gm)];
   return Object.fromEntries(found.map(([, key = '', count]) => [key, Number(count)]));
-}
-
-export function assertOnly(keys: readonly string[], allowed: readonly string[]): void {
-  assert.deepEqual(
-    keys.filter((key) => !allowed.includes(key)),
-    [],
-  );
 }

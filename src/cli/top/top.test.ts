@@ -1,4 +1,4 @@
-/** What `top` shows of a sample, and what keys make of it; drawn on a real terminal in test/kernel/top.test.ts. */
+/** What `top` shows of a sample, and what keys make of it; drawn on a real terminal in test/machine/top.test.ts. */
 import assert from 'node:assert/strict';
 import type { Key } from 'node:readline';
 import { describe, test } from 'node:test';

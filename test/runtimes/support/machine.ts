@@ -13,7 +13,7 @@ const sleep = `sleep\0${sleepSeconds}\0`;
 export const imageTar = `${workDir}/image.tar`;
 
 /** Makes the root file system and the image, once per test file. */
-export function makeFiles(): void {
+function makeFiles(): void {
   if (existsSync(imageTar)) return;
   mkdirSync(rootDir);
   makeRoot(rootDir);

@@ -5,7 +5,7 @@ import type { Mirror } from '../../../recorder/mirror.js';
 import { withObject } from '../../../sys/bpf.js';
 
 /** In bytes. A program of a one-line script takes 4096. */
-export const MAX_PROGRAM_MEMORY = 64 * 1024 * 1024;
+const MAX_PROGRAM_MEMORY = 64 * 1024 * 1024;
 /** Of each program: it does not change. */
 const sizes = new WeakMap<Namespace, Map<number, number>>();
 
@@ -15,7 +15,7 @@ export function isOverLimit(namespace: Namespace, mirror: Mirror): boolean {
 }
 
 /** Bytes of all its programs that are alive. */
-export function programMemory(namespace: Namespace, mirror: Mirror): number {
+function programMemory(namespace: Namespace, mirror: Mirror): number {
   const known = sizes.get(namespace) ?? new Map<number, number>();
   sizes.set(namespace, known);
   let sum = 0;

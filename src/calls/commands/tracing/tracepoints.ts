@@ -20,7 +20,7 @@ export interface Tracepoint {
 }
 
 /** All of them that this kernel has. @param root of a tracefs */
-export function allowedTracepoints(root: string): Tracepoint[] {
+function allowedTracepoints(root: string): Tracepoint[] {
   return listed.flatMap(([system, only]) =>
     tracepointsOf(root, system)
       .filter((name) => only === '' || name === only)
