@@ -30,21 +30,9 @@ export function createChild(call: Call, { lifecycle, mirror }: Services, options
   return lifecycle.create(call.namespace, { ...options, userNs, ownerUid, tracing, keep: false, maxNamespaces: 0 });
 }
 
-/** Creates the child, and moves the caller into it at once. */
+/** Creates the child, and moves the caller into it at once. @throws as {@link createChild} */
 export function enterChild(call: Call, services: Services, options: ChildOptions): Reply {
-  return orErrno(() => {
-    const child = createChild(call, services, options);
-    const result = call.caller.task.write({ ns: child.id, next: INIT });
-    return result === 0 || result === -E.ESRCH ? result : -E.ENOMEM;
-  });
-}
-
-/** The result of `action`, or the errno of the Refusal that it throws: an answer for the caller. */
-export function orErrno(action: () => Reply): Reply {
-  try {
-    return action();
-  } catch (error) {
-    if (error instanceof Refusal) return -error.errno;
-    throw error;
-  }
+  const child = createChild(call, services, options);
+  const result = call.caller.task.write({ ns: child.id, next: INIT });
+  return result === 0 || result === -E.ESRCH ? result : -E.ENOMEM;
 }

@@ -1,4 +1,17 @@
-/** clone3(2) with the RFC's flag: the child starts in a new namespace below the caller's. */
+/**
+ * clone3(2) with the RFC's flag: the child starts in a new namespace below the caller's.
+ *
+ * Every 'continue' here is sound whatever flags another thread writes after the agent's look:
+ * - The kernel, with the caller's own rights, decides on all flags that it knows. What else filters
+ *   them has decided before: other filters of the caller come first, the filter of `bpfns run`
+ *   allows every clone3(), and `bpfns profile --nesting` refuses a base that does not.
+ * - Our flag, written late, is unknown to the kernel (EINVAL), or means something else (7.1), and
+ *   then the agent sees no clone3().
+ * - With a mark set, the child starts in a namespace that the caller was allowed to make, whichever
+ *   flags it has. An unshare() in the child gives no less: CLONE_THREAD and CLONE_VM split a process
+ *   as an unshare() of one thread does, and with CLONE_NEWUSER the child has no rights over its
+ *   namespace.
+ */
 import { CLONE_NEWBPF_HIGH } from '../../filter/own-command.js';
 import { INIT } from '../../model/ids.js';
 import type { Member } from '../../recorder/inspector.js';
@@ -7,7 +20,7 @@ import { E } from '../../sys/errno.js';
 import { CLONE_NEWUSER } from '../../sys/task.js';
 import type { Call, Reply } from '../call.js';
 import type { Services } from '../services.js';
-import { createChild, orErrno } from './child.js';
+import { createChild } from './child.js';
 
 /** The kernel refuses smaller structures (EINVAL). */
 const CLONE_ARGS_SIZE_VER0 = 64;
@@ -22,18 +35,15 @@ export function restoreMarks(members: readonly Member[]): void {
   for (const { tid, next } of members) if (next !== INIT) marked.add(tid);
 }
 
-/**
- * Most clone3() calls do not have our flag, which the flags alone tell. It is safe to let the
- * kernel continue them: a flag that is set after this check is unknown to the kernel (EINVAL), or
- * means something else (7.1), and then clone3() is not trapped.
- */
+/** Most clone3() calls do not have our flag, which the flags alone tell. */
 export function readCloneArgs(call: Call): Reply | undefined {
   const address = call.notification.pointer(0);
   const size = call.notification.argument(1);
   if (call.child === 0 && isPlain(call, address)) return 'continue';
-  // The kernel itself refuses a size that is too small or too large.
+  // The kernel itself refuses a size that is too small or too large. The size is in a register.
   const isHigh = call.notification.argumentHigh(1) !== 0;
   if (size < CLONE_ARGS_SIZE_VER0 || size > MAX_STRUCT || isHigh) return 'continue';
+  // EFAULT; or with memory mapped meanwhile, a clone3() without our flag.
   if (call.readAttr(address, size) < size) return 'continue';
   call.size = size;
   return undefined;
@@ -56,10 +66,9 @@ export function clone3(call: Call, services: Services): Reply {
     return 'continue';
   }
   if ((call.attr.readUInt32LE(FLAGS_LOW) & CLONE_NEWUSER) !== 0) return -E.EINVAL;
-  return orErrno(() => {
-    const child = createChild(call, services, { name: '', pinsAny: false });
-    marked.add(caller.hint);
-    if (caller.task.write({ ns: namespace.id, next: child.id }) < 0) return -E.ENOMEM;
-    return call.writeAttr(FLAGS_HIGH, high & ~CLONE_NEWBPF_HIGH) ? 'continue' : -E.EFAULT;
-  });
+  const child = createChild(call, services, { name: '', pinsAny: false });
+  marked.add(caller.hint);
+  if (caller.task.write({ ns: namespace.id, next: child.id }) < 0) return -E.ENOMEM;
+  // If the flag is set again, the kernel fails with EINVAL, and the mark waits for the next child.
+  return call.writeAttr(FLAGS_HIGH, high & ~CLONE_NEWBPF_HIGH) ? 'continue' : -E.EFAULT;
 }
