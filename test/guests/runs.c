@@ -8,6 +8,8 @@
  * which no hook sees, and hands over its fd.
  * runs claim OBJECT SOCKET: while a run is under way, loads a program that uses that map; prints
  * what the map is called after the run.
+ * runs squeeze OBJECT: as that, with a map that another namespace made while the budget of both was
+ * used up, and with one of its own made then; there is room again before the run ends.
  */
 #define _GNU_SOURCE
 #include <bpf/bpf.h>
@@ -20,7 +22,7 @@
 
 #include "guest.h"
 
-enum { WAITS = 1, TOLD };
+enum { WAITS = 1, TOLD, MOST = 900 };
 
 static struct bpf_object *object;
 
@@ -128,6 +130,86 @@ static void victim(int listener)
 	must(read(0, attr, 1), "stdin");
 }
 
+/* Until the budget is used up: how many maps are open. */
+static int use_up(int *maps, int most)
+{
+	int count = 0;
+
+	do
+		maps[count] = create_map(BPF_MAP_TYPE_ARRAY, "fill", 0);
+	while (id_of(maps[count++], 0) && count < most);
+	return count;
+}
+
+/* In a child namespace: makes a map whenever asked, and hands it over with its id there. */
+static void serve(int sock)
+{
+	union control control = {};
+	uint32_t id;
+	struct iovec data = { &id, sizeof(id) };
+	struct msghdr message = message_with(&data, &control, sizeof(control));
+	int map;
+
+	must(syscall(SYS_unshare, 0x400000000), "unshare");
+	must(write(sock, "r", 1), "ready");
+	must(read(sock, &id, 1), "asked");
+	map = create_map(BPF_MAP_TYPE_ARRAY, "victim", 0);
+	id = id_of(map, 0);
+	control.header = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof(map)),
+					   .cmsg_level = SOL_SOCKET,
+					   .cmsg_type = SCM_RIGHTS };
+	memcpy(CMSG_DATA(&control.header), &map, sizeof(map));
+	must(sendmsg(sock, &message, 0), "sendmsg");
+	must(read(sock, &id, 1), "end");
+	exit(0);
+}
+
+static void squeeze(void)
+{
+	int ends[2], fill[MOST], count, map, own, user, key = 0, fresh = 0;
+	union control control = {};
+	uint32_t id;
+	struct iovec data = { &id, sizeof(id) };
+	struct msghdr message = message_with(&data, &control, sizeof(control));
+	struct {
+		int state;
+		char rest[60];
+	} bss = {};
+	pthread_t runner;
+
+	must(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), "socketpair");
+	if (!must(fork(), "fork"))
+		serve(ends[1]);
+	must(read(ends[0], &id, 1), "ready");
+	must(-pthread_create(&runner, NULL, run_until_told, NULL), "thread");
+	do
+		must(bpf_map_lookup_elem(state_map(), &key, &bss), "state");
+	while (bss.state != WAITS);
+	count = use_up(fill, MOST);
+	must(write(ends[0], "m", 1), "ask");
+	must(recvmsg(ends[0], &message, 0), "recvmsg");
+	memcpy(&map, CMSG_DATA(&control.header), sizeof(map));
+	own = create_map(BPF_MAP_TYPE_ARRAY, "own", 0);
+	printf("at first %u and %u\n", id, id_of(own, 0));
+	while (count > 0)
+		close(fill[--count]);
+	/* The agent has to find that they are gone. */
+	for (int i = 0; i < 5000 && !fresh; i++) {
+		int next = create_map(BPF_MAP_TYPE_ARRAY, "fresh", 0);
+
+		fresh = id_of(next, 0);
+		close(next);
+	}
+	user = load_program(BPF_PROG_TYPE_SOCKET_FILTER, 0, "user", map);
+	load_program(BPF_PROG_TYPE_SOCKET_FILTER, 0, "user", own);
+	bss.state = TOLD;
+	must(bpf_map_update_elem(state_map(), &key, &bss, 0), "tell");
+	pthread_join(runner, NULL);
+	printf("room %s, the program is %s, the maps are %u and %u\n", fresh ? "again" : "never",
+	       id_of(user, 0) ? "here" : "not here", id_of(map, 0), id_of(own, 0));
+	must(write(ends[0], "e", 1), "end");
+}
+
 static void claim(int sock, struct sockaddr_un *address)
 {
 	union control control = {};
@@ -173,6 +255,10 @@ int main(int argc, char **argv)
 	}
 	if (!strcmp(argv[1], "faulty")) {
 		tell_skeleton(must(run_faulty(program("load")), "run"));
+		return 0;
+	}
+	if (!strcmp(argv[1], "squeeze")) {
+		squeeze();
 		return 0;
 	}
 	strncpy(address.sun_path, argv[argc - 1], sizeof(address.sun_path) - 1);

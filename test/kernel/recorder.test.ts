@@ -95,5 +95,17 @@ describe('the recorder', { skip: skipReason }, () => {
         assert.equal(stdout, 'the program is here, the map that it uses is 0\n', stderr);
       });
     });
+
+    describe(`on ${name} hooks, with a budget used up`, () => {
+      leavesNothingBehind();
+
+      test('what was made then is never numbered, room or not, and whatever comes to use it', () => {
+        const { stdout, stderr } = inNamespace(`${guestPath('runs')} squeeze ${guestPath('runs.bpf.o')}`, {
+          env: { BPFNS_RECORDER: name, BPFNS_MAX_OBJECTS: '640' },
+        });
+        const after = 'room again, the program is here, the maps are 0 and 0';
+        assert.equal(stdout, `at first 0 and 0\n${after}\n`, stderr);
+      });
+    });
   }
 });
