@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, rmdirSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { cgroup2Mount } from '../../src/host/cgroups.js';
+import { bpfns_budget } from '../../src/sys/contract.gen.js';
 import { Guest } from '../support/guest.js';
 import {
   agentGone,
@@ -53,13 +54,10 @@ describe('the RFC', { skip: skipReason }, () => {
   test('returned fd 0 for an object that was gone, when no number could be given', async () => {
     bpfns(['create', 'full']);
     const id = summaries().find(({ path }) => path === 'full')?.id ?? 0;
-    // Makes it look as if the namespace owned as many maps as it may.
-    const counter = ['pinned', `${runDir}/bpf/maps/counters`, 'key', 'hex', ...hex(id, 4), ...hex(0, 4)];
-    assert.equal(
-      run(['bpftool', 'map', 'update', ...counter, 'value', 'hex', ...hex(0, 8), ...hex(131072, 8), ...hex(0, 8)])
-        .status,
-      0,
-    );
+    // A budget of nothing.
+    const budget = `pinned ${runDir}/bpf/maps/budgets key hex`.split(' ').concat(hex(id, 4));
+    const nothing = ['value', 'hex', ...hex(0, bpfns_budget.sizeof)];
+    assert.equal(run(['bpftool', 'map', 'update', ...budget, ...nothing]).status, 0);
     const guest = Guest.bpfns(['exec', 'full', '--', guestPath('observe'), 'lost']);
     await until(() => guest.lines.length > 0, 'nothing printed');
     assert.deepEqual(guest.lines, ['fd given, id 0, works'], 'it is there; without a number it belongs to init');
