@@ -4,12 +4,12 @@ import type { Journal, Slot } from '../supervisor/journal.js';
 import { MAX_STRUCT } from '../sys/bpf.js';
 import { E } from '../sys/errno.js';
 import { Fd } from '../sys/fd.js';
-import { addFd, type Notification, reply, replyContinue } from '../sys/seccomp.js';
+import { addFd, type Notification, reply, replyContinue, replyWithFd } from '../sys/seccomp.js';
 import { CAP_BPF, CAP_SYS_ADMIN, CAP_SYSLOG, type Capabilities } from '../sys/task.js';
 import { Caller, type Needs } from './caller.js';
 import type { OwnRights } from './own-rights.js';
 import type { Services } from './services.js';
-import { namespaceOf, type Source } from './source.js';
+import { isInterruptible, namespaceOf, type Source } from './source.js';
 
 /**
  * The outcome of a command: a value >= 0; -errno; a descriptor to give to the caller, or the error
@@ -201,11 +201,22 @@ export class Call {
     } else if (typeof outcome === 'number') {
       reply(listener, buffer, outcome);
     } else {
-      // The caller's own limits may refuse it (EMFILE). The caller gets that error.
-      const number = outcome.isOpen ? addFd(listener, buffer, outcome.number) : outcome.number;
-      if (number >= 0) this.#slot.givenFd = number;
-      reply(listener, buffer, number);
+      this.#sendFd(outcome);
     }
+  }
+
+  /** The caller's own limits may refuse the fd (EMFILE). The caller gets that error. */
+  #sendFd(fd: Fd): void {
+    const { listener } = this.source;
+    const { buffer } = this.notification;
+    if (fd.isOpen && isInterruptible(this.source)) {
+      const result = replyWithFd(listener, buffer, fd.number);
+      if (result < 0) reply(listener, buffer, result);
+      return;
+    }
+    const number = fd.isOpen ? addFd(listener, buffer, fd.number) : fd.number;
+    if (number >= 0) this.#slot.givenFd = number;
+    reply(listener, buffer, number);
   }
 }
 

@@ -2,6 +2,7 @@
 import { INIT } from '../model/ids.js';
 import { isSameOrAncestor, type Namespace } from '../model/namespaces.js';
 import { E, Refusal } from '../sys/errno.js';
+import { hasWaitKillable } from '../sys/seccomp.js';
 import type { Caller } from './caller.js';
 import type { Services } from './services.js';
 
@@ -13,6 +14,18 @@ export interface Source {
   readonly token: number;
   /** The id of the container whose runtime sent the listener; '' if no runtime sent it. */
   readonly container: string;
+}
+
+/** Undefined until it is asked for. */
+let kernelHasKillable: boolean | undefined;
+
+/**
+ * Whether signals that do not kill may interrupt callers whose call the agent has. Those of
+ * container runtimes count as such: their profile may be without WAIT_KILLABLE, as it is by default.
+ */
+export function isInterruptible({ container }: Source): boolean {
+  kernelHasKillable ??= hasWaitKillable() === 1;
+  return container !== '' || !kernelHasKillable;
 }
 
 /**

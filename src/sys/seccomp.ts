@@ -13,6 +13,7 @@ export const SECCOMP_RET_USER_NOTIF = 0x7fc00000;
 export const SECCOMP_RET_ERRNO = 0x00050000;
 const SECCOMP_USER_NOTIF_FLAG_CONTINUE = 1;
 const SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP = 1;
+const SECCOMP_ADDFD_FLAG_SEND = 2;
 
 const NOTIF_RECV = 0xc0502100;
 const NOTIF_SEND = 0xc0182101;
@@ -155,18 +156,31 @@ export function replyContinue(listener: number, id: Buffer): number {
 const addfd = Buffer.alloc(seccomp_notif_addfd.sizeof);
 const O_CLOEXEC = 0o2000000;
 
-/**
- * Puts a copy of `fd` into the caller, close-on-exec. Its number there still has to be passed to
- * {@link reply}. EMFILE, ENOENT.
- * Does not use ADDFD_FLAG_SEND: if the agent is killed inside that ioctl, the kernel
- * (kernel/seccomp.c, seccomp_notify_addfd) treats the call as answered, withdraws the fd, and the
- * caller gets 0. Two steps are also faster.
- */
-export function addFd(listener: number, id: Buffer, fd: number): number {
+function putFd(listener: number, id: Buffer, fd: number, flags: number): number {
   copyId(id, addfd, seccomp_notif_addfd.id);
+  addfd.writeUInt32LE(flags, seccomp_notif_addfd.flags);
   addfd.writeUInt32LE(fd, seccomp_notif_addfd.srcfd);
   addfd.writeUInt32LE(O_CLOEXEC, seccomp_notif_addfd.newfd_flags);
   return ioctl(listener, NOTIF_ADDFD, addfd);
+}
+
+/**
+ * Puts a copy of `fd` into the caller, close-on-exec. Its number there still has to be passed to
+ * {@link reply}: a caller that a signal interrupts before keeps the fd, and does not know of it.
+ * An agent that dies in between can be followed by one that replies. EMFILE, ENOENT.
+ */
+export function addFd(listener: number, id: Buffer, fd: number): number {
+  return putFd(listener, id, fd, 0);
+}
+
+/**
+ * Answers with a copy of `fd`, close-on-exec: the caller gets the fd and its number, or neither.
+ * But if the agent is killed or stopped before the caller has woken up, the kernel
+ * (kernel/seccomp.c, seccomp_notify_addfd) withdraws the fd, and the caller gets 0. EMFILE: the
+ * call is not answered. ENOENT.
+ */
+export function replyWithFd(listener: number, id: Buffer, fd: number): number {
+  return putFd(listener, id, fd, SECCOMP_ADDFD_FLAG_SEND);
 }
 
 /** Makes the kernel wake the caller on the agent's CPU (6.6). @returns -EINVAL where it cannot */

@@ -1,0 +1,115 @@
+/**
+ * Containers whose calls are interrupted: by signals, and by the freezer. Their filter is without
+ * WAIT_KILLABLE, so a signal ends the wait for the agent at any time.
+ */
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import { leavesNothingBehind, run, skipReason } from '../support/host.js';
+import { limit } from '../support/slowness.js';
+import { runc } from './support/bundle.js';
+import { Daemon, writeProfile } from './support/daemon.js';
+import { type Container, scriptOutput } from './support/engine.js';
+import { leavesNoContainersBehind, workDir } from './support/machine.js';
+
+interface Count {
+  readonly calls: number;
+  readonly signals: number;
+  readonly interrupted: number;
+  readonly fds: number;
+}
+
+/** What the guest `interrupted` counted in a container. */
+async function counted(container: Container): Promise<Count> {
+  const { text, status } = await scriptOutput(container);
+  assert.equal(status, 0, text);
+  const found = /^calls (\d+), signals (\d+), interrupted (\d+), fds (-?\d+)$/m.exec(text);
+  assert.ok(found, text);
+  const [calls = 0, signals = 0, interrupted = 0, fds = 0] = found.slice(1).map(Number);
+  return { calls, signals, interrupted, fds };
+}
+
+function pidOf(container: Container): number {
+  return JSON.parse(run(['runc', '--root', `${workDir}/runc`, 'state', container.id]).stdout).pid;
+}
+
+/** Freezes the cgroup of a process, or thaws it; hierarchies of either version. */
+function freezerOf(pid: number): { readonly freeze: () => Promise<void>; readonly thaw: () => void } {
+  const cgroups = readFileSync(`/proc/${pid}/cgroup`, 'latin1');
+  const [, old] = /^\d+:freezer:(.*)$/m.exec(cgroups) ?? [];
+  const [, unified] = /^0::(.*)$/m.exec(cgroups) ?? [];
+  const directory = old === undefined ? `/sys/fs/cgroup${unified}` : `/sys/fs/cgroup/freezer${old}`;
+  const file = `${directory}/${old === undefined ? 'cgroup.freeze' : 'freezer.state'}`;
+  const isFrozen = (): boolean =>
+    old === undefined
+      ? readFileSync(`${directory}/cgroup.events`, 'latin1').includes('frozen 1')
+      : readFileSync(file, 'latin1').startsWith('FROZEN');
+  return {
+    freeze: async () => {
+      writeFileSync(file, old === undefined ? '1' : 'FROZEN');
+      for (const end = Date.now() + limit(10_000); !isFrozen(); await pause(1)) {
+        if (Date.now() > end) throw new Error('the cgroup has not frozen within 10 s');
+      }
+    },
+    thaw: () => writeFileSync(file, old === undefined ? '0' : 'THAWED'),
+  };
+}
+
+describe('a call that is interrupted', { skip: skipReason }, () => {
+  leavesNothingBehind();
+  describe('', () => {
+    leavesNoContainersBehind();
+    describe('', () => {
+      let daemon: Daemon;
+      let profile: string;
+      before(async () => {
+        daemon = new Daemon();
+        await daemon.ready();
+        profile = writeProfile('interrupted');
+      });
+      after(() => daemon.stop());
+
+      /** What the guest counts in a container of its own. */
+      async function during(script: string): Promise<Count> {
+        const container = await runc.start({ label: 'signals', profile, script });
+        try {
+          return await counted(container);
+        } finally {
+          await container.remove();
+        }
+      }
+
+      test('is made again by the kernel, if the handler has SA_RESTART', async () => {
+        const { calls, signals, interrupted, fds } = await during('interrupted restart 4000');
+        assert.ok(calls >= 4000);
+        assert.ok(signals > 50);
+        assert.deepEqual({ interrupted, fds }, { interrupted: 0, fds: 0 });
+      });
+
+      test('gives EINTR otherwise, and leaves no fd', async () => {
+        const { calls, interrupted, fds } = await during('interrupted plain 4000');
+        assert.ok(calls >= 4000);
+        assert.ok(interrupted > 0);
+        assert.equal(fds, 0);
+      });
+
+      test('by the freezer goes on when the cgroup is thawed', async () => {
+        const container = await runc.start({ label: 'frozen', profile, script: 'interrupted until /tmp/stop' });
+        try {
+          const { freeze, thaw } = freezerOf(pidOf(container));
+          for (let time = 0; time < 200; time++) {
+            await freeze();
+            thaw();
+          }
+          await container.exec(['/bin/sh', '-c', ': >/tmp/stop']);
+          const { calls, interrupted, fds } = await counted(container);
+          assert.ok(calls > 24);
+          assert.deepEqual({ interrupted, fds }, { interrupted: 0, fds: 0 });
+        } finally {
+          await container.remove();
+        }
+      });
+    });
+  });
+});
