@@ -84,7 +84,7 @@ if (process.argv.includes('--check')) {
   writeFileSync('src/sys/contract.gen.ts', contract);
   writeFileSync(
     'src/sys/kernel.gen.ts',
-    file('the BTF of a 6.18 kernel', [
+    file('the BTF of a kernel', [
       ...kernelStructs.map((name) => struct([vmlinux], name)),
       ...kernelEnums.map((name) => enumeration(vmlinux, name)),
     ]),

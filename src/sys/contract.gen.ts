@@ -84,14 +84,13 @@ export const bpfns_event = {
 } as const;
 
 export const bpfns_eye = {
-  sizeof: 40,
+  sizeof: 32,
   mm: 0,
-  start_ns: 8,
-  capabilities: 16,
-  user_ns: 24,
-  ns: 28,
-  tid: 32,
-  found: 36,
+  capabilities: 8,
+  user_ns: 16,
+  ns: 20,
+  tid: 24,
+  found: 28,
 } as const;
 
 export const bpfns_forget = {
