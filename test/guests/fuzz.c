@@ -206,6 +206,7 @@ static const struct command all[] = {
 	{ BPF_LINK_CREATE, "LINK_CREATE", 0, -1, 32 },
 	{ BPF_PROG_ATTACH, "PROG_ATTACH", 1, -1, 32 },
 	{ BPF_PROG_DETACH, "PROG_DETACH", 1, -1, 32 },
+	{ BPF_ENABLE_STATS, "ENABLE_STATS", -1, -1, 4 },
 };
 
 static uint32_t id_of(int fd)
@@ -429,6 +430,8 @@ static void one(unsigned number)
 	case 2:
 		size = 4096;
 		int at = any(4096);
+		if (takes_id(command->cmd) && at < 4)
+			at += 4; /* not another id */
 		attr[at] = 1;
 		snprintf(text, sizeof(text), "tail%d", at);
 		add_note(text);
