@@ -10,6 +10,7 @@
  * dup FD			eight threads that create maps and put FD, a foreign map, over them
  * link OWN FOREIGN LINK	opens LINK while it is exchanged between two pins
  * chdir OWN FOREIGN		opens "pin" while another thread changes the directory
+ * chroot OWN FOREIGN		opens "/pin" while another thread changes the root
  * take PID FD			a copy of a fd of another process, and its id
  */
 #include "bpf.h"
@@ -218,6 +219,16 @@ static void *change_directory(void *unused)
 	return unused;
 }
 
+static void *change_root(void *unused)
+{
+	int own = open(own_path, O_PATH), other = open(foreign_path, O_PATH);
+
+	while (!over)
+		if (fchdir(own) || chroot(".") || fchdir(other) || chroot("."))
+			perror("chroot");
+	return unused;
+}
+
 /* Opens it again and again: whatever is handed over must be visible here. */
 static void open_while(void *(*meanwhile)(void *), const char *path)
 {
@@ -284,6 +295,9 @@ int main(int argc, char **argv)
 	} else if (!strcmp(what, "chdir") && argc > 3) {
 		own_path = argv[2], foreign_path = argv[3];
 		open_while(change_directory, "pin");
+	} else if (!strcmp(what, "chroot") && argc > 3) {
+		own_path = argv[2], foreign_path = argv[3];
+		open_while(change_root, "/pin");
 	} else if (!strcmp(what, "take") && argc > 3) {
 		take(atoi(argv[2]), atoi(argv[3]));
 	} else {

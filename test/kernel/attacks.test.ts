@@ -34,6 +34,15 @@ function foreignPin(name: string): string {
   return `${directory}/pin`;
 }
 
+/** What `foreign` prints in a namespace of its own, with the fd of a pinned map that was opened outside. */
+function withForeign(what: string, path: string): string {
+  const { id } = JSON.parse(run(['bpftool', 'map', 'show', 'pinned', path, '--json']).stdout);
+  const script = `exec ${bpfnsPath} run -- ${asContainerUser.join(' ')} ${guestPath('foreign')} ${what} $FD ${id}`;
+  const { stdout, stderr } = run([guestPath('with-pin'), path, 'FD', 'sh', '-ec', script]);
+  assert.equal(stderr, '');
+  return stdout;
+}
+
 /** The output of a guest in a namespace of its own, as the container user. */
 function attack(script: string): string {
   const { stdout, stderr } = inNamespace(script);
@@ -87,6 +96,19 @@ describe('attacks', { skip: skipReason }, () => {
       assert.deepEqual([stdout, stderr], ['id of the foreign map: 0\n', '']);
     });
 
+    test('a foreign map within a map of its own opens by no id, neither the one found there nor the host id', () => {
+      assert.equal(
+        withForeign('inner', foreignPin('inner')),
+        'created: ok\nput in: ok\nlooked up: ok\nopens: ENOENT, ENOENT\nids: outer 1, foreign 0, last 1\n',
+      );
+    });
+
+    test('copies that io_uring installs while maps are created do not make a foreign map theirs', (t) => {
+      const told = withForeign('install', foreignPin('install'));
+      if (told === 'unsupported\n') t.skip('io_uring is off, or older than 6.8: it installs no fds');
+      else assert.equal(told, 'installed some, ids: foreign 0, 0\n');
+    });
+
     test('a link exchanged while its pin is looked up never opens a foreign one', () => {
       const foreign = foreignPin('link');
       const script = `bpftool map create $P/own ${CREATE} name own; ${attacks} link $P/own ${foreign} $P/swap; rm $P/own`;
@@ -98,6 +120,14 @@ describe('attacks', { skip: skipReason }, () => {
       const script = `mkdir $P/mine; bpftool map create $P/mine/pin ${CREATE} name own
         ${attacks} chdir $P/mine ${foreign}; rm -r $P/mine`;
       assert.equal(attack(script), 'opened some, refused some, leaked 0\n');
+    });
+
+    test('a root changed by another thread meanwhile never opens a foreign one', () => {
+      const foreign = foreignPin('root').replace(/\/pin$/, '');
+      const script = `mkdir $P/mine; bpftool map create $P/mine/pin ${CREATE} name own
+        ${attacks} chroot $P/mine ${foreign}; rm -r $P/mine`;
+      const { stdout, stderr } = bpfns(['run', '--', 'sh', '-ec', script], { env: { P: pinDirectory() } });
+      assert.deepEqual([stdout, stderr], ['opened some, refused some, leaked 0\n', '']);
     });
 
     test('a pin that two namespaces can reach opens in its own only', async () => {

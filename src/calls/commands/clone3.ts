@@ -2,9 +2,9 @@
  * clone3(2) with the RFC's flag: the child starts in a new namespace below the caller's.
  *
  * Every 'continue' here is sound whatever flags another thread writes after the agent's look:
- * - The kernel, with the caller's own rights, decides on all flags that it knows. What else filters
- *   them has decided before: other filters of the caller come first, the filter of `bpfns run`
- *   allows every clone3(), and `bpfns profile --nesting` refuses a base that does not.
+ * - The kernel, with the caller's own rights, decides on all flags that it knows. Nothing else would
+ *   have filtered them: the filter of `bpfns run` allows every clone3(), `bpfns profile --nesting`
+ *   refuses a base that does not, and a refusal by another filter comes first.
  * - Our flag, written late, is unknown to the kernel (EINVAL), or means something else (7.1), and
  *   then the agent sees no clone3().
  * - With a mark set, the child starts in a namespace that the caller was allowed to make, whichever
