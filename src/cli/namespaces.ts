@@ -12,7 +12,7 @@ import { containerTitle } from '../model/container.js';
 import { hostId, INIT, inodeOf, kinds, namespaceId } from '../model/ids.js';
 import type { Namespace, Namespaces } from '../model/namespaces.js';
 import { CliError } from './cli-error.js';
-import { type Column, json, printable, table } from './output.js';
+import { type Column, json, printable, progress, table } from './output.js';
 import { bytes } from './quantities.js';
 
 const containers: Column<NamespaceSummary> = {
@@ -113,7 +113,7 @@ async function evictAll(namespace: Namespace, yes: boolean): Promise<string[]> {
     const names = objects.map(({ kind, hostId: host, name }) => `  ${kind} ${host}${name ? ` '${name}'` : ''}`);
     await confirm(`Detach and unpin the objects of '${namespace.path}'?\n${names.map(printable).join('\n')}\n[y/N] `);
   }
-  return evict(objects);
+  return evict(objects, progress('object', objects.length));
 }
 
 async function confirm(question: string): Promise<void> {

@@ -34,3 +34,19 @@ export function printable(text: string): string {
 export function json(value: unknown): string {
   return JSON.stringify(value, null, 2);
 }
+
+/** The shortest time between two lines of progress, in ms. */
+const PROGRESS_MS = 100;
+
+/** Says on a terminal's stderr how far something long is, in one line that is gone at its end. */
+export function progress(what: string, total: number): (done: number) => void {
+  if (!process.stderr.isTTY) return () => undefined;
+  let last = 0;
+  return (done) => {
+    if (done === total) process.stderr.write('\r\x1b[K');
+    else if (Date.now() - last >= PROGRESS_MS) {
+      last = Date.now();
+      process.stderr.write(`\r\x1b[K${what} ${done} of ${total}`);
+    }
+  };
+}

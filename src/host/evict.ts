@@ -6,19 +6,25 @@ import { cgroupAttachments } from './alive.js';
 import type { HostObject } from './inventory.js';
 import { forEachPin } from './pins.js';
 
-/** @returns what was done, or why it could not be done, one line each */
-export function evict(objects: readonly HostObject[]): string[] {
-  return [
-    ...unpin(objects),
-    ...objects.flatMap((object) => [
-      ...(object.kind === 'link' ? [attempt(`detached link ${object.hostId}`, () => detachLink(object.hostId))] : []),
-      ...(object.kind === 'prog'
-        ? cgroupAttachments(object.hostId).map((place) =>
-            attempt(`detached program ${object.hostId} from cgroup ${place.path}`, () => place.detach()),
-          )
-        : []),
-    ]),
-  ];
+/**
+ * @param onObject told after each object how many are done
+ * @returns what was done, or why it could not be done, one line each
+ */
+export function evict(objects: readonly HostObject[], onObject: (done: number) => void = () => undefined): string[] {
+  const lines = unpin(objects);
+  for (const [index, object] of objects.entries()) {
+    lines.push(...detach(object));
+    onObject(index + 1);
+  }
+  return lines;
+}
+
+function detach({ kind, hostId }: HostObject): string[] {
+  if (kind === 'link') return [attempt(`detached link ${hostId}`, () => detachLink(hostId))];
+  if (kind !== 'prog') return [];
+  return cgroupAttachments(hostId).map((place) =>
+    attempt(`detached program ${hostId} from cgroup ${place.path}`, () => place.detach()),
+  );
 }
 
 /** Their pins are looked for once more: a path seen earlier may lead to a file of somebody else's by now. */
