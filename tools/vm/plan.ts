@@ -19,7 +19,7 @@ export function planOf(chosen: string, tests: readonly string[]): Plan[] {
 const creations = ['bpftool', 'info', 'recorder', 'rights'];
 /** The other tests of a single command's namespace. The one that tries all ids comes first, while there are few. */
 const separation = ['isolation', 'pids', 'threads', 'native-parity'];
-const others = ['callers', 'doctor', 'fds-and-pins', 'run'];
+const others = ['callers', 'doctor', 'fds-and-pins', 'module-btf', 'run'];
 /** Tests of what bpf(2) and clone3(2) have since Linux 7. */
 const newest = ['common-attributes', 'nesting'];
 /** Tests of the tables of kernel features. */

@@ -23,6 +23,9 @@ const packages = [
   'libcap2-bin mount perl-base procps sed strace util-linux',
 ].flatMap((line) => line.split(' '));
 
+/** Further packages for machines of the host's architecture. */
+const hostPackages = ['libxdp1', 'xdp-tools'];
+
 /** Further packages for test/runtimes. */
 const enginePackages = [
   'conmon containerd containernetworking-plugins crun golang-github-containers-common golang-github-containers-image',
@@ -36,7 +39,7 @@ export function copyHost(root: string, withEngines: boolean): void {
     symlinkSync(`usr/${directory}`, `${root}/${directory}`);
   }
   const node = realpathSync(process.execPath);
-  const all = [...packages, ...(withEngines ? enginePackages : [])];
+  const all = [...packages, ...hostPackages, ...(withEngines ? enginePackages : [])];
   copyFromHost([node, ...all.flatMap(filesOf)], root);
   if (!existsSync(`${root}/usr/bin/node`)) symlinkSync(node, `${root}/usr/bin/node`);
 }
@@ -63,7 +66,7 @@ export function copyArchive({ architecture }: Pick<Source, 'architecture'>, root
   bash('cp -a "$1"/. "$2"', [store, root]);
 }
 
-const programs = /^\/(usr\/)?(s?bin|lib\/[a-z0-9_]+-linux-gnu(\/perl-base(\/.*)?)?)\/[^/]+$/;
+const programs = /^\/(usr\/)?(s?bin|lib\/[a-z0-9_]+-linux-gnu(\/bpf|\/perl-base(\/.*)?)?)\/[^/]+$/;
 /** The files of container engines. */
 const settings = /^\/(etc|usr\/share|usr\/lib|usr\/libexec)\/(containers|podman|cni)\//;
 
