@@ -3,6 +3,7 @@
  * was handed. HOSTID is what the host calls the object.
  *
  * inner		FD is a map: put into a map of maps
+ * target		FD is a program with BTF: the target of a tracing program
  * install		FD is a map: io_uring installs copies of it while maps are created
  */
 #include "bpf.h"
@@ -46,6 +47,56 @@ static void inner(int fd, int host_id)
 	printf("looked up: %s\n", outcome(bpf(BPF_MAP_LOOKUP_ELEM, &attr)));
 	printf("opens: %s, %s\n", outcome(open_map(found)), outcome(open_map(host_id)));
 	printf("ids: outer %d, foreign %d, last %d\n", map_id(outer), map_id(fd), last_map());
+}
+
+static int load_on(int target, int function)
+{
+	struct bpf_insn code[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 0 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	union bpf_attr attr = {
+		.prog_type = BPF_PROG_TYPE_TRACING,
+		.expected_attach_type = BPF_TRACE_FENTRY,
+		.insns = (uintptr_t)code,
+		.insn_cnt = 2,
+		.license = (uintptr_t) "GPL",
+		.attach_prog_fd = target,
+		.attach_btf_id = function,
+	};
+
+	return bpf(BPF_PROG_LOAD, &attr);
+}
+
+static void info_of(int fd, void *info, unsigned int size)
+{
+	union bpf_attr attr = { .info = {
+					.bpf_fd = fd, .info_len = size, .info = (uintptr_t)info } };
+
+	if (bpf(BPF_OBJ_GET_INFO_BY_FD, &attr))
+		perror("info");
+}
+
+static void target(int fd, int host_id)
+{
+	struct bpf_prog_info program = {}, theirs = {};
+	struct bpf_link_info link = {};
+	union bpf_attr attr = {};
+	int own = -1, attached;
+
+	for (int function = 1; own < 0 && function < 64; function++)
+		own = load_on(fd, function);
+	printf("loaded: %s\n", outcome(own));
+	attr.raw_tracepoint.prog_fd = own;
+	attached = bpf(BPF_RAW_TRACEPOINT_OPEN, &attr);
+	printf("attached: %s\n", outcome(attached));
+	info_of(fd, &theirs, sizeof(theirs));
+	info_of(own, &program, sizeof(program));
+	info_of(attached, &link, sizeof(link));
+	printf("ids: foreign %u, its BTF %u, its BTF as target %u, target of the link %u\n",
+	       theirs.id, theirs.btf_id, program.attach_btf_obj_id, link.tracing.target_obj_id);
+	attr = (union bpf_attr){ .prog_id = host_id };
+	printf("opens: %s\n", outcome(bpf(BPF_PROG_GET_FD_BY_ID, &attr)));
 }
 
 static volatile int over;
@@ -137,6 +188,8 @@ int main(int argc, char **argv)
 		return 2;
 	if (!strcmp(argv[1], "inner"))
 		inner(fd, host_id);
+	else if (!strcmp(argv[1], "target"))
+		target(fd, host_id);
 	else if (!strcmp(argv[1], "install"))
 		install_for_a_moment(fd);
 	else

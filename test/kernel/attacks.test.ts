@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import fc from 'fast-check';
 import { keepsOneAgent } from '../support/agent.js';
+import { lacking } from '../support/features.js';
 import {
   asContainerUser,
   bpfns,
@@ -34,9 +35,9 @@ function foreignPin(name: string): string {
   return `${directory}/pin`;
 }
 
-/** What `foreign` prints in a namespace of its own, with the fd of a pinned map that was opened outside. */
-function withForeign(what: string, path: string): string {
-  const { id } = JSON.parse(run(['bpftool', 'map', 'show', 'pinned', path, '--json']).stdout);
+/** What `foreign` prints in a namespace of its own, with the fd of a pinned object that was opened outside. */
+function withForeign(what: string, path: string, kind: 'map' | 'prog'): string {
+  const { id } = JSON.parse(run(['bpftool', kind, 'show', 'pinned', path, '--json']).stdout);
   const script = `exec ${bpfnsPath} run -- ${asContainerUser.join(' ')} ${guestPath('foreign')} ${what} $FD ${id}`;
   const { stdout, stderr } = run([guestPath('with-pin'), path, 'FD', 'sh', '-ec', script]);
   assert.equal(stderr, '');
@@ -98,13 +99,24 @@ describe('attacks', { skip: skipReason }, () => {
 
     test('a foreign map within a map of its own opens by no id, neither the one found there nor the host id', () => {
       assert.equal(
-        withForeign('inner', foreignPin('inner')),
+        withForeign('inner', foreignPin('inner'), 'map'),
         'created: ok\nput in: ok\nlooked up: ok\nopens: ENOENT, ENOENT\nids: outer 1, foreign 0, last 1\n',
       );
     });
 
+    const cannotTrace = lacking('function hooks (fentry, fexit)');
+    test('a foreign program traced by its fd opens by no id, and is called 0', { skip: cannotTrace }, () => {
+      const pinned = `${pinDirectory()}/target`;
+      run(['bpftool', 'prog', 'load', guestPath('xdp.bpf.o'), pinned, 'type', 'xdp']);
+      assert.equal(
+        withForeign('target', pinned, 'prog'),
+        `loaded: ok\nattached: ok
+ids: foreign 0, its BTF 0, its BTF as target 0, target of the link 0\nopens: ENOENT\n`,
+      );
+    });
+
     test('copies that io_uring installs while maps are created do not make a foreign map theirs', (t) => {
-      const told = withForeign('install', foreignPin('install'));
+      const told = withForeign('install', foreignPin('install'), 'map');
       if (told === 'unsupported\n') t.skip('io_uring is off, or older than 6.8: it installs no fds');
       else assert.equal(told, 'installed some, ids: foreign 0, 0\n');
     });
