@@ -33,7 +33,7 @@ const anHour = { BPFNS_LINGER_MS: '3600000' };
 
 /** Starts a guest that runs until {@link end}. Resolves once it has printed a line. */
 async function begin(command: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<ChildProcess> {
-  const guest = spawn('timeout', limited(120, [bpfnsPath, 'run', '--', ...command]), {
+  const guest = spawn('timeout', limited(300, [bpfnsPath, 'run', '--', ...command]), {
     env: { ...process.env, ...env },
     stdio: ['pipe', 'pipe', 'inherit'],
   });
