@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 import product from '../package.json' with { type: 'json' };
 import { DebianRoot, nextVersion, packNode, type Suite } from './support/debian-root.js';
 import { leavesNothingBehind, root, run, skipReason } from './support/host.js';
@@ -75,8 +75,8 @@ const suites: Readonly<Record<Suite, readonly string[]>> = {
 
 for (const [suite, needed] of Object.entries(suites) as Array<[Suite, readonly string[]]>) {
   describe(`the Debian package on ${suite}`, { skip: skipReason }, () => {
-    leavesNothingBehind();
     let machine: DebianRoot;
+    leavesNothingBehind(() => machine.close());
     let untouched: readonly string[];
     before(async () => {
       machine = await DebianRoot.make(suite, needed);
@@ -90,7 +90,6 @@ for (const [suite, needed] of Object.entries(suites) as Array<[Suite, readonly s
       machine.add(`${root}build/guests/attach`, '/root/demo/build/guests/attach');
       untouched = everything(machine);
     });
-    after(() => machine.close());
 
     test('installs', () => {
       machine.sh('dpkg --install /root/bpfns.deb');

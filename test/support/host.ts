@@ -199,14 +199,14 @@ async function dismissAgent(): Promise<void> {
  * Compares the host before and after the tests of a `describe`: nothing of ours may be left. Call it
  * before any other hook. `cleanUp` runs once the guests have ended.
  */
-export function leavesNothingBehind(cleanUp: () => void = () => undefined): void {
+export function leavesNothingBehind(cleanUp: () => void | Promise<void> = () => undefined): void {
   let earlier: HostState;
   before(() => {
     earlier = hostState();
   });
   after(async () => {
     for (const guest of running.splice(0)) await guest.end();
-    cleanUp();
+    await cleanUp();
     removePins();
     if (isSlow) await dismissAgent();
     await agentGone();
