@@ -17,14 +17,14 @@ export function planOf(chosen: string, tests: readonly string[]): Plan[] {
 
 /** Tests of the tables of kernel features, and of what `bpfns doctor` says of them. */
 const claims = ['features', 'layouts', 'doctor'];
-/** Tests of a single command's namespace. */
-const separation = ['run', 'recorder', 'rights', 'isolation', 'callers'];
+/** Tests of a single command's namespace, whose recorder runs on function hooks there. */
+const separation = ['run'];
 /** Tests of what bpf(2) has since Linux 7. */
 const newest = ['common-attributes'];
 
 /**
- * What CI has time for, with two machines at a time: the oldest kernel, then the newest where it
- * differs, and the other architecture. The tracepoints are what CI's own kernel tests run with.
+ * What CI has time for, with two machines at a time: the oldest kernel, and the newest where it
+ * differs. The tracepoints are what CI's own kernel tests run with; `make test-vm` runs the rest.
  */
 export function planOfCi(): Plan[] {
   const machine = (chosen: string, part: string, names: readonly string[]): Plan[] => {
