@@ -120,7 +120,7 @@ async function leave(supervisor: SupervisorLink, isDone: boolean): Promise<never
   const own = isDone ? [...sockets, paths.log, paths.containers, paths.service] : sockets;
   for (const path of own) rmSync(path, { force: true, recursive: true });
   const leaked = openFds();
-  if (leaked.length > 0) writeFileSync(paths.leakedFds, leaked.join('\n\n'));
+  if (isDone && leaked.length > 0) writeFileSync(paths.leakedFds, leaked.join('\n\n'));
   await supervisor.leaving();
   process.exit(0);
 }

@@ -15,7 +15,8 @@ import { type Engine, scriptOutput } from './support/engine.js';
 import { leavesNoContainersBehind, workDir } from './support/machine.js';
 
 const socket = `${workDir}/agent.sock`;
-const NUMBERS = [...new Set<number>(Object.values(bpf_cmd))];
+// BPF_COMMON_ATTRS is a flag beside a command.
+const NUMBERS = [...new Set<number>(Object.values(bpf_cmd))].filter((number) => number <= 0xffff);
 const LAST = Math.max(...NUMBERS);
 const trapped: readonly number[] = trappedCommands;
 const NR_CLONE3 = 435;
