@@ -159,9 +159,11 @@ export class Caller implements Disposable {
     return this.#look((tid) => readMemory(tid, address, into, length));
   }
 
-  /** Writes its memory. @returns false for EFAULT */
+  /** Writes its memory. @returns false for EFAULT @throws CallerGone */
   write(address: number, from: Buffer, length: number): boolean {
-    const memory = this.#kept ?? this.#memory;
+    // Of a call that is answered later, the kept one may have made room for others' since.
+    if (this.#kept?.isOpen === false) this.#memory ??= this.#look(openMemory);
+    const memory = this.#kept?.isOpen ? this.#kept : this.#memory;
     return memory !== undefined && writeMemory(memory, address, from, length);
   }
 

@@ -35,10 +35,7 @@ export function serve(source: Source, slot: Slot, services: Services): void {
   call.setAside();
   outcome.then(
     (late) => finish(call, command, late, services),
-    (error: unknown) => {
-      services.onFault(`${command.name}, late`, error);
-      finish(call, command, FAULT, services);
-    },
+    (error: unknown) => finish(call, command, outcomeOf(error, command, services), services),
   );
 }
 
@@ -49,12 +46,17 @@ function decide(call: Call, command: Command, services: Services): Outcome | und
   try {
     return answer(call, command, services);
   } catch (error) {
-    if (error instanceof CallerGone) return undefined;
-    if (error instanceof Refusal) return -error.errno;
-    // A fault of the agent must neither hang the caller nor let an id command through.
-    services.onFault(command.name, error);
-    return FAULT;
+    return outcomeOf(error, command, services);
   }
+}
+
+/** The outcome of a call whose command threw, at once or later. */
+function outcomeOf(error: unknown, command: Command, services: Services): Reply | undefined {
+  if (error instanceof CallerGone) return undefined;
+  if (error instanceof Refusal) return -error.errno;
+  // A fault of the agent must neither hang the caller nor let an id command through.
+  services.onFault(command.name, error);
+  return FAULT;
 }
 
 /** Reads the input, identifies the caller, catches up with the recorder, and runs the command. */

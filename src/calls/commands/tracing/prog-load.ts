@@ -11,7 +11,6 @@ import { Fd } from '../../../sys/fd.js';
 import { bpf_attr, bpf_cmd } from '../../../sys/kernel.gen.js';
 import { readPointer } from '../../../sys/seccomp.js';
 import type { Call, Reply } from '../../call.js';
-import { CallerGone } from '../../caller.js';
 import type { Services } from '../../services.js';
 import type { LoadRequest } from './load-request.js';
 import { isOverLimit } from './memory.js';
@@ -75,22 +74,16 @@ function loadForGuest(call: Call, services: Services, mode: LoadRequest['mode'])
   const { size } = call;
   return services.programs
     .load(call.namespace.id, () => readProgram(call, services, { attr, size, mode, thread, pidLevel }))
-    .then(
-      (answer): Reply => {
-        using fd = new Fd(answer.result);
-        services.mirror.update();
-        if (answer.refusal !== '') refuse(call, services, COMMAND, answer.refusal);
-        const log = Buffer.from(answer.log);
-        const hasRoom = size >= a.log_true_size + 4;
-        if (!call.write(readPointer(attr, a.log_buf), log, log.length)) return -E.EFAULT;
-        if (hasRoom && !call.writeAttr(a.log_true_size, answer.logTrueSize)) return -E.EFAULT;
-        return new Fd(fd.release());
-      },
-      (error: unknown) => {
-        if (error instanceof CallerGone) return -E.ESRCH; // there is nobody to be told
-        throw error;
-      },
-    );
+    .then((answer): Reply => {
+      using fd = new Fd(answer.result);
+      services.mirror.update();
+      if (answer.refusal !== '') refuse(call, services, COMMAND, answer.refusal);
+      const log = Buffer.from(answer.log);
+      const hasRoom = size >= a.log_true_size + 4;
+      if (!call.write(readPointer(attr, a.log_buf), log, log.length)) return -E.EFAULT;
+      if (hasRoom && !call.writeAttr(a.log_true_size, answer.logTrueSize)) return -E.EFAULT;
+      return new Fd(fd.release());
+    });
 }
 
 /** What the kernel refuses before it reads the program, in its order. */
