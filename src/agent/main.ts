@@ -99,7 +99,7 @@ function readOnlyGroup({ control }: Config): number | undefined {
   const name = control['read-only-group'];
   if (name === undefined) return undefined;
   const group = groupId(name);
-  if (group === undefined) throw new Error(`control.read-only-group: there is no group '${name}' in /etc/group`);
+  if (group === undefined) throw new Error(`control.read-only-group: there is no group '${name}'`);
   return group;
 }
 

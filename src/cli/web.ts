@@ -1,6 +1,6 @@
 /** `bpfns web`: checks what it is to do, gives up root, and serves the page. */
 import { readFileSync } from 'node:fs';
-import { groupsOf } from '../config/group.js';
+import { accountOf } from '../config/group.js';
 import { paths } from '../config/paths.js';
 import { parseListen } from '../web/access.js';
 import { optionProblem, serveWeb, type WebOptions } from '../web/server.js';
@@ -42,16 +42,13 @@ function become(user: string | undefined): void {
   const isRoot = process.geteuid?.() === 0;
   if (!isRoot && user === undefined) return;
   if (user === undefined) throw new CliError('web does not run as root: name a user of the group with --user');
+  const account = accountOf(user);
+  if (!account) throw new CliError(`cannot become '${user}': there is no such user`);
+  if (account.uid === 0) throw new CliError(`cannot become '${user}': that is root again`);
   try {
-    const line = readFileSync('/etc/passwd', 'utf8')
-      .split('\n')
-      .find((each) => each.startsWith(`${user}:`));
-    const [, , uid, gid] = line?.split(':') ?? [];
-    if (uid === undefined || gid === undefined) throw new Error('there is no such user in /etc/passwd');
-    if (Number(uid) === 0) throw new Error('that is root again');
-    process.setgroups?.([Number(gid), ...groupsOf(user)]);
-    process.setgid?.(Number(gid));
-    process.setuid?.(Number(uid));
+    process.setgroups?.([...account.groups]);
+    process.setgid?.(account.gid);
+    process.setuid?.(account.uid);
   } catch (error) {
     throw new CliError(`cannot become '${user}': ${error instanceof Error ? error.message : String(error)}`);
   }

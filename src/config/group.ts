@@ -1,27 +1,38 @@
-/** Groups of the host. */
-import { readFileSync } from 'node:fs';
+/** Users and groups of the host, from every source that nsswitch.conf(5) names: asked of getent(1) and id(1). */
+import { execFileSync } from 'node:child_process';
 
-interface Group {
-  readonly name: string;
-  readonly id: number;
-  readonly members: readonly string[];
+export interface Account {
+  readonly uid: number;
+  /** The user's first group. */
+  readonly gid: number;
+  /** All groups that have the user as a member, the first included. */
+  readonly groups: readonly number[];
 }
 
-function groups(): Group[] {
-  return readFileSync('/etc/group', 'utf8')
-    .split('\n')
-    .flatMap((line) => {
-      const [name = '', , id = '', members = ''] = line.split(':');
-      return /^\d+$/.test(id) ? [{ name, id: Number(id), members: members.split(',') }] : [];
-    });
+/** @returns what the program prints; undefined if it fails: there is no such entry, or no such program */
+function ask(program: string, ...args: readonly string[]): string | undefined {
+  try {
+    return execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+  } catch {
+    return undefined;
+  }
 }
 
-/** A group's id, by its name in /etc/group. */
+/** A number of an account; undefined for what is none. */
+function number(text: string | undefined): number | undefined {
+  return text !== undefined && /^\d+$/.test(text) ? Number(text) : undefined;
+}
+
+/** A group's id. */
 export function groupId(name: string): number | undefined {
-  return groups().find((group) => group.name === name)?.id;
+  return number(ask('getent', '--', 'group', name)?.split(':')[2]);
 }
 
-/** The ids of the groups that have a user as a member, besides the user's first. */
-export function groupsOf(user: string): number[] {
-  return groups().flatMap(({ id, members }) => (members.includes(user) ? [id] : []));
+/** Undefined if there is no such user. */
+export function accountOf(user: string): Account | undefined {
+  const [, , uid, gid] = ask('getent', '--', 'passwd', user)?.split(':') ?? [];
+  const [own, first] = [number(uid), number(gid)];
+  if (own === undefined || first === undefined) return undefined;
+  const groups = (ask('id', '-G', '--', user) ?? '').split(' ').flatMap((group) => number(group) ?? []);
+  return { uid: own, gid: first, groups: [...new Set([first, ...groups])] };
 }
