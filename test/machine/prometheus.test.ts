@@ -144,7 +144,7 @@ function scrapeTests(): void {
       data: { groups: Array<{ rules: Array<{ name: string; state: string }> }> };
     };
     const rules = data.groups.flatMap((group) => group.rules);
-    assert.equal(rules.length, 5);
+    assert.equal(rules.length, 7);
     assert.deepEqual(
       rules.filter(({ state }) => state === 'firing'),
       [],
