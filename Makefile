@@ -27,7 +27,7 @@ test:
 build: build/lib/bpfns.js build/js/.done build/types/.done build/lib/page/main.js
 
 node_modules/.package-lock.json: package.json package-lock.json
-	npm ci --no-progress
+	npm ci
 	touch $@
 
 build/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h)

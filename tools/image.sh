@@ -12,6 +12,9 @@ context=build/image
 base=build/roots/image-$suite.tar
 rm -rf "$context" && mkdir -p "$context" build/roots
 
+step() { echo "$1 of 4: $2"; }
+
+step 1 "Debian $suite with Node, to start from: takes minutes, once"
 # Node, libbpf and what Debian deems essential; of the documentation the licences alone.
 if ! [ -e "$base" ]; then
 	exclude() { printf -- '--dpkgopt=path-exclude=%s\n' "$@"; }
@@ -22,6 +25,7 @@ if ! [ -e "$base" ]; then
 	mv "$base.new" "$base"
 fi
 
+step 2 'what else goes in: seccomp profile, package, SBOM'
 # One file of a package that would bring much more: 354 MB in all.
 (cd "$context" && apt-get download -qq golang-github-containers-common)
 dpkg-deb --fsys-tarfile "$context"/golang-github-containers-common_*.deb |
@@ -35,11 +39,13 @@ tar -xOf "$base" ./var/lib/dpkg/status >"$context/status"
 node build/js/tools/licences.js sbom "$context/status" >"$context/sbom.cdx.json"
 rm "$context/status"
 
+step 3 'the image'
 podman import --quiet "$base" localhost/bpfns-base:$suite
 # chroot: no network namespace and no limits of its own, which not every machine can give.
 podman build --quiet --format docker --isolation chroot --network host --build-arg BASE=localhost/bpfns-base:$suite \
 	--file packaging/image/Containerfile --tag "bpfns:$version" "$context"
 
+step 4 'checks'
 size=$(($(podman image inspect --format '{{.Size}}' "bpfns:$version") / 1000000))
 echo "bpfns:$version: $size MB unpacked"
 if [ "$size" -gt "$limit" ]; then echo "$0: more than $limit MB" >&2 && exit 1; fi

@@ -88,8 +88,11 @@ copyright() {
 	licences debian
 }
 
+echo '1 of 3: the npm package'
 npm_package
+echo '2 of 3: the npm packages that it needs'
 npm_dependencies
+echo "3 of 3: the Debian package for $arch"
 debian_package
 (cd "$packages" && sha256sum -- * >../SHA256SUMS && mv ../SHA256SUMS .)
 ls -l "$packages"

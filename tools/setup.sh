@@ -28,11 +28,24 @@ missing=()
 for package in "${packages[@]}"; do
 	dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
 done
+# Says on a terminal how far apt is: in one line that is gone at its end.
+progress() {
+	local kind percent text
+	while IFS=: read -r kind _ percent text; do
+		case $kind in dlstatus | pmstatus) printf '\r\e[K%3.0f %% %.70s' "$percent" "$text" >&2 ;; esac
+	done
+	printf '\r\e[K' >&2
+}
 if [ ${#missing[@]} -gt 0 ]; then
-	echo "installing: ${missing[*]}"
-	export DEBIAN_FRONTEND=noninteractive
+	echo "installing ${#missing[@]} packages: ${missing[*]}"
+	export DEBIAN_FRONTEND=noninteractive LC_NUMERIC=C
 	apt-get update -qq
-	apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+	install=(apt-get install -y -qq --no-install-recommends)
+	if [ -t 2 ]; then
+		{ "${install[@]}" -o APT::Status-Fd=3 "${missing[@]}" 3>&1 >/dev/null; } | progress
+	else
+		"${install[@]}" "${missing[@]}" >/dev/null
+	fi
 fi
 
 mount_if_absent() { # TYPE DIRECTORY MODE
