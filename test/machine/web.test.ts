@@ -23,6 +23,7 @@ import {
   start,
   until,
 } from '../support/host.js';
+import { limit } from '../support/slowness.js';
 import { Tmux } from '../support/tmux.js';
 
 const PORT = 19655;
@@ -114,15 +115,20 @@ function webTests(): void {
     assert.equal(await page.locator('script').count(), 1, 'the page has its own script alone');
   });
 
-  test('follows guests as they come and go', async (t) => {
-    const other = await start([bpfnsPath, 'run', '--name', 'visitor', '--', ...asContainerUser, guestPath('busy')]);
-    const came = performance.now();
-    await namespace('visitor').waitFor({ timeout: 10_000 });
-    const shownAfter = performance.now() - came;
-    await other.end();
-    const left = performance.now();
-    await namespace('visitor').waitFor({ state: 'detached', timeout: 10_000 });
-    t.diagnostic(`shown after ${shownAfter.toFixed(0)} ms, gone after ${(performance.now() - left).toFixed(0)} ms`);
+  test('follows guests within two seconds as they come and go', async (t) => {
+    // A busy machine may be late now and then, a page that looks too seldom is late each time.
+    const visits: Array<{ readonly came: number; readonly left: number }> = [];
+    const isInTime = (): boolean => visits.some(({ came, left }) => came < limit(2000) && left < limit(2000));
+    for (let i = 0; i < 3 && !isInTime(); i++) {
+      const name = `visitor${i}`;
+      const other = await start([bpfnsPath, 'run', '--name', name, '--', ...asContainerUser, guestPath('busy')]);
+      const came = await took(namespace(name).waitFor({ timeout: 10_000 }));
+      await other.end();
+      const left = await took(namespace(name).waitFor({ state: 'detached', timeout: 10_000 }));
+      visits.push({ came, left });
+    }
+    t.diagnostic(visits.map(({ came, left }) => `shown after ${came} ms, gone after ${left} ms`).join('; '));
+    assert.ok(isInTime(), JSON.stringify(visits));
   });
 
   test('makes a refused call stand out among the events', async () => {
@@ -352,6 +358,13 @@ function webTests(): void {
     await fresh.close();
     assert.ok(existsSync(`${screenshots}/top.png`));
   });
+}
+
+/** In ms. */
+async function took(event: Promise<void>): Promise<number> {
+  const started = performance.now();
+  await event;
+  return Math.round(performance.now() - started);
 }
 
 /** A property of the first element that a selector finds, as the browser computes it. */
