@@ -4,6 +4,9 @@
  */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { cgroup2Mount } from '../../src/host/cgroups.js';
 import { type Kind, kinds } from '../../src/model/ids.js';
@@ -76,6 +79,27 @@ describe("a map's hash", { skip: skipReason }, () => {
     const natively = run([guestPath('map-hash')]).stdout;
     assert.match(natively, /^array, pointer, 1: /m);
     assert.equal(bpfns(['run', '--', ...asContainerUser, guestPath('map-hash')]).stdout, natively);
+  });
+});
+
+describe('a link of uprobes', { skip: skipReason || lacking('uprobe_multi links') }, () => {
+  leavesNothingBehind();
+  let directory: string;
+  before(() => {
+    directory = mkdtempSync(join(tmpdir(), 'bpfns-uprobes-'));
+    for (const name of ['bin', 'empty']) mkdirSync(join(directory, name));
+    copyFileSync('/bin/true', join(directory, 'bin/file'));
+  });
+  after(() => rmSync(directory, { recursive: true }));
+
+  test("shows the file's path from the caller's root directory, and the caller's own pid", () => {
+    const rights = '-all,+bpf,+perfmon,+sys_chroot';
+    const asUser = ['setpriv', '--reuid=0', `--bounding-set=${rights}`, `--inh-caps=${rights}`];
+    const guest = ['unshare', '-pf', ...asUser, guestPath('uprobes'), directory];
+    const natively = run(guest);
+    assert.match(natively.stdout, /^from the directory$(?:\n.*)+'\/bin\/file' of 10, 1 places, this process$/m);
+    assert.equal(natively.status, 0, natively.stderr);
+    assert.equal(bpfns(['run', '--', ...guest]).stdout, natively.stdout);
   });
 });
 

@@ -17,13 +17,15 @@ export interface GuestFeature {
 
 const BPF_F_PATH_FD = 1 << 14;
 const BPF_PROG_TYPE_NETFILTER = 32;
-const [BPF_NETFILTER, BPF_TCX_INGRESS] = [45, 46];
+const BPF_PROG_TYPE_KPROBE = 2;
+const [BPF_NETFILTER, BPF_TCX_INGRESS, BPF_TRACE_UPROBE_MULTI] = [45, 46, 48];
 const NO_INTERFACE = 0x7fffffff;
 /** For MAP_GET_NEXT_ID: the last id that it takes. No map has one behind it. */
 const noMap = Buffer.from('feffff7f0000000000000000', 'hex');
 /** r0 = 1; exit */
 const program = Buffer.from('b7000000010000009500000000000000', 'hex');
 const license = Buffer.from('GPL\0');
+const noFile = Buffer.from('/no/such\0');
 
 /** A kernel answers with EINVAL what it does not know. */
 function answer(result: number, whenKnown?: number): Answer {
@@ -59,15 +61,37 @@ export const guestFeatures: readonly GuestFeature[] = [
     name: 'netfilter links',
     since: '6.4',
     probe: () => {
-      const load = Buffer.alloc(bpf_attr.sizeof);
-      load.writeUInt32LE(BPF_PROG_TYPE_NETFILTER, bpf_attr.prog_type);
-      load.writeUInt32LE(program.length / 8, bpf_attr.insn_cnt);
-      load.writeBigUInt64LE(addressOf(program), bpf_attr.insns);
-      load.writeBigUInt64LE(addressOf(license), bpf_attr.license);
-      load.writeUInt32LE(BPF_NETFILTER, bpf_attr.expected_attach_type);
-      const fd = bpf(bpf_cmd.BPF_PROG_LOAD, load, bpf_attr.expected_attach_type + 4);
+      const fd = loadProgram(BPF_PROG_TYPE_NETFILTER, BPF_NETFILTER);
       if (fd >= 0) close(fd);
       return answer(fd);
     },
   },
+  {
+    name: 'uprobe_multi links',
+    since: '6.6',
+    probe: () => {
+      const fd = loadProgram(BPF_PROG_TYPE_KPROBE, BPF_TRACE_UPROBE_MULTI);
+      if (fd < 0) return answer(fd);
+      const link = Buffer.alloc(bpf_attr.sizeof);
+      link.writeInt32LE(fd, bpf_attr.link_create_prog_fd);
+      link.writeUInt32LE(BPF_TRACE_UPROBE_MULTI, bpf_attr.link_create_attach_type);
+      link.writeBigUInt64LE(addressOf(noFile), bpf_attr.link_create_uprobe_multi_path);
+      link.writeBigUInt64LE(addressOf(noFile), bpf_attr.link_create_uprobe_multi_offsets);
+      link.writeUInt32LE(1, bpf_attr.link_create_uprobe_multi_cnt);
+      const result = bpf(bpf_cmd.BPF_LINK_CREATE, link, bpf_attr.link_create_uprobe_multi_pid + 4);
+      close(fd);
+      return answer(result, E.ENOENT);
+    },
+  },
 ];
+
+/** A trivial program's fd, or -errno. */
+function loadProgram(type: number, attachType: number): number {
+  const load = Buffer.alloc(bpf_attr.sizeof);
+  load.writeUInt32LE(type, bpf_attr.prog_type);
+  load.writeUInt32LE(program.length / 8, bpf_attr.insn_cnt);
+  load.writeBigUInt64LE(addressOf(program), bpf_attr.insns);
+  load.writeBigUInt64LE(addressOf(license), bpf_attr.license);
+  load.writeUInt32LE(attachType, bpf_attr.expected_attach_type);
+  return bpf(bpf_cmd.BPF_PROG_LOAD, load, bpf_attr.expected_attach_type + 4);
+}

@@ -4,24 +4,27 @@
  */
 import { kindOfFd, MAX_STRUCT, getInfoByFd as queryInfo } from '../../../sys/bpf.js';
 import { E } from '../../../sys/errno.js';
+import { Fd } from '../../../sys/fd.js';
 import { bpf_attr } from '../../../sys/kernel.gen.js';
 import { addressOf } from '../../../sys/libc.js';
 import { isNull, readPointer } from '../../../sys/seccomp.js';
 import { type Call, hasSetByte, type Reply } from '../../call.js';
 import type { Services } from '../../services.js';
+import type { SeenPath } from '../pins/path-resolver.js';
 import { type InfoArray, type InfoShape, infoShapes, type Request } from './shapes.js';
+import { isOfUprobes, seeAsCaller, showAsSeen, withRoomForPath } from './uprobes.js';
 
 /** The most memory that one call may make the agent allocate, in bytes. The largest program fits. */
 export const MAX_ARRAYS = 64 * 1024 * 1024;
 
 /** Order of checks as in bpf_obj_get_info_by_fd() and bpf_*_get_info_by_fd() (kernel/bpf/syscall.c, btf.c). */
-export function getInfoByFd(call: Call, services: Services): Reply {
+export function getInfoByFd(call: Call, services: Services): Reply | Promise<Reply> {
   if (call.hasUnknownBits(bpf_attr.info_info + 8)) return -E.EINVAL;
   using fd = call.caller.takeFd(call.attr.readInt32LE(bpf_attr.info_bpf_fd));
   if (!fd.isOpen) return -E.EBADFD;
   const kind = kindOfFd(fd.number);
   const shape = kind && infoShapes[kind];
-  return shape ? answer(call, services, fd.number, shape) : notAnObject(fd.number);
+  return shape ? answer(call, services, fd, shape) : notAnObject(fd.number);
 }
 
 /** The kernel's error for another kind of file: EINVAL, or EBADFD if it was opened with O_PATH. */
@@ -33,7 +36,18 @@ function notAnObject(fd: number): number {
 const given = Buffer.alloc(MAX_STRUCT);
 const nothing = Buffer.alloc(MAX_STRUCT);
 
-function answer(call: Call, services: Services, fd: number, shape: InfoShape): Reply {
+/** What the caller asks for, checked. */
+interface Question {
+  readonly shape: InfoShape;
+  /** The caller's structure, its address and its length. */
+  readonly asked: Buffer;
+  readonly address: number;
+  readonly length: number;
+  /** The length that the kernel knows. */
+  readonly kernelLength: number;
+}
+
+function answer(call: Call, services: Services, fd: Fd, shape: InfoShape): Reply | Promise<Reply> {
   const address = readPointer(call.attr, bpf_attr.info_info);
   const length = call.attr.readUInt32LE(bpf_attr.info_info_len);
   if (length > MAX_STRUCT) return -E.E2BIG;
@@ -42,12 +56,31 @@ function answer(call: Call, services: Services, fd: number, shape: InfoShape): R
   // The first call has no arrays. It shows the kind, the length of the arrays, and what the kernel
   // knows.
   given.fill(0);
-  const kernelLength = call.asCaller(() => queryInfo(fd, given, MAX_STRUCT));
+  const kernelLength = call.asCaller(() => queryInfo(fd.number, given, MAX_STRUCT));
   if (kernelLength < 0) return kernelLength;
   if (hasSetByte(asked, kernelLength, readable)) return -E.E2BIG;
   if (readable < length) return -E.EFAULT;
-  const requests = requestedArrays(shape.arrays(given), asked, given);
-  if (!requests) return -E.ENOMEM;
+  const question = { shape, asked, address, length, kernelLength };
+  if (shape === infoShapes.link && isOfUprobes(given)) return answerAsSeen(call, services, fd, question);
+  return fill(call, services, fd.number, question);
+}
+
+/** The answer depends on the caller's root directory, which takes another thread to look from. */
+async function answerAsSeen(call: Call, services: Services, taken: Fd, question: Question): Promise<Reply> {
+  using fd = new Fd(taken.release());
+  // The next call reuses both.
+  const [first, asked] = [Buffer.from(given), Buffer.from(question.asked)];
+  const seen = await seeAsCaller(call, services, fd.number, asked);
+  first.copy(given);
+  return fill(call, services, fd.number, { ...question, asked }, seen);
+}
+
+/** Asks for the arrays, and answers. {@link given} has the answer without arrays. */
+function fill(call: Call, services: Services, fd: number, question: Question, seen?: SeenPath): Reply {
+  const { shape, asked, address, length, kernelLength } = question;
+  const wanted = requestedArrays(shape.arrays(given), asked, given);
+  if (!wanted) return -E.ENOMEM;
+  const requests = seen ? withRoomForPath(wanted) : wanted;
   let status = 0;
   const inputs = shape.inputs.filter((field) => asked.readUInt32LE(field) !== 0);
   if (requests.length > 0 || inputs.length > 0) {
@@ -61,6 +94,10 @@ function answer(call: Call, services: Services, fd: number, shape: InfoShape): R
     // A truncated string gives ENOSPC, but is delivered.
     if (result < 0 && result !== -E.ENOSPC) return result;
     status = Math.min(result, 0);
+  }
+  if (seen) {
+    if (seen.result < 0) return seen.result;
+    showAsSeen(given, requests, seen, call.caller.directory);
   }
   shape.translate(given, (kind, host) => services.mirror.idIn(call.namespace, kind, host), requests);
   for (const request of requests) {

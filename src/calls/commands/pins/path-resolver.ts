@@ -1,7 +1,7 @@
 /**
- * Opens pins in the caller's place. A path may lead to a file system that a guest serves itself
- * (FUSE), where a lookup can hang for ever. Lookups therefore run on worker threads, at most a few
- * per guest, and never on the agent's own thread.
+ * Opens pins in the caller's place, and looks at paths from the caller's root directory. A path may
+ * lead to a file system that a guest serves itself (FUSE), where a lookup can hang for ever. Lookups
+ * therefore run on worker threads, at most a few per guest, and never on the agent's own thread.
  */
 import { Worker } from 'node:worker_threads';
 import type { Namespace } from '../../../model/namespaces.js';
@@ -22,6 +22,28 @@ export interface OpenPinRequest {
   readonly capabilities: Capabilities;
 }
 
+export interface SeePathRequest {
+  /** As in {@link OpenPinRequest}. */
+  readonly directory: number;
+  /** A link of uprobes. Open until the answer. */
+  readonly link: number;
+  /** The bytes for the path; 0: only its length is asked for. */
+  readonly room: number;
+}
+
+/** The path of a link, as one task sees it. */
+export interface SeenPath {
+  /** 0 or -errno. */
+  readonly result: number;
+  /** With the NUL; empty if it was not asked for. */
+  readonly path: Uint8Array;
+  /** The length of the path, with the NUL, whether it was asked for or not. */
+  readonly size: number;
+}
+
+/** What a thread is told to do. It answers an {@link OpenPinRequest} with an fd or -errno. */
+export type PathRequest = OpenPinRequest | SeePathRequest;
+
 /** The most lookups of one guest that are in progress at once. More wait for their turn. */
 const PER_GUEST = 4;
 /** Threads that are kept for later calls. Threads that were started because of a hanging lookup end. */
@@ -36,8 +58,8 @@ const PATIENCE = 20;
 const HEAP = { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2 };
 
 interface Job {
-  readonly request: OpenPinRequest;
-  readonly done: (fd: number) => void;
+  readonly request: PathRequest;
+  readonly done: (answer: number | SeenPath) => void;
   readonly failed: (error: unknown) => void;
 }
 
@@ -54,6 +76,18 @@ export class PathResolver {
    * @throws Refusal ENOMEM if the guest has too many lookups in progress
    */
   openPin(namespace: Namespace, request: OpenPinRequest): Promise<number> {
+    return this.#ask(namespace, request) as Promise<number>;
+  }
+
+  /**
+   * Resolves to the path of a link as it is from the caller's root directory. Rejects as {@link
+   * openPin} does. @throws Refusal as {@link openPin}
+   */
+  seePath(namespace: Namespace, request: SeePathRequest): Promise<SeenPath> {
+    return this.#ask(namespace, request) as Promise<SeenPath>;
+  }
+
+  #ask(namespace: Namespace, request: PathRequest): Promise<number | SeenPath> {
     return this.#turns.take(
       namespace,
       () =>
@@ -115,7 +149,7 @@ export class PathResolver {
       answer();
       this.#start();
     };
-    worker.once('message', (fd: number) => finish(() => job.done(fd), true));
+    worker.once('message', (answer: number | SeenPath) => finish(() => job.done(answer), true));
     // A fault of the worker costs one answer, not the agent.
     worker.once('error', (error) => finish(() => job.failed(error), false));
     worker.postMessage(job.request);

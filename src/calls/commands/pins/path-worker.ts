@@ -1,13 +1,14 @@
-/** A worker thread of path-resolver.ts. It takes the caller's view for one lookup, and then its own again. */
+/** A worker thread of path-resolver.ts. It takes the caller's view for one request, and then its own again. */
 import { statfsSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
-import { objGet } from '../../../sys/bpf.js';
+import { getInfoByFd, objGet } from '../../../sys/bpf.js';
 import { check, E } from '../../../sys/errno.js';
 import { actAs, type FsIdentity, openInRoot, openPath, privateFs } from '../../../sys/fs-identity.js';
-import { close, fchdir, O_CLOEXEC, O_DIRECTORY, O_PATH, open } from '../../../sys/libc.js';
+import { bpf_link_info } from '../../../sys/kernel.gen.js';
+import { addressOf, close, fchdir, O_CLOEXEC, O_DIRECTORY, O_PATH, open } from '../../../sys/libc.js';
 import { openIn, statusIn } from '../../../sys/proc-dir.js';
 import { getFd } from '../../../sys/task.js';
-import type { OpenPinRequest } from './path-resolver.js';
+import type { OpenPinRequest, PathRequest, SeenPath, SeePathRequest } from './path-resolver.js';
 
 const fs = privateFs();
 const AT_FDCWD = -100;
@@ -77,6 +78,20 @@ function identityOf(directory: number): Pick<FsIdentity, 'fsuid' | 'fsgid' | 'gr
   return fsuid === undefined || fsgid === undefined ? undefined : { fsuid, fsgid, groups: numbers('Groups') };
 }
 
-parentPort?.on('message', (request: OpenPinRequest) => {
-  parentPort?.postMessage(openPin(request));
+/** The kernel makes the path for the root directory of the thread that asks. */
+function seePath({ directory, link, room }: SeePathRequest): SeenPath {
+  using theirs = openIn(directory, 'root', O_PATH | O_DIRECTORY | O_CLOEXEC);
+  const root = theirs.number;
+  const info = Buffer.alloc(bpf_link_info.sizeof);
+  const path = Buffer.alloc(room);
+  if (room > 0) info.writeBigUInt64LE(addressOf(path), bpf_link_info.uprobe_multi_path);
+  info.writeUInt32LE(room, bpf_link_info.uprobe_multi_path_size);
+  const result =
+    root < 0 ? -E.ESRCH : actAs(fs, { ...fs, root, cwd: root }, () => getInfoByFd(link, info, info.length));
+  const size = info.readUInt32LE(bpf_link_info.uprobe_multi_path_size);
+  return { result: Math.min(result, 0), path: path.subarray(0, size), size };
+}
+
+parentPort?.on('message', (request: PathRequest) => {
+  parentPort?.postMessage('link' in request ? seePath(request) : openPin(request));
 });
