@@ -25,7 +25,7 @@ export const trappedCommands = [
 ] as const;
 
 /** Also in namespaces whose programs see no more than their own tasks; with them goes perf_event_open(2). */
-export const tracingCommands = [bpf_cmd.BPF_PROG_LOAD] as const;
+export const tracingCommands = [bpf_cmd.BPF_PROG_LOAD, bpf_cmd.BPF_RAW_TRACEPOINT_OPEN] as const;
 
 export type TrappedCommand = (typeof trappedCommands | typeof tracingCommands)[number];
 

@@ -2,6 +2,7 @@
  * Whether a program may be loaded for a guest that is to trace its own tasks only (tracing=own). The
  * kernel's verifier keeps it to what its type, helpers and references allow; here it is decided which.
  */
+import { usesContext } from './context.js';
 import { forEachInstruction } from './flow.js';
 import { helper } from './helpers.js';
 import { CallOf, type Instruction, Load64Of, Op } from './instruction.js';
@@ -52,6 +53,8 @@ export function refuseKind({ type, attachType }: Kind): Refusal | undefined {
       return whole('this kind of kprobe program', 'it is for functions of the kernel');
     case TracingType.tracepoint:
     case TracingType.perfEvent:
+    // It can be attached to nothing (raw-tracepoint-open.ts), only be run by BPF_PROG_TEST_RUN: bpftrace's BEGIN.
+    case TracingType.rawTracepoint:
       return undefined;
     default:
       return whole(`program type ${type}`, 'it reads kernel memory, or acts for the whole machine');
@@ -59,8 +62,11 @@ export function refuseKind({ type, attachType }: Kind): Refusal | undefined {
 }
 
 /** undefined if all that the instructions ask for is allowed. They have the form that checkForm() wants. */
-export function refuseInstructions(instructions: readonly Instruction[]): Refusal | undefined {
+export function refuseInstructions({ type }: Kind, instructions: readonly Instruction[]): Refusal | undefined {
   let refusal: Refusal | undefined;
+  if (type === TracingType.rawTracepoint && usesContext(instructions)) {
+    refusal = whole('a raw tracepoint program that reads its context', 'that has addresses of the kernel');
+  }
   forEachInstruction(instructions, (instruction, at) => {
     refusal ??= refuseOne(instruction, at);
   });

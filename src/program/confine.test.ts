@@ -31,6 +31,7 @@ const kernel: KernelView = {
   numberSize: 16,
 };
 const tracepoint: Kind = { type: TracingType.tracepoint, attachType: 0 };
+const rawTracepoint: Kind = { type: TracingType.rawTracepoint, attachType: 0 };
 const perfEvent: Kind = { type: TracingType.perfEvent, attachType: 0 };
 const bare = (...instructions: Instruction[]): Program => ({
   instructions,
@@ -72,7 +73,8 @@ describe('a program for tracing=own', () => {
     assert.equal(refuseKind(tracepoint), undefined);
     assert.equal(refuseKind(perfEvent), undefined);
     assert.equal(refuseKind({ type: TracingType.kprobe, attachType: 0 }), undefined);
-    const others = [17, 24, 26, 27, 28, 29].map((type) => ({ type, attachType: 0 }));
+    assert.equal(refuseKind(rawTracepoint), undefined);
+    const others = [24, 26, 27, 28, 29].map((type) => ({ type, attachType: 0 }));
     // KPROBE_MULTI, UPROBE_MULTI, KPROBE_SESSION, UPROBE_SESSION
     const sessions = [42, UPROBE_MULTI, 56, 57].map((attachType) => ({ type: TracingType.kprobe, attachType }));
     for (const kind of [...others, ...sessions]) assert.notEqual(refuseKind(kind), undefined, JSON.stringify(kind));
@@ -80,7 +82,7 @@ describe('a program for tracing=own', () => {
 
   test('calls only helpers that the list allows', () => {
     for (const { id, name, verdict } of helpers) {
-      const refusal = refuseInstructions([zero, callHelper(id), exit]);
+      const refusal = refuseInstructions(tracepoint, [zero, callHelper(id), exit]);
       if (verdict !== 'refused') assert.equal(refusal, undefined, name);
       else
         assert.match(
@@ -93,9 +95,21 @@ describe('a program for tracing=own', () => {
   test('calls no kernel function and loads no address of the kernel', () => {
     const kfunc = instruction(Op.call, { src: 2, imm: 1234 });
     const symbol = [instruction(Op.loadImm64, { src: 3, imm: 99 }), instruction(0)];
-    assert.match(refuseInstructions([kfunc, exit])?.what ?? '', /kernel function/);
-    assert.match(refuseInstructions([...symbol, exit])?.what ?? '', /kernel symbol/);
-    assert.notEqual(refuseInstructions([instruction(Op.loadImm64, { src: 7 }), instruction(0), exit]), undefined);
+    assert.match(refuseInstructions(tracepoint, [kfunc, exit])?.what ?? '', /kernel function/);
+    assert.match(refuseInstructions(tracepoint, [...symbol, exit])?.what ?? '', /kernel symbol/);
+    assert.notEqual(
+      refuseInstructions(tracepoint, [instruction(Op.loadImm64, { src: 7 }), instruction(0), exit]),
+      undefined,
+    );
+  });
+});
+
+describe('a raw tracepoint program', () => {
+  test('must not read its context, which has addresses of the kernel', () => {
+    const read = instruction(Op.loadLong, { dst: 0, src: 1 });
+    assert.match(refuseInstructions(rawTracepoint, [read, exit])?.what ?? '', /reads its context/);
+    assert.equal(refuseInstructions(rawTracepoint, [callHelper(25), exit]), undefined);
+    assert.equal(refuseInstructions(tracepoint, [read, exit]), undefined);
   });
 });
 
@@ -186,7 +200,7 @@ describe('a confined program', () => {
         } catch {
           return;
         }
-        if (refuseInstructions(program)) return;
+        if (refuseInstructions(tracepoint, program)) return;
         loaded++;
         const { instructions } = confine(bare(...program), tracepoint, scope, kernel);
         checkForm(instructions);

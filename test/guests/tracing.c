@@ -57,6 +57,22 @@ static void try_helper(int type, int id)
 	tell(name, load_as(type, 0, code, 4));
 }
 
+/* A program that ignores its context can be run, and attached to nothing. */
+static void tell_raw_tracepoint(void)
+{
+	struct bpf_insn code[] = { MOV(0, 7), EXIT };
+	int prog = load_as(BPF_PROG_TYPE_RAW_TRACEPOINT, 0, code, 2);
+	union bpf_attr run = { .test = { .prog_fd = prog } };
+	union bpf_attr attr = { .raw_tracepoint = { .name = (uintptr_t) "sched_switch",
+						    .prog_fd = prog } };
+	int error = bpf(BPF_PROG_TEST_RUN, &run) ? errno : 0;
+
+	printf("raw-run %d %u\n", error, run.test.retval);
+	log_text[0] = 0;
+	tell("raw-open", bpf(BPF_RAW_TRACEPOINT_OPEN, &attr));
+	close(prog);
+}
+
 static void hostile(void)
 {
 	static const int helpers[] = { 6,   22,	 35,  36,  55,	56,  58,  109, 113, 115, 117, 119,
@@ -65,7 +81,6 @@ static void hostile(void)
 	static const struct {
 		int type, attach;
 	} kinds[] = {
-		{ BPF_PROG_TYPE_RAW_TRACEPOINT, 0 },
 		{ BPF_PROG_TYPE_RAW_TRACEPOINT_WRITABLE, 0 },
 		{ BPF_PROG_TYPE_TRACING, BPF_TRACE_FENTRY },
 		{ BPF_PROG_TYPE_STRUCT_OPS, 0 },
@@ -82,6 +97,7 @@ static void hostile(void)
 	struct bpf_insn gotox[] = { INSN(BPF_JMP | BPF_X, 1, 0, 0, 0), EXIT };
 	struct bpf_insn back[] = { INSN(BPF_JMP | BPF_JA, 0, 0, -3, 0), EXIT };
 	struct bpf_insn load[] = { INSN(BPF_LDX | BPF_MEM | BPF_DW, 0, 10, -8, 0), EXIT };
+	struct bpf_insn raw[] = { INSN(BPF_LDX | BPF_MEM | BPF_DW, 0, 1, 0, 0), EXIT };
 	char name[32];
 
 	for (size_t i = 0; i < sizeof(helpers) / sizeof(*helpers); i++)
@@ -90,6 +106,8 @@ static void hostile(void)
 		snprintf(name, sizeof(name), "type-%d-%d", kinds[i].type, kinds[i].attach);
 		tell(name, load_as(kinds[i].type, kinds[i].attach, plain, 2));
 	}
+	tell("type-17-with-context", load_as(BPF_PROG_TYPE_RAW_TRACEPOINT, 0, raw, 2));
+	tell_raw_tracepoint();
 	tell("kfunc", load_as(BPF_PROG_TYPE_TRACEPOINT, 0, kfunc, 2));
 	tell("ksym", load_as(BPF_PROG_TYPE_TRACEPOINT, 0, ksym, 4));
 	tell("indirect-jump", load_as(BPF_PROG_TYPE_TRACEPOINT, 0, gotox, 2));

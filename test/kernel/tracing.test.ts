@@ -120,6 +120,12 @@ describe('tracing=own', { skip: skipReason }, () => {
     }
   });
 
+  test('BEGIN and END run', async () => {
+    const guest = await startBpftrace('BEGIN { printf("begins\\n"); } END { printf("ends\\n"); }');
+    await guest.end();
+    assert.match(guest.output(), /^begins\n(.*\n)*ends$/m);
+  });
+
   test('a stack of the kernel is empty', async () => {
     const guest = await startBpftrace('tracepoint:raw_syscalls:sys_enter { @[kstack] = count(); }');
     await guest.end();
@@ -139,6 +145,8 @@ describe('tracing=own', { skip: skipReason }, () => {
       if (name.startsWith('type-')) assert.match(log, /^not allowed: .*: tracing=own refuses it, /, name);
       if (/^helper|^type|^k/.test(name)) assert.equal(errno, EACCES, name);
     }
+    assert.deepEqual(found.get('raw-run'), [0, '7']);
+    assert.equal(found.get('raw-open')?.[0], EPERM);
     assert.equal(found.get('indirect-jump')?.[0], EINVAL);
     assert.equal(found.get('jump-before-start')?.[0], EINVAL);
     assert.equal(found.get('nothing')?.[0], E2BIG);

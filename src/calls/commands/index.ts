@@ -25,6 +25,7 @@ import { linkCreatePlace, progAttachPlace, translateRelativeId } from './relativ
 import { taskFdQuery } from './task-fd-query.js';
 import { perfEventOpen, readPerfAttr } from './tracing/perf-event-open.js';
 import { progLoad } from './tracing/prog-load.js';
+import { rawTracepointOpen } from './tracing/raw-tracepoint-open.js';
 import { unshare } from './unshare.js';
 
 export interface Command {
@@ -71,6 +72,7 @@ export const commands: Readonly<Record<TrappedCommand, Command>> = {
   ),
   [bpf_cmd.BPF_ENABLE_STATS]: bpfCommand('ENABLE_STATS', reads, enableStats),
   [bpf_cmd.BPF_PROG_LOAD]: bpfCommand('PROG_LOAD', writes, progLoad),
+  [bpf_cmd.BPF_RAW_TRACEPOINT_OPEN]: bpfCommand('RAW_TRACEPOINT_OPEN', reads, rawTracepointOpen),
   [OWN_NAMESPACE.command]: bpfCommand('OWN_NAMESPACE', writes, ownNamespace),
 };
 

@@ -65,7 +65,7 @@ export function load(request: LoadRequest, readLayout: ReadLayout): LoadAnswer {
     };
     const instructions = decode(request.code);
     checkForm(instructions);
-    const refusal = request.mode === 'own' ? (refuseKind(kind) ?? refuseInstructions(instructions)) : undefined;
+    const refusal = request.mode === 'own' ? (refuseKind(kind) ?? refuseInstructions(kind, instructions)) : undefined;
     if (refusal) return refused(request, describe(refusal), E.EACCES);
     const program = prepare(request, kind, withOwnFds(instructions, request.fdArray, descriptors), readLayout);
     return loadPrepared(request, attr, program, descriptors);
