@@ -2,7 +2,7 @@
  * Whether a program may be loaded for a guest that is to trace its own tasks only (tracing=own). The
  * kernel's verifier keeps it to what its type, helpers and references allow; here it is decided which.
  */
-import { usesContext } from './context.js';
+import { contextUse, usesContext } from './context.js';
 import { forEachInstruction } from './flow.js';
 import { helper } from './helpers.js';
 import { CallOf, type Instruction, Load64Of, Op } from './instruction.js';
@@ -66,6 +66,10 @@ export function refuseInstructions({ type }: Kind, instructions: readonly Instru
   let refusal: Refusal | undefined;
   if (type === TracingType.rawTracepoint && usesContext(instructions)) {
     refusal = whole('a raw tracepoint program that reads its context', 'that has addresses of the kernel');
+  }
+  // Linux 7.0 lets a program on a uprobe change the registers of the task: of root's too, and of setuid programs.
+  if (type === TracingType.kprobe && contextUse(instructions).writes) {
+    refusal = whole('a program that writes to its context', 'that changes the registers of the task');
   }
   forEachInstruction(instructions, (instruction, at) => {
     refusal ??= refuseOne(instruction, at);

@@ -104,6 +104,17 @@ describe('a program for tracing=own', () => {
   });
 });
 
+describe('a program on a uprobe', () => {
+  const kprobe: Kind = { type: TracingType.kprobe, attachType: 0 };
+
+  test('may read the registers, and not change them', () => {
+    const [read, write] = [0x79, 0x7b].map((code) => instruction(code, { dst: 1, src: 1 }));
+    assert.ok(read && write);
+    assert.equal(refuseInstructions(kprobe, [read, exit]), undefined);
+    assert.match(refuseInstructions(kprobe, [write, exit])?.what ?? '', /writes to its context/);
+  });
+});
+
 describe('a raw tracepoint program', () => {
   test('must not read its context, which has addresses of the kernel', () => {
     const read = instruction(Op.loadLong, { dst: 0, src: 1 });

@@ -1,85 +1,206 @@
-/** Whether a program reads its context: where may the pointer be that it gets in r1? */
+/**
+ * What a program does with its context: where may the pointer be that it gets in r1, and is anything read or
+ * written through it? The pointer can be in registers and on the stack. In other memory it is a mere number to
+ * the verifier, and so it is to a helper's caller: no helper returns the context, and callbacks are given
+ * nothing but what is on the stack.
+ */
 import { forEachInstruction, referenceOf, slotsOf } from './flow.js';
 import { CallOf, Class, classOf, type Instruction, Op } from './instruction.js';
 
-/** A set of registers, and whether the stack may hold the pointer: one bit each. */
-type State = number;
-const STACK = 1 << 11;
-const bit = (register: number): State => 1 << register;
+/** What may be in which place: registers as bits of a number, the 64 words of the frame as bits of a bigint. */
+interface State {
+  readonly context: number;
+  /** Pointers to a stack: its own, or that of a caller. */
+  readonly stack: number;
+  readonly contextWords: bigint;
+  readonly stackWords: bigint;
+}
+
+/** What is true of the whole program, in whatever order it does things. */
+interface Facts {
+  /** It is in some word of some frame; and it was put there through a pointer, so that this may be any word. */
+  context: 'nowhere' | 'known' | 'anywhere';
+  stack: 'nowhere' | 'known' | 'anywhere';
+  reads: boolean;
+  writes: boolean;
+}
+
+const bit = (register: number): number => 1 << register;
+const FRAME = 10;
 const CALLER_SAVED = 0x3f;
 const ARGUMENTS = 0x3e;
-/** More is not looked into: the answer is then that it does. */
+/** More is not looked into: the answer is then that it does all. */
 const MAX_INSTRUCTIONS = 65_536;
 const MEM = 0x60;
 const MODE = 0xe0;
+const SIZE = 0x18;
+const LONG = 0x18;
+/** In imm of an atomic instruction that loads, from src to dst. */
+const LOAD_ACQUIRE = 0x100;
 
-/** False only if no instruction reads or writes through the pointer. Errs towards true. */
-export function usesContext(instructions: readonly Instruction[]): boolean {
-  if (instructions.length > MAX_INSTRUCTIONS) return true;
-  const before = new Map<number, State>([[0, bit(1)]]);
+export interface ContextUse {
+  readonly reads: boolean;
+  readonly writes: boolean;
+}
+
+/** Errs towards true. */
+export function contextUse(instructions: readonly Instruction[]): ContextUse {
+  if (instructions.length > MAX_INSTRUCTIONS) return { reads: true, writes: true };
+  const facts: Facts = { context: 'nowhere', stack: 'nowhere', reads: false, writes: false };
+  const before = new Map<number, State>([[0, frameOf(bit(1), 0)]]);
   const todo = [0];
-  let stack = 0;
   for (let at = todo.pop(); at !== undefined; at = todo.pop()) {
     const instruction = instructions[at];
-    const state = (before.get(at) ?? 0) | stack;
-    if (!instruction) return true;
-    if (dereferences(instruction, state)) return true;
-    const after = step(instruction, state);
-    // A pointer on the stack is seen by callees and callbacks, too: then all is looked at once more.
-    if ((after & STACK) !== 0 && stack === 0) {
-      stack = STACK;
-      for (const known of before.keys()) todo.push(known);
-    }
+    const state = before.get(at);
+    if (!instruction || !state) return { reads: true, writes: true };
+    const { context, stack } = facts;
+    note(instruction, state, facts);
+    const after = step(instruction, state, facts);
+    // Loads elsewhere may have found less than is there now.
+    if (facts.context !== context || facts.stack !== stack) todo.push(...before.keys());
     for (const [next, entry] of successors(instruction, at, state, after)) {
       const known = before.get(next);
-      const joined = (known ?? 0) | entry;
-      if (joined === known) continue;
+      const joined = known ? join(known, entry) : entry;
+      if (known && isSame(known, joined)) continue;
       before.set(next, joined);
       todo.push(next);
     }
   }
-  return false;
+  return facts;
 }
 
-function dereferences(instruction: Instruction, state: State): boolean {
-  const { dst, src } = instruction;
+/** Whether it does anything with what the pointer leads to. */
+export function usesContext(instructions: readonly Instruction[]): boolean {
+  const { reads, writes } = contextUse(instructions);
+  return reads || writes;
+}
+
+/** At the beginning of a function, whose frame has nothing. */
+const frameOf = (context: number, stack: number): State => {
+  return { context, stack: stack | bit(FRAME), contextWords: 0n, stackWords: 0n };
+};
+
+const join = (a: State, b: State): State => ({
+  context: a.context | b.context,
+  stack: a.stack | b.stack,
+  contextWords: a.contextWords | b.contextWords,
+  stackWords: a.stackWords | b.stackWords,
+});
+
+const isSame = (a: State, b: State): boolean =>
+  a.context === b.context && a.stack === b.stack && a.contextWords === b.contextWords && a.stackWords === b.stackWords;
+
+const isAtomic = (instruction: Instruction): boolean =>
+  classOf(instruction) === Class.stx && (instruction.code & MODE) !== MEM;
+
+function note(instruction: Instruction, { context }: State, facts: Facts): void {
+  const isDst = (context & bit(instruction.dst)) !== 0;
+  const isSrc = (context & bit(instruction.src)) !== 0;
   switch (classOf(instruction)) {
     case Class.ldx:
-      return (state & bit(src)) !== 0;
+      if (isSrc) facts.reads = true;
+      return;
     case Class.st:
     case Class.stx:
-      return (state & bit(dst)) !== 0;
+      if (isDst) facts.writes = true;
+      if (isSrc && isAtomic(instruction) && instruction.imm === LOAD_ACQUIRE) facts.reads = true;
+      return;
     default:
-      return false;
   }
 }
 
-function step(instruction: Instruction, state: State): State {
+function step(instruction: Instruction, state: State, facts: Facts): State {
   const { code, dst, src } = instruction;
-  const isSource = (state & bit(src)) !== 0;
   switch (classOf(instruction)) {
     case Class.ldx:
-      return (state & STACK) !== 0 ? state | bit(dst) : state & ~bit(dst);
-    case Class.stx:
-      // An exchange may also load what was stored.
-      return isSource ? state | STACK : (code & MODE) !== MEM && (state & STACK) !== 0 ? state | bit(src) | 1 : state;
+      return load(state, dst, src, instruction, facts);
+    case Class.st:
+      return store(state, undefined, instruction, facts);
+    case Class.stx: {
+      if (!isAtomic(instruction)) return store(state, src, instruction, facts);
+      if (instruction.imm === LOAD_ACQUIRE) return load(state, dst, src, instruction, facts);
+      // It may keep what it stores, and give what was there, in src or r0.
+      const stored = join(state, store(state, src, instruction, facts));
+      return join(join(stored, load(stored, src, dst, instruction, facts)), load(stored, 0, dst, instruction, facts));
+    }
     case Class.ld:
-      return state & ~bit(dst);
+      return put(state, dst, false, false);
     case Class.alu:
     case Class.alu64: {
-      if (code === Op.moveReg) return isSource ? state | bit(dst) : state & ~bit(dst);
-      if (code === Op.moveImm) return state & ~bit(dst);
-      return (code & 8) !== 0 && isSource ? state | bit(dst) : state;
+      const [context, stack] = has(state, src);
+      if (code === Op.moveReg) return put(state, dst, context, stack);
+      if (code === Op.moveImm) return put(state, dst, false, false);
+      const [hasContext, hasStack] = has(state, dst);
+      const usesSource = (code & 8) !== 0;
+      return put(state, dst, hasContext || (usesSource && context), hasStack || (usesSource && stack));
     }
     default:
-      return code === Op.call ? afterCall(instruction, state) : state;
+      return code === Op.call ? afterCall(instruction, state, facts) : state;
   }
 }
 
-/** A function may return what it got; no helper returns the context. */
-function afterCall({ src }: Instruction, state: State): State {
-  const mayReturnIt = src === CallOf.function && (state & (ARGUMENTS | STACK)) !== 0;
-  return (state & ~CALLER_SAVED) | (mayReturnIt ? 1 : 0);
+const has = ({ context, stack }: State, register: number): [context: boolean, stack: boolean] => [
+  (context & bit(register)) !== 0,
+  (stack & bit(register)) !== 0,
+];
+
+function put(state: State, register: number, context: boolean, stack: boolean): State {
+  const others = ~bit(register);
+  return {
+    ...state,
+    context: (state.context & others) | (context ? bit(register) : 0),
+    stack: (state.stack & others) | (stack ? bit(register) : 0),
+  };
+}
+
+/** The words of the frame that 8 bytes at an offset from r10 are in. */
+function wordsAt(off: number): bigint {
+  const first = Math.floor(off / 8) + 64;
+  const last = Math.floor((off + 7) / 8) + 64;
+  return wordAt(first) | wordAt(last);
+}
+const wordAt = (index: number): bigint => (index < 0 || index > 63 ? 0n : 1n << BigInt(index));
+
+/** Only as a whole is a pointer one. */
+function load(state: State, to: number, base: number, { code, off }: Instruction, facts: Facts): State {
+  if ((code & SIZE) !== LONG) return put(state, to, false, false);
+  if (base === FRAME) {
+    const words = wordsAt(off);
+    const context = (state.contextWords & words) !== 0n || facts.context === 'anywhere';
+    return put(state, to, context, (state.stackWords & words) !== 0n || facts.stack === 'anywhere');
+  }
+  if ((state.stack & bit(base)) === 0) return put(state, to, false, false);
+  return put(state, to, facts.context !== 'nowhere', facts.stack !== 'nowhere');
+}
+
+/** @param from undefined for a constant */
+function store(state: State, from: number | undefined, { code, dst, off }: Instruction, facts: Facts): State {
+  if ((code & SIZE) !== LONG) return state;
+  const [context, stack] = from === undefined ? [false, false] : has(state, from);
+  if (dst === FRAME) {
+    if (context && facts.context === 'nowhere') facts.context = 'known';
+    if (stack && facts.stack === 'nowhere') facts.stack = 'known';
+    const words = wordsAt(off);
+    // A word that is overwritten as a whole has nothing else any more.
+    const others = off % 8 === 0 ? ~words : -1n;
+    return {
+      ...state,
+      contextWords: (state.contextWords & others) | (context ? words : 0n),
+      stackWords: (state.stackWords & others) | (stack ? words : 0n),
+    };
+  }
+  if ((state.stack & bit(dst)) === 0) return state;
+  if (context) facts.context = 'anywhere';
+  if (stack) facts.stack = 'anywhere';
+  return state;
+}
+
+/** A function may return what it got. */
+function afterCall({ src }: Instruction, state: State, facts: Facts): State {
+  const kept: State = { ...state, context: state.context & ~CALLER_SAVED, stack: state.stack & ~CALLER_SAVED };
+  if (src !== CallOf.function) return kept;
+  const context = (state.context & ARGUMENTS) !== 0 || facts.context !== 'nowhere';
+  return put(kept, 0, context, (state.stack & ARGUMENTS) !== 0 || facts.stack !== 'nowhere');
 }
 
 /** Where it goes on, and what is known there. */
@@ -89,11 +210,11 @@ function* successors(
   before: State,
   after: State,
 ): Generator<readonly [number, State]> {
-  const { code, src } = instruction;
+  const { code } = instruction;
   const reference = referenceOf(instruction, at);
-  // Arguments of functions, and the context of callbacks, may be the pointer.
-  if (code === Op.call && src === CallOf.function && reference) yield [reference.target, before & (ARGUMENTS | STACK)];
-  else if (reference?.kind === 'callback') yield [reference.target, ARGUMENTS | (before & STACK)];
+  if (reference?.kind === 'call') {
+    yield [reference.target, frameOf(before.context & ARGUMENTS, before.stack & ARGUMENTS)];
+  } else if (reference?.kind === 'callback') yield [reference.target, frameOf(0, ARGUMENTS)];
   else if (reference) yield [reference.target, after];
   if (code === Op.exit || code === Op.jump || code === Op.jumpLong) return;
   yield [at + slotsOf(instruction), after];
