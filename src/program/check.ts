@@ -2,7 +2,7 @@
  * Whether a program may be loaded for a guest that is to trace its own tasks only (tracing=own). The
  * kernel's verifier keeps it to what its type, helpers and references allow; here it is decided which.
  */
-import { contextUse, usesContext } from './context.js';
+import { contextUse, readOfMapStructure, usesContext } from './context.js';
 import { forEachInstruction } from './flow.js';
 import { helper } from './helpers.js';
 import { CallOf, type Instruction, Load64Of, Op } from './instruction.js';
@@ -74,7 +74,11 @@ export function refuseInstructions({ type }: Kind, instructions: readonly Instru
   forEachInstruction(instructions, (instruction, at) => {
     refusal ??= refuseOne(instruction, at);
   });
-  return refusal;
+  if (refusal) return refusal;
+  const at = readOfMapStructure(instructions);
+  return at === undefined
+    ? undefined
+    : { at, what: "the kernel's structure of a map", reason: 'it leads to kernel memory' };
 }
 
 const harmlessLoads: readonly number[] = [

@@ -100,7 +100,7 @@ function firstFunctionAfterMain(instructions: readonly Instruction[]): number {
 
 /**
  * Ends the program unless the current task's namespace is the scope's or below. It keeps the context in
- * r6 and gives it back in r1; it uses 4 bytes of the stack, which the program has not begun to use.
+ * r6 and gives it back in r1 alone; it uses 4 bytes of the stack, which the program has not begun to use.
  * @param userMode also if what is interrupted is the kernel
  */
 function scopeCheck({ namespace, tasks, namespaces }: Scope, outside: number, userMode?: UserMode): Instruction[] {
@@ -129,6 +129,7 @@ function scopeCheck({ namespace, tasks, namespaces }: Scope, outside: number, us
     instruction(Op.exit),
     { label: 'inside' },
     instruction(Op.moveReg, { dst: 1, src: 6 }),
+    instruction(Op.moveImm, { dst: 6 }),
   ]);
 }
 
@@ -185,7 +186,10 @@ const failUnlessUserStack = (flags: number): Instruction[] => [
   instruction(Op.jump, { off: 1 }),
 ];
 
-/** The pair of ids of the current task in a PID namespace that many levels deep; 0 if it is not in there. */
+/**
+ * The pair of ids of the current task in a PID namespace that many levels deep; 0 if it is not in there.
+ * No pointer stays in a register: with one the program could read the kernel's structures.
+ */
 function pidsAsSeen({ level, groupLeader, threadPid, pidLevel, pidNumbers, numberSize }: KernelView): Edit {
   const number = pidNumbers + level * numberSize;
   const read = [
@@ -194,7 +198,8 @@ function pidsAsSeen({ level, groupLeader, threadPid, pidLevel, pidNumbers, numbe
     instruction(Op.loadLong, { dst: 2, src: 0, off: threadPid }),
     instruction(Op.loadWord, { dst: 0, src: 2, off: number }),
     instruction(Op.orReg, { dst: 0, src: 1 }),
-    instruction(Op.jump, { off: 1 }),
+    instruction(Op.moveImm, { dst: 2 }),
+    instruction(Op.jump, { off: 2 }),
   ];
   const before = [
     callHelper(Helper.currentTaskBtf),
@@ -203,6 +208,7 @@ function pidsAsSeen({ level, groupLeader, threadPid, pidLevel, pidNumbers, numbe
     instruction(Op.loadWord, { dst: 2, src: 1, off: pidLevel }),
     instruction(Op.jumpIfLessImm, { dst: 2, imm: level, off: read.length }),
     ...read,
+    instruction(Op.moveImm, { dst: 1 }),
   ];
   return { before, becomes: [instruction(Op.moveImm, { dst: 0 })] };
 }

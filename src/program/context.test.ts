@@ -1,13 +1,21 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { contextUse, usesContext } from './context.js';
-import { type Instruction, instruction, Op } from './instruction.js';
+import { contextUse, readOfMapStructure, usesContext } from './context.js';
+import { type Instruction, instruction, loadMap, Op } from './instruction.js';
 
 const exit = instruction(Op.exit);
 const move = (dst: number, src: number): Instruction => instruction(Op.moveReg, { dst, src });
 const load = (dst: number, src: number, off = 0): Instruction => instruction(Op.loadLong, { dst, src, off });
 const store = (dst: number, src: number, off = -8): Instruction => instruction(0x7b, { dst, src, off });
+/** dst = *(src + off), or an exchange with it, by `operation`. */
+const atomic = (operation: number, dst: number, src: number): Instruction =>
+  instruction(0xdb, { dst, src, imm: operation });
+const LOAD_ACQUIRE = 0x100;
+const loadFunction = (dst: number, imm: number): Instruction[] => [
+  instruction(Op.loadImm64, { dst, src: 4, imm }),
+  instruction(0),
+];
 const callFunction = (imm: number): Instruction => instruction(Op.call, { src: 1, imm });
 
 describe('a program uses its context', () => {
@@ -26,22 +34,14 @@ describe('a program uses its context', () => {
     ['in a function', [callFunction(1), exit, load(0, 1), exit]],
     ['in a function, by another argument', [move(3, 1), callFunction(1), exit, load(0, 3), exit]],
     ['that a function gives back', [callFunction(2), load(0, 0), exit, move(0, 1), exit]],
+    ['by an atomic load', [atomic(LOAD_ACQUIRE, 0, 1), exit]],
     [
       'in a function, from the stack of its caller',
       [store(10, 1), move(2, 10), callFunction(1), exit, load(3, 2, -8), load(0, 3), exit],
     ],
     [
       'in a callback, from the stack of its caller',
-      [
-        store(10, 1),
-        instruction(Op.loadImm64, { dst: 2, src: 4, imm: 3 }),
-        instruction(0),
-        instruction(Op.call, { imm: 181 }),
-        exit,
-        load(2, 2, -8),
-        load(0, 2),
-        exit,
-      ],
+      [store(10, 1), ...loadFunction(2, 3), instruction(Op.call, { imm: 181 }), exit, load(2, 2, -8), load(0, 2), exit],
     ],
   ];
   for (const [how, program] of users) test(how, () => assert.equal(usesContext(program), true));
@@ -142,4 +142,39 @@ describe('whatever a program does with the pointer', () => {
       { numRuns: 3000 },
     );
   });
+});
+
+describe("a program reads the kernel's structure of a map", () => {
+  const callHelper = (imm: number): Instruction => instruction(Op.call, { imm });
+  const readers: ReadonlyArray<readonly [how: string, at: number, program: Instruction[]]> = [
+    ['by a load', 2, [...loadMap(3, 7), load(0, 3), exit]],
+    ['by an index of fd_array', 2, [instruction(Op.loadImm64, { dst: 3, src: 5 }), instruction(0), load(0, 3), exit]],
+    ['by an atomic load', 2, [...loadMap(3, 7), atomic(LOAD_ACQUIRE, 0, 3), exit]],
+    ['in a function that it is passed to', 4, [...loadMap(1, 7), callFunction(1), exit, load(0, 1), exit]],
+    ['that a function gives back', 1, [callFunction(2), load(0, 0), exit, ...loadMap(0, 7), exit]],
+    ['in a callback, which is handed it', 4, [...loadFunction(2, 3), callHelper(164), exit, load(0, 1), exit]],
+    ['after keeping it on the stack', 4, [...loadMap(3, 7), store(10, 3), load(4, 10, -8), load(0, 4), exit]],
+    ['in a register that calls preserve', 3, [...loadMap(6, 7), callFunction(2), load(0, 6), exit, move(0, 10), exit]],
+  ];
+  for (const [how, at, program] of readers) test(how, () => assert.equal(readOfMapStructure(program), at));
+
+  const others: ReadonlyArray<readonly [how: string, program: Instruction[]]> = [
+    ['not by reading a value that it looked up', [...loadMap(1, 7), callHelper(1), load(0, 0), exit]],
+    [
+      'not by reading a global variable',
+      [instruction(Op.loadImm64, { dst: 3, src: 2 }), instruction(0), load(0, 3), exit],
+    ],
+    ['not by reading its context or its stack', [...loadMap(2, 7), load(3, 1), load(0, 10, -8), exit]],
+    [
+      'not by reading what a function gives back that only uses the map',
+      [callFunction(2), load(0, 0), exit, ...loadMap(1, 7), callHelper(1), exit],
+    ],
+  ];
+  for (const [how, program] of others) test(how, () => assert.equal(readOfMapStructure(program), undefined));
+});
+
+test('a program of the largest size is followed to its end', () => {
+  const program = Array.from({ length: 999_998 }, (_, i) => move(2 + (i % 4), 1 + (i % 4)));
+  assert.equal(usesContext([...program, exit]), false);
+  assert.equal(usesContext([...program, load(0, 2), exit]), true);
 });

@@ -2,10 +2,19 @@
  * What a program does with its context: where may the pointer be that it gets in r1, and is anything read or
  * written through it? The pointer can be in registers and on the stack. In other memory it is a mere number to
  * the verifier, and so it is to a helper's caller: no helper returns the context, and callbacks are given
- * nothing but what is on the stack.
+ * nothing but what is on the stack. In the same way pointers to the kernel's structures of maps are followed.
  */
 import { forEachInstruction, referenceOf, slotsOf } from './flow.js';
-import { CallOf, Class, classOf, type Instruction, Op } from './instruction.js';
+import { CallOf, Class, classOf, type Instruction, Load64Of, Op } from './instruction.js';
+
+/** Where the pointers come from that are followed; below they are called the context. */
+interface Sources {
+  /** Registers that hold one when the program begins, and when a callback begins. */
+  readonly atStart: number;
+  readonly inCallbacks: number;
+  /** Whether the instruction puts one into its dst. */
+  readonly isMadeBy: (instruction: Instruction) => boolean;
+}
 
 /** What may be in which place: registers as bits of a number, the 64 words of the frame as bits of a bigint. */
 interface State {
@@ -21,16 +30,17 @@ interface Facts {
   /** It is in some word of some frame; and it was put there through a pointer, so that this may be any word. */
   context: 'nowhere' | 'known' | 'anywhere';
   stack: 'nowhere' | 'known' | 'anywhere';
-  reads: boolean;
-  writes: boolean;
+  /** A function returns it. */
+  isReturned: boolean;
+  /** The instructions that were found first; -1 for none. */
+  readAt: number;
+  writtenAt: number;
 }
 
 const bit = (register: number): number => 1 << register;
 const FRAME = 10;
 const CALLER_SAVED = 0x3f;
 const ARGUMENTS = 0x3e;
-/** More is not looked into: the answer is then that it does all. */
-const MAX_INSTRUCTIONS = 65_536;
 const MEM = 0x60;
 const MODE = 0xe0;
 const SIZE = 0x18;
@@ -45,24 +55,49 @@ export interface ContextUse {
 
 /** Errs towards true. */
 export function contextUse(instructions: readonly Instruction[]): ContextUse {
-  if (instructions.length > MAX_INSTRUCTIONS) return { reads: true, writes: true };
-  const facts: Facts = { context: 'nowhere', stack: 'nowhere', reads: false, writes: false };
-  const before = new Map<number, State>([[0, frameOf(bit(1), 0)]]);
+  const { readAt, writtenAt } = follow(instructions, { atStart: bit(1), inCallbacks: 0, isMadeBy: () => false });
+  return { reads: readAt >= 0, writes: writtenAt >= 0 };
+}
+
+/**
+ * An instruction that may read the kernel's structure of a map (struct bpf_map), or undefined. The
+ * verifier lets a privileged program do so, and follow the pointers in there. The first argument of a
+ * callback may be a map (bpf_for_each_map_elem).
+ */
+export function readOfMapStructure(instructions: readonly Instruction[]): number | undefined {
+  const { readAt, writtenAt } = follow(instructions, { atStart: 0, inCallbacks: bit(1), isMadeBy: isMapPointer });
+  const at = Math.max(readAt, writtenAt);
+  return at < 0 ? undefined : at;
+}
+
+const isMapPointer = ({ code, src }: Instruction): boolean =>
+  code === Op.loadImm64 && (src === Load64Of.mapFd || src === Load64Of.mapIndex);
+
+/** The program has the form that checkForm() wants. */
+function follow(instructions: readonly Instruction[], sources: Sources): Facts {
+  const facts: Facts = { context: 'nowhere', stack: 'nowhere', isReturned: false, readAt: -1, writtenAt: -1 };
+  const before: (State | undefined)[] = Array.from({ length: instructions.length });
+  before[0] = frameOf(sources.atStart, 0);
   const todo = [0];
   for (let at = todo.pop(); at !== undefined; at = todo.pop()) {
     const instruction = instructions[at];
-    const state = before.get(at);
-    if (!instruction || !state) return { reads: true, writes: true };
-    const { context, stack } = facts;
-    note(instruction, state, facts);
-    const after = step(instruction, state, facts);
-    // Loads elsewhere may have found less than is there now.
-    if (facts.context !== context || facts.stack !== stack) todo.push(...before.keys());
-    for (const [next, entry] of successors(instruction, at, state, after)) {
-      const known = before.get(next);
+    const state = before[at];
+    if (!instruction || !state) return { ...facts, readAt: at, writtenAt: at };
+    const { context, stack, isReturned } = facts;
+    note(instruction, at, state, facts);
+    const made = sources.isMadeBy(instruction);
+    const after = made ? put(state, instruction.dst, true, false) : step(instruction, state, facts);
+    // Elsewhere less may have been found than is true now.
+    if (facts.context !== context || facts.stack !== stack || facts.isReturned !== isReturned) {
+      before.forEach((known, other) => {
+        if (known) todo.push(other);
+      });
+    }
+    for (const [next, entry] of successors(instruction, at, state, after, sources)) {
+      const known = before[next];
       const joined = known ? join(known, entry) : entry;
       if (known && isSame(known, joined)) continue;
-      before.set(next, joined);
+      before[next] = joined;
       todo.push(next);
     }
   }
@@ -93,19 +128,20 @@ const isSame = (a: State, b: State): boolean =>
 const isAtomic = (instruction: Instruction): boolean =>
   classOf(instruction) === Class.stx && (instruction.code & MODE) !== MEM;
 
-function note(instruction: Instruction, { context }: State, facts: Facts): void {
+function note(instruction: Instruction, at: number, { context }: State, facts: Facts): void {
   const isDst = (context & bit(instruction.dst)) !== 0;
   const isSrc = (context & bit(instruction.src)) !== 0;
   switch (classOf(instruction)) {
     case Class.ldx:
-      if (isSrc) facts.reads = true;
+      if (isSrc) facts.readAt = at;
       return;
     case Class.st:
     case Class.stx:
-      if (isDst) facts.writes = true;
-      if (isSrc && isAtomic(instruction) && instruction.imm === LOAD_ACQUIRE) facts.reads = true;
+      if (isDst) facts.writtenAt = at;
+      if (isSrc && isAtomic(instruction) && instruction.imm === LOAD_ACQUIRE) facts.readAt = at;
       return;
     default:
+      if (instruction.code === Op.exit && (context & bit(0)) !== 0) facts.isReturned = true;
   }
 }
 
@@ -195,12 +231,11 @@ function store(state: State, from: number | undefined, { code, dst, off }: Instr
   return state;
 }
 
-/** A function may return what it got. */
+/** A function may return what it got, or made. */
 function afterCall({ src }: Instruction, state: State, facts: Facts): State {
   const kept: State = { ...state, context: state.context & ~CALLER_SAVED, stack: state.stack & ~CALLER_SAVED };
   if (src !== CallOf.function) return kept;
-  const context = (state.context & ARGUMENTS) !== 0 || facts.context !== 'nowhere';
-  return put(kept, 0, context, (state.stack & ARGUMENTS) !== 0 || facts.stack !== 'nowhere');
+  return put(kept, 0, facts.isReturned, (state.stack & ARGUMENTS) !== 0 || facts.stack !== 'nowhere');
 }
 
 /** Where it goes on, and what is known there. */
@@ -209,12 +244,13 @@ function* successors(
   at: number,
   before: State,
   after: State,
+  { inCallbacks }: Sources,
 ): Generator<readonly [number, State]> {
   const { code } = instruction;
   const reference = referenceOf(instruction, at);
   if (reference?.kind === 'call') {
     yield [reference.target, frameOf(before.context & ARGUMENTS, before.stack & ARGUMENTS)];
-  } else if (reference?.kind === 'callback') yield [reference.target, frameOf(0, ARGUMENTS)];
+  } else if (reference?.kind === 'callback') yield [reference.target, frameOf(inCallbacks, ARGUMENTS)];
   else if (reference) yield [reference.target, after];
   if (code === Op.exit || code === Op.jump || code === Op.jumpLong) return;
   yield [at + slotsOf(instruction), after];

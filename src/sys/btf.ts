@@ -175,6 +175,39 @@ export class Btf {
     });
   }
 
+  /** The names of all types of this kind. */
+  *names(kind: number): Generator<string> {
+    for (let type = 1; type < this.#types.length; type++) if (this.kind(type) === kind) yield this.name(type);
+  }
+
+  /** Whether values of this type contain a pointer with a type tag: what the kernel takes for one of its own. */
+  hasTaggedPointer(type: number, seen = new Set<number>()): boolean {
+    if (type === 0 || seen.has(type)) return false;
+    seen.add(type);
+    const at = this.#at(type);
+    const has = (other: number): boolean => this.hasTaggedPointer(other, seen);
+    switch (this.kind(type)) {
+      case BtfKind.ptr:
+        return this.kind(this.#data.readUInt32LE(at + 8)) === BtfKind.typeTag;
+      case BtfKind.array:
+        return has(this.#data.readUInt32LE(at + 12));
+      case BtfKind.struct:
+      case BtfKind.union:
+        return this.members(type).some((member) => has(member.type));
+      case BtfKind.datasec:
+        return this.variables(this.name(type)).some((variable) => has(variable.type));
+      case BtfKind.var:
+      case BtfKind.typedef:
+      case BtfKind.volatile:
+      case BtfKind.const:
+      case BtfKind.restrict:
+      case BtfKind.typeTag:
+        return has(this.#data.readUInt32LE(at + 8));
+      default:
+        return false;
+    }
+  }
+
   /** The variables of a section such as ".rodata": name and offset. */
   variables(section: string): BtfMember[] {
     const type = this.find(BtfKind.datasec, section);

@@ -3,6 +3,7 @@
  * what an event shows. "tracing hostile", "tracing perf", "tracing exchange", "tracing foreign FD".
  */
 #include "guest.h"
+#include "insn.h"
 #include <linux/perf_event.h>
 #include <poll.h>
 #include <pthread.h>
@@ -11,11 +12,6 @@
 #include <sys/prctl.h>
 #include <time.h>
 
-#define INSN(c, d, s, o, i) \
-	((struct bpf_insn){ .code = c, .dst_reg = d, .src_reg = s, .off = o, .imm = i })
-#define CALL(id) INSN(BPF_JMP | BPF_CALL, 0, 0, 0, id)
-#define MOV(d, i) INSN(BPF_ALU64 | BPF_MOV | BPF_K, d, 0, 0, i)
-#define EXIT INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0)
 #define UPROBE_MULTI 48
 
 static char log_text[65536];

@@ -14,6 +14,7 @@ import { bpf_attr, bpf_cmd } from '../../../sys/kernel.gen.js';
 import { addressOf } from '../../../sys/libc.js';
 import { getFd } from '../../../sys/task.js';
 import type { LoadAnswer, LoadRequest, ReadLayout } from './load-request.js';
+import { refuseObjects } from './objects.js';
 
 /** The kernel takes 64 maps (MAX_USED_MAPS); more are not fetched for it to refuse. */
 const MAX_FDS = 128;
@@ -38,6 +39,11 @@ class Descriptors implements Disposable {
     }
     if (!fd.isOpen) throw new Errno(E.EBADF);
     return fd.number;
+  }
+
+  /** All that were taken. */
+  *numbers(): Generator<number> {
+    for (const fd of this.#taken.values()) yield fd.number;
   }
 
   [Symbol.dispose](): void {
@@ -166,6 +172,8 @@ function loadPrepared(request: LoadRequest, attr: Buffer, program: Program, desc
     fdArray.writeInt32LE(descriptors.take(Buffer.from(request.fdArray).readInt32LE(i * WORD)), i * WORD);
   }
   point(bpf_attr.fd_array, fdArray);
+  const refusal = request.mode === 'own' ? refuseObjects(descriptors.numbers()) : undefined;
+  if (refusal) return refused(request, describe(refusal), E.EACCES);
   const result = actingFor(request, () => bpf(bpf_cmd.BPF_PROG_LOAD, attr, request.size));
   const reported = attr.readUInt32LE(bpf_attr.log_true_size);
   const end = log.indexOf(0);

@@ -71,7 +71,7 @@ function loadForGuest(call: Call, services: Services, mode: LoadRequest['mode'])
   // Opened while the thread id is known to be the caller's.
   const thread = caller.thread.number;
   const pidLevel = Math.max(caller.directory.pidChain().length - 1, 0);
-  const { size } = call;
+  const size = Math.min(call.size, attr.length);
   return services.programs
     .load(call.namespace.id, () => readProgram(call, services, { attr, size, mode, thread, pidLevel }))
     .then((answer): Reply => {
