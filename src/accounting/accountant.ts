@@ -4,13 +4,28 @@ import { Worker } from 'node:worker_threads';
 import type { RuntimeChoice, Usage } from '../control/usage.js';
 import type { Kind } from '../model/ids.js';
 import { E, SyscallError } from '../sys/errno.js';
-import type { AgentView, Calls, Job, Numbered, Outcome, Results } from './jobs.js';
+import {
+  type AgentView,
+  type Calls,
+  type Job,
+  monotonicMs,
+  type Numbered,
+  type Outcome,
+  type Results,
+} from './jobs.js';
+import type { ReportRequest } from './reports.js';
 import { RunTimeStatistics } from './run-time.js';
 
 /** The shortest time between two samples, in ms. */
 const MIN_INTERVAL = 100;
-/** The most waiting requests about single objects. */
-const MAX_WHOS = 8;
+/** Samples of who watches may be that much older than their request, in ms: so they share one look. */
+const FRESH = 100;
+/** The most requests at a time that are not about samples: they take longer, and their answers are long. */
+const MAX_REPORTS = 8;
+/** How long nobody need read on in the answer to such a request, in ms, until the connection is ended. */
+const UNREAD = 10_000;
+/** The most memory that the thread may take, in MiB. Beyond it the thread ends, and the agent goes on. */
+const MAX_HEAP = 512;
 
 interface Waiting {
   readonly done: (result: never) => void;
@@ -30,7 +45,7 @@ export class Accountant {
   readonly #waiting = new Map<number, Waiting>();
   #thread: Worker | undefined;
   #next = 1;
-  #whos = 0;
+  #reports = 0;
 
   /** @param calls the agent's counters of each namespace, by its id */
   constructor(runtime: RuntimeChoice, calls: ReadonlyMap<number, Calls>) {
@@ -41,38 +56,62 @@ export class Accountant {
 
   /** The cost of every namespace. @param programs the most programs to report */
   usage(programs: number): Promise<Usage> {
-    return this.#ask('usage', { op: 'usage', view: this.#view, programs });
+    return this.#ask('usage', { op: 'usage', since: monotonicMs() - FRESH, view: this.#view, programs });
   }
 
   /**
-   * Everything about one object; undefined if it does not exist. @throws SyscallError EAGAIN if too
-   * many requests wait
+   * Everything about one object, cut to what fits into a line; undefined if it does not exist.
+   * @throws SyscallError EAGAIN if too many requests wait
    */
   async who(kind: Kind, hostId: number): Promise<Results['who']> {
-    // It takes longer than a sample, so that other requests get their turn in between.
-    if (this.#whos >= MAX_WHOS) throw new SyscallError(E.EAGAIN, 'who', 'others ask at this moment: try again');
-    this.#whos++;
+    this.#beginReport();
     try {
       return await this.#ask('who', { op: 'who', kind, hostId });
     } finally {
-      this.#whos--;
+      this.#reports--;
     }
+  }
+
+  /** Writes the lines of an answer, or an error, and ends the connection. */
+  report(socket: Socket, request: ReportRequest): void {
+    this.#report(socket, request).catch((error: unknown) => socket.end(errorLine(error)));
+  }
+
+  async #report(socket: Socket, request: ReportRequest): Promise<void> {
+    if (socket.destroyed) return;
+    this.#beginReport();
+    // Until it is written, as it takes memory until then. Who does not read it may not keep it.
+    socket.once('close', () => this.#reports--);
+    socket.setTimeout(UNREAD, () => socket.destroy());
+    const lines = await this.#ask('report', { op: 'report', request });
+    if (lines === undefined) throw new SyscallError(E.ENOENT, request.op, 'there is no object with this host id');
+    socket.end(lines);
+  }
+
+  #beginReport(): void {
+    if (this.#reports >= MAX_REPORTS) {
+      throw new SyscallError(E.EAGAIN, 'who', 'others ask at this moment: try again');
+    }
+    this.#reports++;
   }
 
   /**
    * Writes samples until the socket closes. A slow reader gets fewer samples: the next one is made
-   * only after the last was written. Meanwhile run time is counted, if the configuration says so.
+   * only after the last was written. While somebody watches, run time is counted, if the
+   * configuration says so.
    */
   stream(socket: Socket, { objects, interval }: StreamOptions): void {
-    const release = this.#statistics.hold();
+    const isWatching = interval !== undefined;
+    const release = isWatching ? this.#statistics.hold() : (): void => undefined;
     const subscriber = this.#next++;
     let timer: NodeJS.Timeout | undefined;
     const sample = (): void => {
       const started = performance.now();
-      this.#ask('sample', { op: 'sample', subscriber, objects, view: this.#view })
+      const since = isWatching ? monotonicMs() - FRESH : monotonicMs();
+      this.#ask('sample', { op: 'sample', subscriber, objects, since, view: this.#view })
         .then((text) => {
           if (socket.destroyed) return;
-          if (interval === undefined) {
+          if (!isWatching) {
             socket.end(text);
             return;
           }
@@ -81,9 +120,7 @@ export class Accountant {
             if (!socket.destroyed) timer = setTimeout(sample, Math.max(0, rest));
           });
         })
-        .catch((error: Error) => {
-          socket.end(`${JSON.stringify({ error: { code: 'EIO', message: error.message } })}\n`);
-        });
+        .catch((error: unknown) => socket.end(errorLine(error)));
     };
     socket.once('close', () => {
       clearTimeout(timer);
@@ -112,7 +149,9 @@ export class Accountant {
   }
 
   #start(): Worker {
-    const thread = new Worker(new URL('./accounting-worker.js', import.meta.url));
+    const thread = new Worker(new URL('./accounting-worker.js', import.meta.url), {
+      resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP },
+    });
     thread.unref();
     thread.on('message', (outcome: Outcome) => {
       const waiting = this.#waiting.get(outcome.number);
@@ -132,4 +171,9 @@ export class Accountant {
     for (const { failed } of this.#waiting.values()) failed(failure);
     this.#waiting.clear();
   }
+}
+
+function errorLine(error: unknown): string {
+  const code = error instanceof SyscallError ? error.code : 'EIO';
+  return `${JSON.stringify({ error: { code, message: error instanceof Error ? error.message : String(error) } })}\n`;
 }

@@ -1,7 +1,8 @@
 /** The requests of the agent to its accounting thread, and the answers. */
 import type { Usage } from '../control/usage.js';
-import type { ObjectReport } from '../host/report.js';
+import type { ObjectReport } from '../model/host-object.js';
 import type { Kind } from '../model/ids.js';
+import type { ReportRequest } from './reports.js';
 
 /** Counters of trapped calls of one namespace. */
 export interface Calls {
@@ -21,11 +22,15 @@ export interface SampleJob {
   readonly op: 'sample';
   readonly subscriber: number;
   readonly objects: boolean;
+  /** What is shown must not be older. A time of `monotonicMs`. */
+  readonly since: number;
   readonly view: AgentView;
 }
 
 export interface UsageJob {
   readonly op: 'usage';
+  /** As of {@link SampleJob}. */
+  readonly since: number;
   readonly view: AgentView;
   /** The most programs to report, from the lowest host id on. */
   readonly programs: number;
@@ -37,12 +42,17 @@ export interface WhoJob {
   readonly hostId: number;
 }
 
+export interface ReportJob {
+  readonly op: 'report';
+  readonly request: ReportRequest;
+}
+
 export interface ForgetJob {
   readonly op: 'forget';
   readonly subscriber: number;
 }
 
-export type Job = SampleJob | UsageJob | WhoJob | ForgetJob;
+export type Job = SampleJob | UsageJob | WhoJob | ReportJob | ForgetJob;
 
 /** By the op of the job. */
 export interface Results {
@@ -50,7 +60,14 @@ export interface Results {
   readonly sample: string;
   readonly usage: Usage;
   readonly who: ObjectReport | undefined;
+  /** Lines of text; undefined if there is no such object. */
+  readonly report: string | undefined;
   readonly forget: undefined;
+}
+
+/** In ms, the same in every thread. */
+export function monotonicMs(): number {
+  return Number(process.hrtime.bigint()) / 1e6;
 }
 
 export interface Numbered<T> {

@@ -3,9 +3,10 @@
  * open fd would keep them alive. What does not change is read once.
  */
 import { readFileSync } from 'node:fs';
-import type { NamespaceUsage, ObjectUsage } from '../control/usage.js';
+import type { NamespaceCost, NamespaceUsage, ObjectUsage } from '../control/usage.js';
 import { detailsOf } from '../host/details.js';
 import { withMap } from '../host/inventory.js';
+import type { NamespaceProcess } from '../model/host-object.js';
 import { hostId, INIT, type Kind, kinds } from '../model/ids.js';
 import { Namespaces } from '../model/namespaces.js';
 import { readLabels } from '../recorder/container-labels.js';
@@ -58,7 +59,7 @@ export class Survey {
   }
 
   /** The namespaces of the last look, parents before children. The agent adds `calls` and `refused`. */
-  namespaces(): Array<Omit<NamespaceUsage, 'calls' | 'refused'>> {
+  namespaces(): Array<Omit<NamespaceCost, 'calls' | 'refused'>> {
     const sums = new Map<number, { objects: Record<Kind, number>; memory: number }>();
     for (const { kind, namespace, memory } of this.objects()) {
       const sum = sums.get(namespace) ?? none();
@@ -75,6 +76,8 @@ export class Survey {
         level: namespace.level,
         parent: namespace.parent?.id ?? null,
         ownerUid: namespace.spec.ownerUid,
+        tracing: namespace.spec.tracing,
+        keep: namespace.keep,
         containers: readLabels(namespace.id),
         ...(sums.get(namespace.id) ?? none()),
         runs,
@@ -152,6 +155,22 @@ export class Survey {
       counters ? [{ hostId: host, namespace, ...counters }] : [],
     );
   }
+}
+
+/** Adds what the processes in namespaces tell. */
+export function withTasks(
+  namespaces: readonly NamespaceCost[],
+  processes: readonly NamespaceProcess[],
+): NamespaceUsage[] {
+  const counts = new Map<number, number>();
+  for (const { namespace } of processes) counts.set(namespace, (counts.get(namespace) ?? 0) + 1);
+  const parents = new Set(namespaces.map(({ parent }) => parent));
+  return namespaces.map((namespace) => {
+    const { id, keep } = namespace;
+    if (id === INIT) return { ...namespace, tasks: null, orphaned: false };
+    const tasks = counts.get(id) ?? 0;
+    return { ...namespace, tasks, orphaned: tasks === 0 && !parents.has(id) && !keep };
+  });
 }
 
 function none(): { objects: Record<Kind, number>; memory: number } {

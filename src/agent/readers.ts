@@ -3,31 +3,23 @@
 import type { Socket } from 'node:net';
 import type { Accountant } from '../accounting/accountant.js';
 import type { Services } from '../calls/services.js';
-import {
-  type EventsReply,
-  MAX_LINE,
-  type ReadingRequest,
-  type StatisticsReply,
-  type StatusReply,
-  type TaskReply,
-  type WhoReply,
+import type {
+  ReadingRequest,
+  StatisticsReply,
+  StatusReply,
+  SubscribedReply,
+  TaskReply,
+  WhoReply,
 } from '../control/protocol.js';
 import type { Recorder } from '../recorder/recorder.js';
 import { readStatus } from '../recorder/records.js';
 import { E, SyscallError } from '../sys/errno.js';
-import { openProcess } from '../sys/task.js';
+import { openThread } from '../sys/task.js';
 import { budgetsOf } from './budgets.js';
 
 /** pid_t is signed. */
 const MAX_PID = 0x7fffffff;
-/** Limits for lists and texts in a reply, which is one line. The longest that fit are chosen. */
-const cuts = [
-  { entries: 200, text: 300 },
-  { entries: 20, text: 100 },
-  { entries: 5, text: 30 },
-] as const;
-
-type Reply = StatusReply | EventsReply | StatisticsReply | WhoReply | TaskReply;
+type Reply = StatusReply | SubscribedReply | StatisticsReply | WhoReply | TaskReply;
 
 export class Readers {
   readonly #services: Services;
@@ -62,9 +54,14 @@ export class Readers {
         return this.#statistics();
       case 'who': {
         const report = await this.#accountant.who(request.kind, request.hostId);
-        if (report) return shortened(report);
+        if (report) return report;
         throw new SyscallError(E.ENOENT, 'who', `no ${request.kind} has the host id ${request.hostId}`);
       }
+      case 'objects':
+      case 'graph':
+      case 'processes':
+        setImmediate(() => this.#accountant.report(socket, request));
+        return { subscribed: true };
       case 'task':
         return this.#task(request.pid);
     }
@@ -87,23 +84,10 @@ export class Readers {
   }
 
   #task(pid: number): TaskReply {
-    using process = openProcess(Math.min(pid, MAX_PID));
-    if (!process.isOpen) throw new SyscallError(E.ESRCH, 'task', `there is no process ${pid}`);
+    const tid = Math.min(pid, MAX_PID);
+    using process = openThread(tid, () => tid).checked('pidfd_open', `cannot find process ${pid}`);
     const { mirror } = this.#services;
     const { id, path, level } = mirror.model.get(mirror.namespaceOfProcess(process)) ?? mirror.model.init;
     return { pid, namespace: id, path, level };
   }
-}
-
-/** Guests decide how many pins there are, and how long their paths are. */
-function shortened<T>(value: T): T {
-  const cut = cuts.find((each) => JSON.stringify(cutTo(each, value)).length < MAX_LINE / 2) ?? cuts[2];
-  return cutTo(cut, value);
-}
-
-function cutTo<T>(cut: (typeof cuts)[number], value: T): T {
-  if (typeof value === 'string') return value.slice(0, cut.text) as T;
-  if (Array.isArray(value)) return value.slice(0, cut.entries).map((each) => cutTo(cut, each)) as T;
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, cutTo(cut, each)])) as T;
 }

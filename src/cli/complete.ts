@@ -1,17 +1,14 @@
 /** Candidates for shell completion. Prints nothing where there are none. */
-import { idsOf, readRecords } from '../host/inventory.js';
 import { kinds } from '../model/ids.js';
+import { idsOf, namespaces } from './host-view.js';
 
 /** @param what 'namespaces', or a kind of object for its host ids */
-export function complete(what: string): string[] {
+export async function complete(what: string): Promise<string[]> {
   try {
-    if (what === 'namespaces')
-      return readRecords()
-        .model.all()
-        .map(({ path }) => path);
+    if (what === 'namespaces') return (await namespaces()).map(({ path }) => path);
     const kind = kinds.find((each) => each === what);
-    return kind ? idsOf(kind).map(String) : [];
+    return kind ? (await idsOf(kind)).map(String) : [];
   } catch {
-    return []; // not root, or inside a namespace
+    return []; // no agent, neither root nor in the group that may look, or inside a namespace
   }
 }

@@ -1,5 +1,5 @@
 /** A graph in the language of Graphviz' dot(1). Pure. */
-import type { Graph, GraphNode } from '../host/graph.js';
+import type { Graph, GraphNode } from '../model/host-object.js';
 import { printable } from './output.js';
 
 const shapes: Readonly<Record<GraphNode['type'], string>> = {

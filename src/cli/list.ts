@@ -1,16 +1,11 @@
 /** `bpfns map|prog|link|btf list`, `bpfns who`: the host's view, in words or JSON. */
 
 import { cgroup2Mount } from '../host/cgroups.js';
-import { aliveGraph } from '../host/graph.js';
-import { type HostObject, inventory, readRecords } from '../host/inventory.js';
-import { type ObjectReport, objectReport } from '../host/report.js';
 import { containerTitle } from '../model/container.js';
+import type { HostObject, ObjectReport } from '../model/host-object.js';
 import type { Kind } from '../model/ids.js';
-import { hostId } from '../model/ids.js';
-import { isSameOrAncestor } from '../model/namespaces.js';
-import { CliError } from './cli-error.js';
 import { dot } from './dot.js';
-import { findNamespace } from './namespaces.js';
+import { findNamespace, graph, namespaces, objects, report } from './host-view.js';
 import { type Column, json, printable, table } from './output.js';
 
 const objectColumns: readonly Column<HostObject>[] = [
@@ -25,34 +20,37 @@ const objectColumns: readonly Column<HostObject>[] = [
   { title: 'PINS', value: ({ pins }) => pins.join(',') },
 ];
 
-/** @param ns name or id of a namespace: lists only what it and its descendants own */
-export function listObjects(kind: Kind, ns: string | undefined, asJson: boolean): string {
-  const records = readRecords();
-  const wanted = ns === undefined ? undefined : findNamespace(records.model, ns);
-  const objects = inventory([kind], records).filter(
-    (object) => !wanted || isSameOrAncestor(wanted, records.model.ownerOf(kind, hostId(object.hostId))),
-  );
-  return asJson ? json({ objects }) : table(objectColumns, objects);
+/** @param ns path or id of a namespace: lists only what it and its descendants own */
+export async function listObjects(kind: Kind, ns: string | undefined, asJson: boolean): Promise<string> {
+  const wanted = ns === undefined ? undefined : await withAllBelow(ns);
+  const found = (await objects(kind)).filter(({ namespace }) => !wanted || wanted.has(namespace.id));
+  return asJson ? json({ objects: found }) : table(objectColumns, found);
+}
+
+/** A namespace and all below it. */
+async function withAllBelow(ns: string): Promise<ReadonlySet<number>> {
+  const all = await namespaces();
+  const wanted = new Set([findNamespace(all, ns).id]);
+  // Parents come before children.
+  for (const { id, parent } of all) if (parent !== null && wanted.has(parent)) wanted.add(id);
+  return wanted;
 }
 
 /** Describes one object. */
-export function who(kind: Kind, id: number, asJson: boolean): string {
-  const report = objectReport(kind, id);
-  if (!report) throw new CliError(`no ${kind} has the host id ${id}: see 'bpfns ${kind} list'`);
-  return asJson ? json(report) : describeReport(report).map(printable).join('\n');
+export async function who(kind: Kind, id: number, asJson: boolean): Promise<string> {
+  const found = await report(kind, id);
+  return asJson ? json(found) : describeReport(found).map(printable).join('\n');
 }
 
 /** What keeps it alive, and what keeps that alive, for dot(1). */
-export function whoGraph(kind: Kind, id: number): string {
-  const graph = aliveGraph(kind, id, readRecords());
-  if (!graph) throw new CliError(`no ${kind} has the host id ${id}: see 'bpfns ${kind} list'`);
-  return dot(graph);
+export async function whoGraph(kind: Kind, id: number): Promise<string> {
+  return dot(await graph(kind, id));
 }
 
 /** In words, a line each; names as they are: {@link printable} is the caller's. */
-export function describeReport(report: ObjectReport): string[] {
-  const { kind, hostId: id } = report;
-  const { creator, containers, visibleIn, keptAliveBy, ...object } = report;
+export function describeReport(found: ObjectReport): string[] {
+  const { kind, hostId: id } = found;
+  const { creator, containers, visibleIn, keptAliveBy, ...object } = found;
   const isKernels = kind === 'btf' && object.type === 'kernel';
   return [
     `${kind} ${id}${object.name ? ` '${object.name}'` : ''}, ${object.type}`,

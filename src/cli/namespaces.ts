@@ -2,31 +2,31 @@
 import { createInterface } from 'node:readline/promises';
 import { AgentClient, AgentError } from '../control/client.js';
 import type { CreateRequest, NamespaceReply } from '../control/protocol.js';
+import type { NamespaceUsage } from '../control/usage.js';
 import { ownNamespace } from '../filter/own-command.js';
 import { reasonsAlive } from '../host/alive.js';
 import { evict } from '../host/evict.js';
-import { type HostObject, inventory, readRecords } from '../host/inventory.js';
-import { memoryByOwner } from '../host/memory.js';
-import { type NamespaceSummary, namespaceOfTask, namespaceSummaries, readMembers } from '../host/namespaces.js';
+import { inventory, readRecords } from '../host/inventory.js';
 import { containerTitle } from '../model/container.js';
+import type { HostObject } from '../model/host-object.js';
 import { hostId, INIT, inodeOf, kinds, namespaceId } from '../model/ids.js';
-import type { Namespace, Namespaces } from '../model/namespaces.js';
 import { CliError } from './cli-error.js';
+import { findNamespace, namespaceOf, namespaces, processes } from './host-view.js';
 import { type Column, json, printable, progress, table } from './output.js';
 import { bytes } from './quantities.js';
 
-const containers: Column<NamespaceSummary> = {
+const containers: Column<NamespaceUsage> = {
   title: 'CONTAINER',
   value: (namespace) => namespace.containers.map(containerTitle).join(','),
 };
 
-const columns: readonly Column<NamespaceSummary>[] = [
+const columns: readonly Column<NamespaceUsage>[] = [
   { title: 'ID', align: 'right', value: ({ id }) => String(id) },
   { title: 'NAME', value: ({ name }) => name },
   { title: 'LEVEL', align: 'right', value: ({ level }) => String(level) },
   { title: 'PARENT', align: 'right', value: ({ parent }) => (parent === null ? '' : String(parent)) },
   { title: 'TASKS', align: 'right', value: ({ tasks }) => (tasks === null ? '' : String(tasks)) },
-  ...kinds.map((kind): Column<NamespaceSummary> => {
+  ...kinds.map((kind): Column<NamespaceUsage> => {
     return { title: `${kind.toUpperCase()}S`, align: 'right', value: ({ objects }) => String(objects[kind]) };
   }),
   { title: 'TRACING', value: ({ id, tracing }) => (id === 0 ? '' : tracing) },
@@ -36,38 +36,35 @@ const columns: readonly Column<NamespaceSummary>[] = [
 const BAR = 10;
 
 /** The namespaces as a table, a tree with the memory of each, or JSON. */
-export function list(asJson: boolean, asTree: boolean): string {
-  const records = readRecords();
-  const namespaces = namespaceSummaries(records);
-  if (asJson) return json({ namespaces });
-  const hasContainers = namespaces.some((each) => each.containers.length > 0);
+export async function list(asJson: boolean, asTree: boolean): Promise<string> {
+  const all = await namespaces();
+  if (asJson) return json({ namespaces: all.map((each) => ({ inode: inodeOf(namespaceId(each.id)), ...each })) });
+  const hasContainers = all.some((each) => each.containers.length > 0);
   const shown = hasContainers ? [...columns, containers] : columns;
-  if (!asTree) return table(shown, namespaces);
-  const memory = memoryByOwner(records.model);
-  const of = ({ id }: NamespaceSummary): number => memory.get(namespaceId(id)) ?? 0;
+  return asTree ? tree(shown, all) : table(shown, all);
+}
+
+function tree(shown: ReadonlyArray<Column<NamespaceUsage>>, all: readonly NamespaceUsage[]): string {
   // Beside what the host itself has, guests' bars would all be empty.
-  const most = Math.max(1, ...namespaces.filter(({ id }) => id !== INIT).map(of));
-  const bar = (namespace: NamespaceSummary): string =>
-    `[${'#'.repeat(Math.min(BAR, Math.ceil((of(namespace) / most) * BAR))).padEnd(BAR, '.')}]`;
-  const label = ({ id, name, level }: NamespaceSummary): string => `${'  '.repeat(level)}${name || id}`;
+  const most = Math.max(1, ...all.filter(({ id }) => id !== INIT).map(({ memory }) => memory));
+  const bar = ({ memory }: NamespaceUsage): string =>
+    `[${'#'.repeat(Math.min(BAR, Math.ceil((memory / most) * BAR))).padEnd(BAR, '.')}]`;
+  const label = ({ id, name, level }: NamespaceUsage): string => `${'  '.repeat(level)}${name || id}`;
   const treeColumns = shown.map((column) => (column.title === 'NAME' ? { ...column, value: label } : column));
-  const memoryColumn: Column<NamespaceSummary> = { title: 'MEMORY', align: 'right', value: (each) => bytes(of(each)) };
-  const barColumn: Column<NamespaceSummary> = {
+  const memoryColumn: Column<NamespaceUsage> = {
+    title: 'MEMORY',
+    align: 'right',
+    value: ({ memory }) => bytes(memory),
+  };
+  const barColumn: Column<NamespaceUsage> = {
     title: 'OF LARGEST',
     value: (each) => (each.id === INIT ? '' : bar(each)),
   };
-  return table([...treeColumns, memoryColumn, barColumn], depthFirst(namespaces, null));
+  return table([...treeColumns, memoryColumn, barColumn], depthFirst(all, null));
 }
 
-function depthFirst(all: readonly NamespaceSummary[], parent: number | null): NamespaceSummary[] {
+function depthFirst(all: readonly NamespaceUsage[], parent: number | null): NamespaceUsage[] {
   return all.filter((each) => each.parent === parent).flatMap((each) => [each, ...depthFirst(all, each.id)]);
-}
-
-/** Finds a namespace by id or path, as `ls` shows them. @throws CliError */
-export function findNamespace(model: Namespaces, wanted: string): Namespace {
-  const found = model.find(wanted);
-  if (!found) throw new CliError(`there is no namespace '${wanted}': see 'bpfns ls'`);
-  return found;
 }
 
 export async function create(options: Omit<CreateRequest, 'op'>): Promise<void> {
@@ -78,11 +75,10 @@ export async function create(options: Omit<CreateRequest, 'op'>): Promise<void> 
 
 /** @returns what was detached, and what still keeps the namespace alive */
 export async function remove(wanted: string, options: { objects: boolean; yes: boolean }): Promise<string> {
-  const { model } = readRecords();
-  const namespace = findNamespace(model, wanted);
+  const namespace = findNamespace(await namespaces(), wanted);
   const done = options.objects ? await evictAll(namespace, options.yes) : [];
   const isLeft = await removeByAgent(namespace.id);
-  return [...done, ...(isLeft ? remaining(namespace) : [])].map(printable).join('\n');
+  return [...done, ...(isLeft ? await remaining(namespace) : [])].map(printable).join('\n');
 }
 
 /** @returns whether the namespace still exists; without its objects it may have ended by itself */
@@ -99,14 +95,15 @@ async function removeByAgent(id: number): Promise<boolean> {
   }
 }
 
-function objectsOf(namespace: Namespace): HostObject[] {
+/** Read here: to remove what keeps them alive, root has to open them here anyway. */
+function objectsOf(namespace: NamespaceUsage): HostObject[] {
   const records = readRecords();
   return inventory(kinds, records).filter(
     ({ kind, hostId: host }) => records.model.ownerOf(kind, hostId(host)).id === namespace.id,
   );
 }
 
-async function evictAll(namespace: Namespace, yes: boolean): Promise<string[]> {
+async function evictAll(namespace: NamespaceUsage, yes: boolean): Promise<string[]> {
   const objects = objectsOf(namespace);
   if (objects.length === 0) return [];
   if (!yes) {
@@ -126,11 +123,15 @@ async function confirm(question: string): Promise<void> {
 }
 
 /** What keeps a namespace alive. */
-function remaining(namespace: Namespace): string[] {
-  const tasks = new Set(readMembers().flatMap(({ ns, pid }) => (ns === namespace.id ? [pid] : [])));
+async function remaining({ id }: NamespaceUsage): Promise<string[]> {
+  const all = await namespaces();
+  const namespace = all.find((each) => each.id === id);
+  if (!namespace) return [];
+  const tasks = (await processes()).flatMap(({ namespace: its, pid }) => (its === id ? [pid] : []));
+  const children = all.filter(({ parent }) => parent === id).length;
   const reasons = [
-    ...(tasks.size > 0 ? [`  processes ${[...tasks].join(', ')}`] : []),
-    ...(namespace.children.size > 0 ? [`  ${namespace.children.size} namespaces below it`] : []),
+    ...(tasks.length > 0 ? [`  processes ${tasks.join(', ')}`] : []),
+    ...(children > 0 ? [`  ${children} namespaces below it`] : []),
     ...objectsOf(namespace).map((object) => {
       const because = reasonsAlive(object);
       return `  ${object.kind} ${object.hostId}: ${because.length > 0 ? because.join(', ') : 'a reference that the kernel does not list'}`;
@@ -140,54 +141,34 @@ function remaining(namespace: Namespace): string[] {
 }
 
 /** @param pid a process or thread id, or 'self' for the caller of bpfns */
-export function of(pid: string, asJson: boolean): string {
-  const { id, path, level } = pid === 'self' ? ofSelf() : ofTask(Number(pid));
+export async function of(pid: string, asJson: boolean): Promise<string> {
+  const { id, path, level } = pid === 'self' ? ofSelf() : await namespaceOf(Number(pid));
   const inode = inodeOf(namespaceId(id));
   return asJson ? json({ id, inode, path, level }) : `bpf:[${inode}]  ${path}  level ${level}`;
 }
 
-interface Membership {
-  readonly id: number;
-  readonly path: string;
-  readonly level: number;
-}
-
 /** From inside, the names of the namespaces above are unknown. */
-function ofSelf(): Membership {
+function ofSelf(): Pick<NamespaceUsage, 'id' | 'path' | 'level'> {
   const own = ownNamespace();
   return own ? { ...own, path: own.name || String(own.id) } : { id: INIT, path: 'init', level: 0 };
 }
 
-/** Reads the recorder's map: membership outlives the agent. */
-function ofTask(tid: number): Membership {
-  const { model } = readRecords();
-  const namespace = model.get(namespaceOfTask(tid));
-  if (!namespace) throw new CliError(`process ${tid} has only just been put into its namespace: try again`);
-  return namespace;
-}
-
 /** Lists tasks, one line per process. */
-export function ps(wanted: string | undefined, asJson: boolean): string {
-  const { model } = readRecords();
-  const only = wanted === undefined ? undefined : findNamespace(model, wanted);
-  // A process is listed once for each namespace that one of its threads is in. Its leader may have
-  // exited.
-  const rows = new Map(
-    readMembers()
-      .filter(({ ns }) => !only || ns === only.id)
-      .map(({ ns, pid, comm }) => [`${ns} ${pid}`, { namespace: ns, pid, comm }]),
-  );
-  const processes = [...rows.values()].map((row) => ({
-    ...row,
-    path: model.get(namespaceId(row.namespace))?.path ?? String(row.namespace),
-  }));
-  if (asJson) return json({ processes });
+export async function ps(wanted: string | undefined, asJson: boolean): Promise<string> {
+  const all = await namespaces();
+  const only = wanted === undefined ? undefined : findNamespace(all, wanted);
+  const paths = new Map(all.map(({ id, path }) => [id, path]));
+  // A process is listed once for each namespace that one of its threads is in.
+  const found = (await processes())
+    .filter(({ namespace }) => !only || namespace === only.id)
+    .map((each) => ({ ...each, path: paths.get(each.namespace) ?? String(each.namespace) }));
+  if (asJson) return json({ processes: found });
   return table(
     [
       { title: 'PID', align: 'right', value: ({ pid }) => String(pid) },
       { title: 'NAMESPACE', value: ({ path }) => path },
       { title: 'COMMAND', value: ({ comm }) => comm },
     ],
-    processes,
+    found,
   );
 }

@@ -6,7 +6,7 @@ import { type Kind, kinds } from '../model/ids.js';
 import type { TracingMode } from '../model/namespaces.js';
 import { count, hostIdArgument, pidArgument } from './arguments.js';
 import { CliError } from './cli-error.js';
-import { requireHost } from './guards.js';
+import { requireHost, requireOutside } from './guards.js';
 import { noStatsOption, pinsOption, tracingOption } from './options.js';
 import type { ProfileFlags } from './profile.js';
 import { addServices } from './services.js';
@@ -52,9 +52,9 @@ export function program(): Command {
     .option('-j, --json', 'print JSON', false)
     .option('-g, --graph', 'print what keeps it alive as a graph for dot(1)', false)
     .action(async (kind: Kind, id: number, { json, graph }: { json: boolean; graph: boolean }) => {
-      await requireHost('who');
+      await requireOutside('who');
       const { who, whoGraph } = await import('./list.js');
-      out(graph ? whoGraph(kind, id) : who(kind, id, json));
+      out(await (graph ? whoGraph(kind, id) : who(kind, id, json)));
     });
 
   addProfile(main);
@@ -79,7 +79,7 @@ export function program(): Command {
     .argument('<what>')
     .action(async (what: string) => {
       const { complete } = await import('./complete.js');
-      out(complete(what).join('\n'));
+      out((await complete(what)).join('\n'));
     });
 
   return main;
@@ -175,8 +175,8 @@ function addNamespaces(main: Command): void {
     .argument('<pid>', 'a process or thread id, or self', pidArgument)
     .option('-j, --json', 'print JSON', false)
     .action(async (pid: string, { json }: { json: boolean }) => {
-      if (pid !== 'self') await requireHost('of');
-      out((await import('./namespaces.js')).of(pid, json));
+      if (pid !== 'self') await requireOutside('of');
+      out(await (await import('./namespaces.js')).of(pid, json));
     });
 
   main
@@ -185,8 +185,8 @@ function addNamespaces(main: Command): void {
     .argument('[namespace]', 'list only this namespace: id or name')
     .option('-j, --json', 'print JSON', false)
     .action(async (namespace: string | undefined, { json }: { json: boolean }) => {
-      await requireHost('ps');
-      out((await import('./namespaces.js')).ps(namespace, json));
+      await requireOutside('ps');
+      out(await (await import('./namespaces.js')).ps(namespace, json));
     });
 
   main
@@ -195,8 +195,8 @@ function addNamespaces(main: Command): void {
     .option('-j, --json', 'print JSON', false)
     .option('-T, --tree', 'show the tree: indent each namespace below its parent', false)
     .action(async ({ json, tree }: { json: boolean; tree: boolean }) => {
-      await requireHost('ls');
-      out((await import('./namespaces.js')).list(json, tree));
+      await requireOutside('ls');
+      out(await (await import('./namespaces.js')).list(json, tree));
     });
 }
 
@@ -237,7 +237,7 @@ function addKind(main: Command, kind: Kind): void {
     .option('--ns <namespace>', 'list only what this namespace (name or id) and those below it own')
     .option('-j, --json', 'print JSON', false)
     .action(async ({ ns, json }: { ns?: string; json: boolean }) => {
-      await requireHost(`${kind} list`);
-      out((await import('./list.js')).listObjects(kind, ns, json));
+      await requireOutside(`${kind} list`);
+      out(await (await import('./list.js')).listObjects(kind, ns, json));
     });
 }

@@ -1,6 +1,6 @@
 /** The commands that watch: what happens, and what it costs. */
 import { type Command, InvalidArgumentError } from 'commander';
-import { requireHost, requireOutside } from './guards.js';
+import { requireOutside } from './guards.js';
 import type { WebFlags } from './web.js';
 
 function countAboveZero(text: string): number {
@@ -27,7 +27,7 @@ export function addWatching(main: Command, out: (text: string) => void): void {
     .description('print events: namespaces, objects and containers that come and go, and refused calls')
     .option('-j, --json', 'print one JSON object per line', false)
     .action(async ({ json }: { json: boolean }) => {
-      await requireHost('events');
+      await requireOutside('events');
       await (await import('./events.js')).events(json, out);
     });
 

@@ -5,19 +5,21 @@
  */
 import { accessSync, constants } from 'node:fs';
 import { paths } from '../config/paths.js';
+import type { Graph, GraphEdge, GraphNode, HostObject, NamespaceProcess } from '../model/host-object.js';
 import type { Kind } from '../model/ids.js';
 import { AgentClient, AgentError } from './client.js';
 import type { Event } from './events.js';
-import type { ReadingRequest, StatisticsReply, StatusReply, TaskReply, WhoReply } from './protocol.js';
+import type { ReadingRequest, ReportLine, StatisticsReply, StatusReply, TaskReply, WhoReply } from './protocol.js';
 import { type Sample, SampleReader, type WatchLine } from './usage.js';
 
 export type { ContainerLabels } from '../model/container.js';
+export type { Graph, GraphEdge, GraphNode, HostObject, NamespaceProcess, Process } from '../model/host-object.js';
 export type { Kind } from '../model/ids.js';
 export { AgentError } from './client.js';
 export type { Event } from './events.js';
 export { PROTOCOL_VERSION, type StatisticsReply, type StatusReply, type TaskReply, type WhoReply } from './protocol.js';
 export { type Measured, Meter, type Rates } from './rates.js';
-export type { NamespaceUsage, ObjectUsage, RuntimeChoice, Sample } from './usage.js';
+export type { NamespaceCost, NamespaceUsage, ObjectUsage, RuntimeChoice, Sample } from './usage.js';
 
 /** An event with its time: ISO 8601, UTC. */
 export type TimedEvent = Event & { readonly time: string };
@@ -35,6 +37,8 @@ export interface WatchOptions {
   /** Stops it. */
   readonly signal?: AbortSignal;
 }
+
+const endedEarly = 'the agent ended before it answered';
 
 /** Connects for each request, so nothing needs to be closed. All methods throw {@link AgentError}. */
 export class Client {
@@ -58,7 +62,40 @@ export class Client {
     return this.#ask({ op: 'who', kind, hostId });
   }
 
-  /** The namespace of a process; ESRCH if it does not exist. */
+  /** Every object of a kind, with its users and pins. */
+  async objects(kind: Kind): Promise<HostObject[]> {
+    const objects: HostObject[] = [];
+    for await (const line of this.#report({ op: 'objects', kind })) {
+      if (line.item !== 'object') continue;
+      const { item: _, ...object } = line;
+      objects.push(object);
+    }
+    return objects;
+  }
+
+  /** What keeps an object alive, and what keeps that alive; ENOENT if it does not exist. */
+  async graph(kind: Kind, hostId: number): Promise<Graph> {
+    const nodes: GraphNode[] = [];
+    const edges: GraphEdge[] = [];
+    for await (const line of this.#report({ op: 'graph', kind, hostId })) {
+      if (line.item === 'node') nodes.push({ id: line.id, type: line.type, label: line.label });
+      else if (line.item === 'edge') edges.push({ from: line.from, to: line.to, label: line.label });
+    }
+    return { nodes, edges };
+  }
+
+  /** Every process in a namespace other than init, once for each namespace that it has a thread in. */
+  async processes(): Promise<NamespaceProcess[]> {
+    const processes: NamespaceProcess[] = [];
+    for await (const line of this.#report({ op: 'processes' })) {
+      if (line.item !== 'process') continue;
+      const { namespace, pid, comm } = line;
+      processes.push({ namespace, pid, comm });
+    }
+    return processes;
+  }
+
+  /** The namespace of a process or thread; ESRCH if it does not exist. */
   task(pid: number): Promise<TaskReply> {
     return this.#ask({ op: 'task', pid });
   }
@@ -66,7 +103,7 @@ export class Client {
   /** The present state. */
   async list({ objects = true }: Pick<WatchOptions, 'objects'> = {}): Promise<Sample> {
     for await (const sample of this.#samples({ op: 'list', objects }, undefined)) return sample;
-    throw new AgentError('ECONNRESET', 'the agent ended before it answered');
+    throw new AgentError('ECONNRESET', endedEarly);
   }
 
   /**
@@ -92,6 +129,16 @@ export class Client {
     const agent = await AgentClient.connectAgain(this.socket);
     agent?.close();
     return agent !== undefined;
+  }
+
+  /** The lines of one answer. One that is not complete is an error. */
+  async *#report(request: ReadingRequest): AsyncGenerator<ReportLine, void> {
+    for await (const line of this.#lines(request, undefined)) {
+      const item = JSON.parse(line) as ReportLine;
+      if (item.item === 'end') return;
+      yield item;
+    }
+    throw new AgentError('ECONNRESET', endedEarly);
   }
 
   async *#samples(request: ReadingRequest, signal: AbortSignal | undefined): AsyncGenerator<Sample, void> {

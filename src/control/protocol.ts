@@ -3,7 +3,7 @@
  * one reply per request, in order.
  */
 
-import type { ContainerLabels } from '../model/container.js';
+import type { GraphEdge, GraphNode, HostObject, NamespaceProcess, ObjectReport } from '../model/host-object.js';
 import type { Kind } from '../model/ids.js';
 import type { TracingMode } from '../model/namespaces.js';
 import type { BudgetReply } from './budget.js';
@@ -101,7 +101,25 @@ export interface WhoRequest {
   readonly hostId: number;
 }
 
-/** The namespace of a process. */
+/** Every object of a kind, with its users and pins; then the connection ends. */
+export interface ObjectsRequest {
+  readonly op: 'objects';
+  readonly kind: Kind;
+}
+
+/** What keeps one object alive, as a graph; then the connection ends. */
+export interface GraphRequest {
+  readonly op: 'graph';
+  readonly kind: Kind;
+  readonly hostId: number;
+}
+
+/** Every process in a namespace other than init; then the connection ends. */
+export interface ProcessesRequest {
+  readonly op: 'processes';
+}
+
+/** The namespace of a process or thread. */
 export interface TaskRequest {
   readonly op: 'task';
   readonly pid: number;
@@ -129,12 +147,26 @@ export type Request =
   | ListRequest
   | WatchRequest
   | WhoRequest
+  | ObjectsRequest
+  | GraphRequest
+  | ProcessesRequest
   | TaskRequest
   | HandoverRequest
   | ReleaseRequest;
 
 /** Requests that change nothing: those that are served on the read-only socket. */
-const readingOps = ['status', 'events', 'statistics', 'list', 'watch', 'who', 'task'] as const;
+const readingOps = [
+  'status',
+  'events',
+  'statistics',
+  'list',
+  'watch',
+  'who',
+  'objects',
+  'graph',
+  'processes',
+  'task',
+] as const;
 export type ReadingRequest = Extract<Request, { op: (typeof readingOps)[number] }>;
 
 export function isReading(request: Request): request is ReadingRequest {
@@ -163,9 +195,18 @@ export interface StatusReply {
   readonly budgets: readonly BudgetReply[];
 }
 
-export interface EventsReply {
+/** Lines follow. */
+export interface SubscribedReply {
   readonly subscribed: true;
 }
+
+/** A line after the reply to `objects`, `graph` or `processes`. Lists and texts are cut as those of `who`. */
+export type ReportLine =
+  | ({ readonly item: 'object' } & HostObject)
+  | ({ readonly item: 'node' } & GraphNode)
+  | ({ readonly item: 'edge' } & GraphEdge)
+  | ({ readonly item: 'process' } & NamespaceProcess)
+  | { readonly item: 'end' };
 
 export interface StatisticsReply {
   /** Trapped calls that were answered since the agent started, by command. */
@@ -194,30 +235,7 @@ export interface TaskReply {
 }
 
 /** Everything about one object. Lists end with the first 200 entries, texts with 300 characters. */
-export interface WhoReply {
-  readonly kind: Kind;
-  readonly hostId: number;
-  readonly namespace: { readonly id: number; readonly name: string; readonly path: string };
-  readonly id: number;
-  readonly name: string;
-  readonly type: string;
-  readonly creator: {
-    readonly pid: number;
-    readonly comm: string;
-    readonly uid: number;
-    readonly cgroup: { readonly id: string; readonly path: string | null };
-    readonly time: string;
-  } | null;
-  readonly users: ReadonlyArray<{ readonly pid: number; readonly comm: string }>;
-  readonly pins: readonly string[];
-  readonly containers: readonly ContainerLabels[];
-  readonly visibleIn: ReadonlyArray<{
-    readonly namespace: { readonly id: number; readonly name: string; readonly path: string };
-    readonly id: number;
-  }>;
-  /** A line for each reason. */
-  readonly keptAliveBy: readonly string[];
-}
+export type WhoReply = ObjectReport;
 
 export interface HandoverReply {
   /** The process that has the fds. */

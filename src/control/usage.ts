@@ -1,12 +1,13 @@
 /** The cost of BPF objects and their owners, as reported by `list` and `watch`: one JSON object per line. */
 import type { ContainerLabels } from '../model/container.js';
 import type { Kind } from '../model/ids.js';
+import type { TracingMode } from '../model/namespaces.js';
 
 /** When the kernel counts runs and run time: never, while somebody watches, or as long as the agent serves. */
 export type RuntimeChoice = 'off' | 'on-demand' | 'always';
 
 /** What one namespace owns, without the namespaces below it. */
-export interface NamespaceUsage {
+export interface NamespaceCost {
   readonly id: number;
   readonly path: string;
   readonly name: string;
@@ -14,6 +15,9 @@ export interface NamespaceUsage {
   readonly level: number;
   readonly parent: number | null;
   readonly ownerUid: number;
+  readonly tracing: TracingMode;
+  /** Whether it lives without tasks and objects (`bpfns create`). */
+  readonly keep: boolean;
   /** The containers in it, or the last one; empty if no container runtime created it. */
   readonly containers: readonly ContainerLabels[];
   readonly objects: Readonly<Record<Kind, number>>;
@@ -27,6 +31,14 @@ export interface NamespaceUsage {
   readonly calls: number;
   /** How many of them were answered with EPERM. */
   readonly refused: number;
+}
+
+/** The same, with its tasks. */
+export interface NamespaceUsage extends NamespaceCost {
+  /** The number of processes in it; null for init, which has all others. */
+  readonly tasks: number | null;
+  /** Whether only objects keep it alive: no task, no child, no `create`. */
+  readonly orphaned: boolean;
 }
 
 export interface ObjectUsage {
@@ -53,7 +65,7 @@ export interface ObjectUsage {
 export interface Usage {
   /** Whether the kernel counts runs and run time. */
   readonly counting: boolean;
-  readonly namespaces: readonly NamespaceUsage[];
+  readonly namespaces: readonly NamespaceCost[];
   /** Those that are to have series of their own. */
   readonly programs: readonly ObjectUsage[];
 }

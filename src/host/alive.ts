@@ -1,6 +1,7 @@
 /** Finds out what keeps an object alive, as far as the kernel shows it. */
 import { fstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import type { HostObject } from '../model/host-object.js';
 import { type Kind, kinds } from '../model/ids.js';
 import { bpf, getInfoByFd, getNextId, hostIds, mapLookup, withObject } from '../sys/bpf.js';
 import { check } from '../sys/errno.js';
@@ -8,7 +9,6 @@ import { bpf_attach_type, bpf_attr, bpf_cmd, bpf_link_info, bpf_link_type } from
 import { addressOf, close, O_DIRECTORY, O_RDONLY, open } from '../sys/libc.js';
 import { cgroup2Mount } from './cgroups.js';
 import { detailsOf } from './details.js';
-import type { HostObject } from './inventory.js';
 
 /** One line per reason; empty if none was found. */
 export function reasonsAlive(object: HostObject): string[] {

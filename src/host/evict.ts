@@ -1,9 +1,9 @@
 /** Removes what keeps a namespace's objects alive: pins, links, attachments to cgroups. */
+import type { HostObject } from '../model/host-object.js';
 import { bpf, withObject } from '../sys/bpf.js';
 import { errnoName } from '../sys/errno.js';
 import { bpf_attr, bpf_cmd } from '../sys/kernel.gen.js';
 import { cgroupAttachments } from './alive.js';
-import type { HostObject } from './inventory.js';
 import { forEachPin } from './pins.js';
 
 /**

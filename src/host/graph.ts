@@ -1,29 +1,9 @@
 /** What keeps an object alive, and what keeps that alive, as a graph. */
+import type { Graph, GraphEdge, GraphNode, HostObject } from '../model/host-object.js';
 import { type Kind, kinds } from '../model/ids.js';
 import { cgroupAttachments, mapsThatHold } from './alive.js';
 import { detailsOf } from './details.js';
-import { type HostObject, inventory, type Records } from './inventory.js';
-
-export interface GraphNode {
-  /** The same for the same thing: 'map 41', 'process 1234', 'pin /sys/fs/bpf/x', 'cgroup /a'. */
-  readonly id: string;
-  readonly type: 'object' | 'process' | 'pin' | 'cgroup';
-  /** A line each; names as guests chose them. */
-  readonly label: readonly string[];
-}
-
-export interface GraphEdge {
-  readonly from: string;
-  /** What `from` keeps alive. */
-  readonly to: string;
-  readonly label: string;
-}
-
-export interface Graph {
-  /** The first is the object that was asked for. */
-  readonly nodes: readonly GraphNode[];
-  readonly edges: readonly GraphEdge[];
-}
+import { inventory, type Records } from './inventory.js';
 
 /** How one object refers to another. */
 const verbs: Readonly<Record<Kind, string>> = { map: 'describes itself with', prog: 'uses', link: 'attaches', btf: '' };

@@ -1,10 +1,10 @@
 /**
  * The host's view: every object with its owner, creator, users and pins. It reads the kernel and
- * the recorder's pinned maps directly. So it costs the agent nothing, and works without one (then
- * everything belongs to init).
+ * the recorder's pinned maps, and needs no agent: where nothing is recorded, everything belongs to init.
  */
 import { existsSync } from 'node:fs';
 import { paths } from '../config/paths.js';
+import type { HostObject, Process } from '../model/host-object.js';
 import { type HostId, hostId, type Kind } from '../model/ids.js';
 import { Namespaces } from '../model/namespaces.js';
 import { Inspector } from '../recorder/inspector.js';
@@ -17,32 +17,6 @@ import { close } from '../sys/libc.js';
 import { cgroupPath } from './cgroups.js';
 import { type Details, detailsOf } from './details.js';
 import { findPins } from './pins.js';
-
-export interface Process {
-  readonly pid: number;
-  readonly comm: string;
-}
-
-/** One object as the host sees it. This is also the JSON of the listings. */
-export interface HostObject {
-  readonly kind: Kind;
-  readonly hostId: number;
-  readonly namespace: { readonly id: number; readonly name: string; readonly path: string };
-  /** The id in its namespace. */
-  readonly id: number;
-  readonly name: string;
-  readonly type: string;
-  /** Null if the object existed before bpfns, or has no record. */
-  readonly creator: {
-    readonly pid: number;
-    readonly comm: string;
-    readonly uid: number;
-    readonly cgroup: { readonly id: string; readonly path: string | null };
-    readonly time: string;
-  } | null;
-  readonly users: readonly Process[];
-  readonly pins: readonly string[];
-}
 
 /** The recorded state: the model, and who created what. */
 export interface Records {

@@ -1,18 +1,10 @@
-/** Everything that can be told of one object: also the JSON of `bpfns who`. */
-import type { ContainerLabels } from '../model/container.js';
+/** Everything that can be told of one object. */
+import type { ObjectReport } from '../model/host-object.js';
 import { hostId, type Kind } from '../model/ids.js';
 import type { Namespace } from '../model/namespaces.js';
 import { readLabels } from '../recorder/container-labels.js';
 import { reasonsAlive } from './alive.js';
-import { type HostObject, inventory, readRecords } from './inventory.js';
-
-export interface ObjectReport extends HostObject {
-  readonly containers: readonly ContainerLabels[];
-  /** Every namespace from init down to the owner, with the object's id there. */
-  readonly visibleIn: ReadonlyArray<{ readonly namespace: HostObject['namespace']; readonly id: number }>;
-  /** A line for each reason. */
-  readonly keptAliveBy: readonly string[];
-}
+import { inventory, readRecords } from './inventory.js';
 
 /** undefined if there is no such object. @throws SyscallError */
 export function objectReport(kind: Kind, id: number): ObjectReport | undefined {

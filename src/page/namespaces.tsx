@@ -41,6 +41,7 @@ export function Namespaces({ measured, search, folded, selected, onSelect, onFol
       isNumber: true,
       cell: ({ objects: { map, prog, link, btf } }) => count(map + prog + link + btf),
     },
+    { title: 'Tasks', isNumber: true, cell: ({ tasks }) => (tasks === null ? '' : count(tasks)) },
     { title: 'Calls/s', isNumber: true, cell: ({ id }) => count(ofNamespace(id).calls) },
   ];
   return (

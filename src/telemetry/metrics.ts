@@ -3,7 +3,7 @@ import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { type Counter, Gauge, type Histogram, Registry } from 'prom-client';
 import type { BudgetReply } from '../control/budget.js';
-import type { NamespaceUsage, Usage } from '../control/usage.js';
+import type { NamespaceCost, Usage } from '../control/usage.js';
 import type { ContainerLabels } from '../model/container.js';
 import { INIT, type Kind } from '../model/ids.js';
 import type { RecorderStatus } from '../recorder/records.js';
@@ -158,7 +158,7 @@ function addBudgets(add: Add, bound: SeriesBound, measure: () => Measured): void
 
 /** A scrape asks for all metrics in one turn of the event loop: one look serves them. */
 function addUsage(add: Add, bound: SeriesBound, measure: () => Measured): void {
-  let current: Promise<Usage & { readonly others: Pick<NamespaceUsage, 'runs' | 'runTime'> }> | undefined;
+  let current: Promise<Usage & { readonly others: Pick<NamespaceCost, 'runs' | 'runTime'> }> | undefined;
   const look = (): NonNullable<typeof current> => {
     current ??= measure()
       .usage()

@@ -1,5 +1,5 @@
 /** Limits how many namespaces have series of their own. All others share one. */
-import type { NamespaceUsage } from '../control/usage.js';
+import type { NamespaceCost } from '../control/usage.js';
 
 /** The label of the shared series. No namespace can have this name. */
 export const OTHERS = '(other)';
@@ -39,7 +39,7 @@ export class SeriesBound {
   }
 
   /** The sum of all others, including those that are gone: it never falls. Call it once per look. */
-  others(usages: readonly NamespaceUsage[]): Counters {
+  others(usages: readonly NamespaceCost[]): Counters {
     for (const { id, runs, runTime } of usages) {
       if (this.hasOwn(id)) continue;
       const last = this.#last.get(id) ?? { runs: 0, runTime: 0 };

@@ -156,6 +156,7 @@ function daemonTests(): void {
     const { commands } = await client.statistics();
     assert.ok((commands.find(({ command }) => command === 'MAP_GET_NEXT_ID')?.results.ok ?? 0) >= 20);
     await assert.rejects(client.who('map', 0x7ffffffe), { code: 'ENOENT' });
+    await assert.rejects(client.graph('map', 0x7ffffffe), { code: 'ENOENT' });
     await assert.rejects(client.task(0x7ffffffe), { code: 'ESRCH' });
   });
 
@@ -174,6 +175,70 @@ function daemonTests(): void {
     };
     assert.equal(asUser(GROUP), '2');
     assert.equal(asUser('65534'), 'EACCES');
+  });
+
+  const asMember = (...args: readonly string[]): ReturnType<typeof run> =>
+    run(['setpriv', '--reuid=65534', `--regid=${GROUP}`, '--clear-groups', bpfnsPath, ...args]);
+
+  test('a member of the group lists namespaces, objects and processes, and changes nothing', async () => {
+    const [map] = objectsOf(await client.list(), 'busy', 'map');
+    const wanted: ReadonlyArray<readonly [args: readonly string[], shown: RegExp]> = [
+      [['ls'], /^ *\d+ +busy +1 /m],
+      [['ps'], /^ *\d+ +busy +busy$/m],
+      [['map', 'list', '--ns', 'busy'], /^ *\d+ +\d+:busy +1 +array +busy +busy\[\d+\] /m],
+      [['who', 'map', String(map?.hostId)], /kept alive by a file descriptor of busy/],
+      [['who', 'map', String(map?.hostId), '--graph'], /label="fd"/],
+      [['of', String((await client.processes())[0]?.pid)], / busy {2}level 1$/m],
+    ];
+    for (const [args, shown] of wanted) {
+      const { status, stdout, stderr } = asMember(...args);
+      assert.deepEqual([status, stderr], [0, ''], args.join(' '));
+      assert.match(stdout, shown);
+    }
+    for (const args of [
+      ['rm', 'busy'],
+      ['create', 'x'],
+      ['exec', 'busy', '--', 'true'],
+    ]) {
+      assert.match(asMember(...args).stderr, /needs root/);
+    }
+    const { stderr } = run(['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', bpfnsPath, 'ls']);
+    assert.match(stderr, /^bpfns: this needs root, or a member of the group/);
+  });
+
+  test('a list shows what was made before it was asked for', async () => {
+    for (let i = 0; i < 3; i++) {
+      const before = (await client.list()).objects.length;
+      const maps = run([
+        'bpftool',
+        'map',
+        'create',
+        `/sys/fs/bpf/bpfns-fresh-${process.pid}`,
+        ...'type array key 4 value 4 entries 1 name fresh'.split(' '),
+      ]);
+      assert.equal(maps.status, 0, maps.stderr);
+      const { objects } = await client.list();
+      rmSync(`/sys/fs/bpf/bpfns-fresh-${process.pid}`);
+      assert.ok(
+        objects.some(({ name }) => name === 'fresh'),
+        `${before} objects before`,
+      );
+      const left = (await client.list()).objects;
+      assert.ok(!left.some(({ name }) => name === 'fresh'));
+    }
+  });
+
+  test('a namespace tells of its processes, and whether only objects keep it', async () => {
+    const { tasks, orphaned, keep, tracing } = namespaceOf(await client.list(), 'busy');
+    assert.deepEqual([tasks, orphaned, keep, tracing], [1, false, false, 'host']);
+    const init = namespaceOf(await client.list(), 'init');
+    assert.deepEqual([init.tasks, init.orphaned], [null, false]);
+    const { id } = namespaceOf(await client.list(), 'busy');
+    const processes = await client.processes();
+    assert.deepEqual(
+      processes.map(({ namespace, comm }) => [namespace, comm]),
+      [[id, 'busy']],
+    );
   });
 
   test('the read-only socket takes no request that changes something, and none from inside a namespace', async () => {
@@ -212,6 +277,18 @@ function daemonTests(): void {
       ),
     );
     assert.match(stdout, new RegExp(`^ {2}"process \\d+" -> "map ${map?.hostId}" \\[label="fd"\\];$`, 'm'));
+  });
+
+  test('an agent that hangs does not hang `ls`', async () => {
+    const { pid } = await client.status();
+    process.kill(pid, 'SIGSTOP');
+    try {
+      const { stdout, stderr } = bpfns(['ls']);
+      assert.equal(stderr, 'bpfns: the agent has not answered within 3000 ms; read from the kernel instead\n');
+      assert.match(stdout, /^ *\d+ +busy +1 /m);
+    } finally {
+      process.kill(pid, 'SIGCONT');
+    }
   });
 
   test('one reader too many is told so', async () => {

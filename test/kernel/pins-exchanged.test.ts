@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import type { HostObject } from '../../src/host/inventory.js';
+import type { HostObject } from '../../src/model/host-object.js';
 import {
   bpfns,
   bpfnsPath,

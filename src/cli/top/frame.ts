@@ -31,6 +31,9 @@ const rates: readonly Column[] = [
 ];
 const memory = right('MEMORY', 7, 'memory', (row) => bytes(row.memory));
 
+/** Of init it is not told: it has all others. */
+const tasks = right('TASKS', 6, 'tasks', (row) => (row.tasks > 0 ? count(row.tasks) : '-'));
+
 /** Columns of fixed width. The last one takes the rest. */
 function columnsOf(grouping: Grouping): readonly Column[] {
   if (grouping === 'program') {
@@ -43,11 +46,13 @@ function columnsOf(grouping: Grouping): readonly Column[] {
       left('NAME', 0, 'label', ({ label }) => label),
     ];
   }
+  const hasTasks = grouping === 'namespace' || grouping === 'container' || grouping === 'pod';
   return [
     ...rates,
     memory,
     right('OBJECTS', 7, 'objects', ({ objects }) => count(objects)),
-    right('CALLS/S', 8, 'calls', ({ calls }) => count(calls)),
+    ...(hasTasks ? [tasks] : []),
+    right('CALLS/S', 7, 'calls', ({ calls }) => count(calls)),
     left(grouping.toUpperCase(), 0, 'label', treeLabel),
   ];
 }

@@ -9,7 +9,7 @@ import { containerTitle } from '../../model/container.js';
 export const groupings = ['namespace', 'program', 'container', 'pod', 'creator', 'type'] as const;
 export type Grouping = (typeof groupings)[number];
 
-export const sortKeys = ['cpu', 'runs', 'averageNs', 'memory', 'objects', 'calls', 'label'] as const;
+export const sortKeys = ['cpu', 'runs', 'averageNs', 'memory', 'objects', 'tasks', 'calls', 'label'] as const;
 export type SortKey = (typeof sortKeys)[number];
 
 export interface Row {
@@ -25,6 +25,8 @@ export interface Row {
   readonly averageNs: number;
   readonly memory: number;
   readonly objects: number;
+  /** Processes in namespaces other than init. */
+  readonly tasks: number;
   readonly calls: number;
   /** What the details describe. */
   readonly target: { readonly namespace: number } | { readonly kind: Kind; readonly hostId: number } | undefined;
@@ -56,10 +58,10 @@ export function rowsOf(measured: Measured, choice: Choice): Row[] {
   }
 }
 
-type Sums = Pick<Row, 'cpu' | 'runs' | 'averageNs' | 'memory' | 'objects' | 'calls'>;
+type Sums = Pick<Row, 'cpu' | 'runs' | 'averageNs' | 'memory' | 'objects' | 'tasks' | 'calls'>;
 
-function sumsOf(rates: Rates, memory: number, objects: number): Sums {
-  return { cpu: rates.cpu, runs: rates.runs, averageNs: rates.averageNs, memory, objects, calls: rates.calls };
+function sumsOf({ cpu, runs, averageNs, calls }: Rates, memory: number, objects: number, tasks = 0): Sums {
+  return { cpu, runs, averageNs, memory, objects, tasks, calls };
 }
 
 function add(a: Sums, b: Sums): Sums {
@@ -71,6 +73,7 @@ function add(a: Sums, b: Sums): Sums {
     averageNs: runs > 0 ? (cpu / 100 / runs) * 1e9 : 0,
     memory: a.memory + b.memory,
     objects: a.objects + b.objects,
+    tasks: a.tasks + b.tasks,
     calls: a.calls + b.calls,
   };
 }
@@ -133,8 +136,8 @@ function treeRows(measured: Measured, choice: Choice): Row[] {
   });
 }
 
-function ownSums({ ofNamespace }: Measured, { id, memory, objects }: NamespaceUsage): Sums {
-  return sumsOf(ofNamespace(id), memory, objects.map + objects.prog + objects.link + objects.btf);
+function ownSums({ ofNamespace }: Measured, { id, memory, objects, tasks }: NamespaceUsage): Sums {
+  return sumsOf(ofNamespace(id), memory, objects.map + objects.prog + objects.link + objects.btf, tasks ?? 0);
 }
 
 function programRows({ sample, ofObject }: Measured): Row[] {

@@ -1,7 +1,14 @@
 /** `bpfns top`: a live view in the terminal, or samples as JSON. */
-import { Client, type Measured, Meter, type NamespaceUsage, type ObjectUsage, type Sample } from '../../control/api.js';
-import { AgentClient } from '../../control/client.js';
+import {
+  type Client,
+  type Measured,
+  Meter,
+  type NamespaceUsage,
+  type ObjectUsage,
+  type Sample,
+} from '../../control/api.js';
 import { CliError } from '../cli-error.js';
+import { startedClient } from '../host-view.js';
 import { describeReport } from '../list.js';
 import { bytes } from '../quantities.js';
 import { frame, page, roomFor, type Screen, wrap } from './frame.js';
@@ -17,12 +24,6 @@ export interface TopOptions {
   readonly interval: number;
 }
 
-/** Connects to the agent. Root starts one if none is running. */
-async function connect(): Promise<Client> {
-  if (process.geteuid?.() === 0) (await AgentClient.connectOrStart()).close();
-  return new Client();
-}
-
 /** Samples with their rates, also after a restart of the agent. Ends when there is no agent any more. */
 async function* measure(client: Client, interval: number, signal?: AbortSignal): AsyncGenerator<Measured, void> {
   do {
@@ -33,7 +34,7 @@ async function* measure(client: Client, interval: number, signal?: AbortSignal):
 }
 
 export async function top(options: TopOptions, print: (line: string) => void): Promise<void> {
-  const client = await connect();
+  const client = await startedClient();
   if (options.json) await printSamples(client, options, print);
   else if (!hasTerminal()) throw new CliError('top needs a terminal: use --json elsewhere');
   else await show(client, options);
@@ -98,6 +99,7 @@ const help = [
   '  EVENTS/S   runs of programs a second',
   '  AVG NS     time of one run',
   '  MEMORY     what objects take of the kernel (memlock in their fdinfo)',
+  '  TASKS      processes in the namespace',
   "  CALLS/S    trapped calls of the namespace's processes that the agent answered",
   '',
   '  CPU, events and time are counted while somebody looks, unless the configuration says otherwise: see bpfns.conf(5).',
@@ -211,7 +213,7 @@ class TopScreen {
     const sample = this.#measured?.sample;
     const usage = sample?.namespaces.find((each) => each.id === id);
     if (!sample || !usage) return ['the namespace is gone'];
-    const { path, level, ownerUid, containers, objects, memory, runs, runTime, calls, refused } = usage;
+    const { path, level, ownerUid, containers, objects, tasks, memory, runs, runTime, calls, refused } = usage;
     const names = containers.map(({ id: its, podNamespace, pod, container }) =>
       [its, podNamespace, pod, container].filter((part) => part !== null).join('  '),
     );
@@ -222,6 +224,7 @@ class TopScreen {
       `  objects    ${Object.entries(objects)
         .map(([kind, number]) => `${number} ${kind}`)
         .join(', ')}; ${bytes(memory)}`,
+      ...(tasks === null ? [] : [`  tasks      ${tasks}`]),
       `  programs   ${runs} runs, ${runTime.toFixed(6)} s, since the agent first looked`,
       `  calls      ${calls} trapped, ${refused} refused, since the agent started`,
       '',
