@@ -45,7 +45,7 @@ const zero = instruction(Op.moveImm);
 /** The guest's part of a confined program that began with these instructions. */
 function body(kind: Kind, ...instructions: Instruction[]): Instruction[] {
   const prologue = filter(bare(exit), kind, scope).instructions.length - 1;
-  return confine(bare(...instructions), kind, scope, kernel).instructions.slice(prologue);
+  return confine(bare(...instructions), kind, scope, kernel, []).instructions.slice(prologue);
 }
 
 describe('the list of helpers', () => {
@@ -152,7 +152,7 @@ describe('a confined program', () => {
 
   test('is told the ids of its own PID namespace, but for the init one', () => {
     assert.ok(!body(perfEvent, callHelper(14), exit).some(({ code, imm }) => code === Op.call && imm === 14));
-    const inInit = confine(bare(callHelper(14), exit), perfEvent, scope, { ...kernel, level: 0 });
+    const inInit = confine(bare(callHelper(14), exit), perfEvent, scope, { ...kernel, level: 0 }, []);
     assert.deepEqual(inInit.instructions.slice(-2), [callHelper(14), exit]);
   });
 
@@ -169,13 +169,13 @@ describe('a confined program', () => {
   test('of a timer runs in any task if it looks at none, and not in the kernel if it reads registers', () => {
     const length = filter(bare(exit), perfEvent, scope).instructions.length - 1;
     const prologue = (...instructions: Instruction[]): number =>
-      confine(bare(...instructions), perfEvent, scope, kernel).instructions.length - instructions.length;
+      confine(bare(...instructions), perfEvent, scope, kernel, []).instructions.length - instructions.length;
     const read = instruction(Op.loadLong, { dst: 2, src: 1, off: 128 });
     assert.equal(prologue(callHelper(5), callHelper(25), exit), 0);
     for (const id of [12, 14, 15, 16, 112, 27]) assert.ok(prologue(callHelper(id), exit) >= length, `helper ${id}`);
     assert.equal(prologue(read, callHelper(5), exit), length + 3);
     const arm = { ...kernel, userMode: { at: 264, mask: 15, ifSet: false } };
-    const { instructions } = confine(bare(read, exit), perfEvent, scope, arm);
+    const { instructions } = confine(bare(read, exit), perfEvent, scope, arm, []);
     const end = instructions.findIndex(({ code }) => code === Op.exit) - 1;
     assert.deepEqual(instructions.slice(1, 3), [
       instruction(Op.loadLong, { dst: 0, src: 1, off: 264 }),
@@ -216,7 +216,7 @@ describe('a confined program', () => {
         }
         if (refuseInstructions(tracepoint, program)) return;
         loaded++;
-        const { instructions } = confine(bare(...program), tracepoint, scope, kernel);
+        const { instructions } = confine(bare(...program), tracepoint, scope, kernel, []);
         checkForm(instructions);
         const start = filter(bare(exit), tracepoint, scope).instructions.length - 1;
         const targets = new Set<number>();

@@ -1,10 +1,11 @@
 /** Changes a tracing program so that it runs only for the tasks of a namespace and shows nothing of others. */
 import { type Kind, TracingType, UPROBE_MULTI } from './check.js';
 import { helpersOf, usesContext } from './context.js';
-import { forEachInstruction, referenceOf } from './flow.js';
+import { forEachInstruction } from './flow.js';
 import { helper } from './helpers.js';
 import { callHelper, type Instruction, instruction, loadMap, Op } from './instruction.js';
 import { type Edit, type Program, rewrite } from './rewrite.js';
+import { clearStack, functionStarts } from './stack.js';
 
 const Helper = {
   mapLookup: 1,
@@ -55,21 +56,40 @@ export function filter(program: Program, kind: Kind, scope: Scope): Program {
   return rewrite(program, new Map(), scopeCheck(scope, valueOutside(kind)));
 }
 
-/** The scope check, and what `helpers` calls `changed`. The program has been checked. @throws ProgramError */
-export function confine(program: Program, kind: Kind, scope: Scope, kernel: KernelView): Program {
+/**
+ * The scope check, and what `helpers` calls `changed`. The program has been checked.
+ * @param depths how much of its stack each function clears (stack.ts)
+ * @throws ProgramError
+ */
+export function confine(
+  program: Program,
+  kind: Kind,
+  scope: Scope,
+  kernel: KernelView,
+  depths: readonly number[],
+): Program {
   const { instructions } = program;
   const edits = new Map<number, Edit>();
-  const endOfMain = firstFunctionAfterMain(instructions);
+  const [, ...functions] = functionStarts(instructions);
+  const endOfMain = functions[0] ?? instructions.length;
   forEachInstruction(instructions, (each, at) => {
     const edit = at < endOfMain && each.code === Op.exit ? forceValue(kind) : changedCall(each, kernel);
     if (edit) edits.set(at, edit);
   });
-  if (kind.type !== TracingType.perfEvent) return rewrite(program, edits, scopeCheck(scope, valueOutside(kind)));
+  functions.forEach((start, i) => {
+    edits.set(start, { ...edits.get(start), entry: clearStack(depths[i + 1] ?? 0) });
+  });
+  const prologue = [...checkFor(instructions, kind, scope, kernel), ...clearStack(depths[0] ?? 0)];
+  return rewrite(program, edits, prologue);
+}
+
+function checkFor(instructions: readonly Instruction[], kind: Kind, scope: Scope, kernel: KernelView): Instruction[] {
+  if (kind.type !== TracingType.perfEvent) return scopeCheck(scope, valueOutside(kind));
   // The registers of a sample may be the kernel's, at work for anybody.
-  if (usesContext(instructions)) return rewrite(program, edits, scopeCheck(scope, 0, kernel.userMode));
+  if (usesContext(instructions)) return scopeCheck(scope, 0, kernel.userMode);
   // A timer interrupts whatever runs: a program that looks at nothing of that may go on (bpftrace's `interval`).
   const isNeutral = [...helpersOf(instructions)].every((id) => helper(id).isNeutral);
-  return rewrite(program, edits, isNeutral ? [] : scopeCheck(scope, 0));
+  return isNeutral ? [] : scopeCheck(scope, 0);
 }
 
 /**
@@ -85,17 +105,6 @@ function valueOutside({ type, attachType }: Kind): number {
 /** Inside the scope too, the event stays visible to others: a guest must not hide from the host's perf(1). */
 function forceValue(kind: Kind): Edit | undefined {
   return valueOutside(kind) === 1 ? { before: [instruction(Op.moveImm, { dst: 0, imm: 1 })] } : undefined;
-}
-
-/** The verifier wants functions one after the other, and main first. */
-function firstFunctionAfterMain(instructions: readonly Instruction[]): number {
-  let first = instructions.length;
-  forEachInstruction(instructions, (each, at) => {
-    const reference = referenceOf(each, at);
-    if (!reference || reference.kind === 'jump' || reference.target === 0) return;
-    first = Math.min(first, reference.target);
-  });
-  return first;
 }
 
 /**

@@ -44,6 +44,7 @@ export const Op = {
   loadWord: 0x61,
   loadLong: 0x79,
   storeWord: 0x63,
+  storeLongImm: 0x7a,
   jumpIfEqualImm: 0x15,
   jumpIfLessImm: 0xa5,
   jumpIfSetImm: 0x45,

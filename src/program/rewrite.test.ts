@@ -179,6 +179,28 @@ describe('a rewritten program', () => {
   });
 });
 
+describe('what is put in front of a function', () => {
+  test('is where calls, callbacks, records of functions and of lines lead; jumps lead behind it', () => {
+    const call = instruction(Op.call, { src: 1, imm: 1 });
+    const back = instruction(Op.jump, { off: -2 });
+    const program = [call, instruction(Op.exit), instruction(Op.moveImm), back];
+    const edits: Edits = new Map([[2, { entry: [NOTHING, NOTHING], before: [NOTHING] }]]);
+    const places = { bytes: Uint8Array.of(2, 0, 0, 0, 0, 0, 0, 0), size: 8 };
+    const { instructions, functions, lines } = rewrite({ ...bare(program), functions: places, lines: places }, edits);
+    assert.deepEqual(instructions, [
+      call,
+      instruction(Op.exit),
+      NOTHING,
+      NOTHING,
+      NOTHING,
+      instruction(Op.moveImm),
+      { ...back, off: -3 },
+    ]);
+    assert.equal(functions.bytes[0], 2);
+    assert.equal(lines.bytes[0], 2);
+  });
+});
+
 describe('the form of a program', () => {
   const refusals: ReadonlyArray<readonly [what: string, program: Instruction[], why: RegExp]> = [
     ['nothing', [], /the last one/],

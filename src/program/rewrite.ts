@@ -1,5 +1,5 @@
 /** Changes instructions and puts others in front of them; all that refers to a place in the program is mended. */
-import { checkForm, forEachInstruction, referenceOf, slotsOf } from './flow.js';
+import { checkForm, forEachInstruction, type Reference, referenceOf, slotsOf } from './flow.js';
 import { type Instruction, ProgramError, SLOT_SIZE } from './instruction.js';
 
 /** Records that begin with the place in the program that they are about: a u32. */
@@ -22,6 +22,8 @@ export const NO_RECORDS: Records = { bytes: new Uint8Array(0), size: 8 };
 
 /** What happens to one instruction of the program, named by its (first) slot. */
 export interface Edit {
+  /** Put in front of a function: only calls lead here. Jumps to its first instruction lead behind it. */
+  readonly entry?: readonly Instruction[];
   /**
    * Put in front: jumps and calls to the instruction lead here. Jumps among these are left as they
    * are; the instruction itself follows the last one.
@@ -45,51 +47,53 @@ export function rewrite(program: Program, edits: Edits, prologue: readonly Instr
   const moved = new Uint32Array(instructions.length);
   let shift = prologue.length;
   forEachInstruction(instructions, (each, at) => {
-    shift += edits.get(at)?.before?.length ?? 0;
+    const edit = edits.get(at);
+    shift += (edit?.entry?.length ?? 0) + (edit?.before?.length ?? 0);
     for (let slot = at; slot < at + slotsOf(each); slot++) moved[slot] = slot + shift;
   });
   const movedTo = (at: number): number => moved[at] ?? 0;
   const landing = (at: number): number => movedTo(at) - (edits.get(at)?.before?.length ?? 0);
-  // The verifier wants the first function, and its first line, at 0: the prologue is a part of them.
-  const beginning = (at: number): number => (at === 0 ? 0 : landing(at));
+  const entering = (at: number): number => landing(at) - (edits.get(at)?.entry?.length ?? 0);
+  // The verifier wants functions, and their first lines, at the beginning: what is put in front is a part of them.
+  const beginning = (at: number): number => (at === 0 ? 0 : entering(at));
+  const placeOf: PlaceOf = ({ kind, target }) => (kind === 'jump' ? landing(target) : entering(target));
   return {
-    instructions: prologue.concat(rewriteInstructions(instructions, edits, movedTo, landing)),
+    instructions: prologue.concat(rewriteInstructions(instructions, edits, movedTo, placeOf)),
     functions: moveRecords(program.functions, beginning, instructions.length, 1),
     lines: moveRecords(program.lines, beginning, instructions.length, 1),
     relocations: moveRecords(program.relocations, movedTo, instructions.length, SLOT_SIZE),
   };
 }
 
+/** Where a reference leads afterwards. */
+type PlaceOf = (reference: Reference) => number;
+
 function rewriteInstructions(
   instructions: readonly Instruction[],
   edits: Edits,
   movedTo: (at: number) => number,
-  landing: (at: number) => number,
+  placeOf: PlaceOf,
 ): Instruction[] {
   const result: Instruction[] = [];
   forEachInstruction(instructions, (instruction, at) => {
     const edit = edits.get(at);
+    for (const each of edit?.entry ?? []) result.push(each);
     for (const each of edit?.before ?? []) result.push(each);
     if (edit?.becomes) {
       for (const each of edit.becomes) result.push(each);
       return;
     }
-    result.push(mend(instruction, at, movedTo, landing));
+    result.push(mend(instruction, at, movedTo(at), placeOf));
     const second = instructions[at + 1];
     if (slotsOf(instruction) === 2 && second) result.push(second);
   });
   return result;
 }
 
-function mend(
-  instruction: Instruction,
-  at: number,
-  movedTo: (at: number) => number,
-  landing: (at: number) => number,
-): Instruction {
+function mend(instruction: Instruction, at: number, movedTo: number, placeOf: PlaceOf): Instruction {
   const reference = referenceOf(instruction, at);
   if (!reference) return instruction;
-  const distance = landing(reference.target) - movedTo(at) - 1;
+  const distance = placeOf(reference) - movedTo - 1;
   if (distance === instruction[reference.field]) return instruction;
   if (reference.field === 'imm') return { ...instruction, imm: distance };
   if (distance < -0x8000 || distance > 0x7fff) throw new ProgramError(at, 'the jump is too far');

@@ -8,6 +8,8 @@
 
 #define INDIRECT (BPF_LDX | BPF_MEM | BPF_DW)
 #define LOOKUP 1
+#define PRANDOM 7
+#define FUNCTION(distance) INSN(BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_CALL, 0, distance)
 #define PID_TGID 14
 #define KTIME 5
 #define LOAD_ACQUIRE 0x100
@@ -173,6 +175,50 @@ static int map_of_tasks(void)
 	return must(bpf(BPF_MAP_CREATE, &attr), "map of tasks");
 }
 
+/* What a program finds on a stack that it has not written: the lowest 32 bits of all of it, or an error. */
+static void run(const char *name, const struct bpf_insn *code, int count)
+{
+	int fd = load_code(BPF_PROG_TYPE_RAW_TRACEPOINT, code, count);
+	union bpf_attr attr = { .test = { .prog_fd = fd } };
+
+	if (fd < 0) {
+		report(name, fd);
+		return;
+	}
+	must(bpf(BPF_PROG_TEST_RUN, &attr), "test run");
+	printf("%s 0 %u\n", name, attr.test.retval);
+	close(fd);
+}
+
+#define RUN(name, ...)                                            \
+	do {                                                      \
+		struct bpf_insn code_[] = { __VA_ARGS__ };        \
+		run(name, code_, sizeof(code_) / sizeof(*code_)); \
+	} while (0)
+
+static void stack(void)
+{
+	struct bpf_insn all[64] = { MOV(0, 0) };
+	int count = 1;
+
+	for (int at = -8; at >= -56; at -= 8) {
+		all[count++] = LOAD(1, 10, at);
+		all[count++] = INSN(BPF_ALU64 | BPF_OR | BPF_X, 0, 1, 0, 0);
+	}
+	all[count++] = EXIT;
+	run("stack", all, count);
+	RUN("stack-of-function", FUNCTION(1), EXIT, LOAD(0, 10, -40), EXIT);
+	RUN("stack-of-caller", COPY(1, 10), ADD(1, -8), FUNCTION(1), EXIT, LOAD(0, 1, -40), EXIT);
+	RUN("stack-anywhere", CALL(PRANDOM), INSN(BPF_ALU64 | BPF_AND | BPF_K, 0, 0, 0, 0x38),
+	    COPY(1, 10), INSN(BPF_ALU64 | BPF_ADD | BPF_X, 1, 0, 0, 0), LOAD(0, 1, -64), EXIT);
+	/* Seems to use more than there may be. */
+	RUN("stack-of-nobody", COPY(1, 10), ADD(1, -512), MOV(1, 0), FUNCTION(1), EXIT, COPY(1, 10),
+	    ADD(1, -512), MOV(1, 0), LOAD(0, 10, -48), EXIT);
+	/* A loop that goes back to the first instruction of a function must find what it has written. */
+	RUN("stack-of-loop", FUNCTION(1), EXIT, LOAD(1, 10, -48), ADD(1, 1), STORE(10, -48, 1),
+	    INSN(BPF_JMP | BPF_JLT | BPF_K, 1, 0, -4, 3), COPY(0, 1), EXIT);
+}
+
 int main(void)
 {
 	int map = create_map(BPF_MAP_TYPE_ARRAY, "plain", 0);
@@ -192,6 +238,7 @@ int main(void)
 	    MAP(1, tasks), CALL(LOOKUP), IF_ZERO(0, 3), LOAD(1, 0, 0), IF_ZERO(1, 1), LOAD(0, 1, 0),
 	    MOV(0, 0), EXIT);
 	argument();
+	stack();
 	/* What is put in front and between must leave no pointer behind. */
 	for (int r = 0; r < 10; r++) {
 		snprintf(name, sizeof(name), "left-at-start-r%d", r);

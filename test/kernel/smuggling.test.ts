@@ -33,16 +33,23 @@ describe('tracing=own', { skip: skipReason }, () => {
     const own = [bpfnsPath, 'run', '--tracing=own', '--', ...nobodyWithBpfAlone, guestPath('smuggle')];
     const found = resultsOf(run(['unshare', '--pid', '--fork', '--kill-child', '--mount-proc', ...own]));
     await keep.end();
-    const { plain, ...others } = Object.fromEntries(found);
-    assert.equal(plain?.[0], 0);
-    for (const [name, [errno, log]] of Object.entries(others)) {
+    assert.equal(found.get('plain')?.[0], 0);
+    for (const [name, [errno, log]] of found) {
+      if (name === 'plain' || name.startsWith('stack')) continue;
       assert.equal(errno, EACCES, name);
       const expected = name.startsWith('left-')
         ? /^R\d (!read_ok|invalid mem access '(scalar|inv)')|^invalid bpf_context access/
         : /^not allowed: .*: tracing=own refuses it, /;
       assert.match(log, expected, name);
     }
-    assert.equal(found.size, 36);
+    assert.equal(found.size, 42);
+  });
+
+  test('what the kernel left on the stack is gone when a program begins, and each of its functions', () => {
+    const found = resultsOf(bpfns(['run', '--tracing=own', '--', ...nobodyWithBpfAlone, guestPath('smuggle')]));
+    const stacks = [...found].filter(([name]) => name.startsWith('stack'));
+    assert.equal(stacks.length, 6);
+    for (const [name, answer] of stacks) assert.deepEqual(answer, [0, name === 'stack-of-loop' ? '3' : '0'], name);
   });
 
   test('with CAP_PERFMON and tracing=host the kernel loads them, as far as it knows them', () => {

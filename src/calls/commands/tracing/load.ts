@@ -3,16 +3,17 @@
 import { describe, type Kind, refuseInstructions, refuseKind } from '../../../program/check.js';
 import { confine, filter, type Scope } from '../../../program/confine.js';
 import { checkForm } from '../../../program/flow.js';
-import { decode, encode, type Instruction, Load64Of, Op, ProgramError } from '../../../program/instruction.js';
+import { decode, type Instruction, Load64Of, Op, ProgramError } from '../../../program/instruction.js';
 import type { Program } from '../../../program/rewrite.js';
+import { guessDepths } from '../../../program/stack.js';
 import { architecture } from '../../../sys/architecture.js';
-import { bpf, runProgram } from '../../../sys/bpf.js';
-import { bpfns_creator, bpfns_namespace, bpfns_task } from '../../../sys/contract.gen.js';
+import { bpfns_namespace, bpfns_task } from '../../../sys/contract.gen.js';
 import { E } from '../../../sys/errno.js';
 import type { Fd } from '../../../sys/fd.js';
-import { bpf_attr, bpf_cmd } from '../../../sys/kernel.gen.js';
-import { addressOf } from '../../../sys/libc.js';
+import { bpf_attr } from '../../../sys/kernel.gen.js';
 import { getFd } from '../../../sys/task.js';
+import { loadCleared } from './cleared.js';
+import { askedLog, type Loaded, loadInKernel, type OwnFds } from './kernel-load.js';
 import type { LoadAnswer, LoadRequest, ReadLayout } from './load-request.js';
 import { refuseObjects } from './objects.js';
 
@@ -73,8 +74,7 @@ export function load(request: LoadRequest, readLayout: ReadLayout): LoadAnswer {
     checkForm(instructions);
     const refusal = request.mode === 'own' ? (refuseKind(kind) ?? refuseInstructions(kind, instructions)) : undefined;
     if (refusal) return refused(request, describe(refusal), E.EACCES);
-    const program = prepare(request, kind, withOwnFds(instructions, request.fdArray, descriptors), readLayout);
-    return loadPrepared(request, attr, program, descriptors);
+    return loadAllowed(request, kind, withOwnFds(instructions, request.fdArray, descriptors), descriptors, readLayout);
   } catch (error) {
     if (error instanceof Errno) return { result: -error.errno, log: EMPTY, logTrueSize: 0, refusal: '' };
     if (error instanceof ProgramError) return refused(request, `${error.message}\n`, E.EINVAL);
@@ -123,8 +123,14 @@ function withOwnFds(
   });
 }
 
-/** @throws ProgramError */
-function prepare(request: LoadRequest, kind: Kind, instructions: Instruction[], readLayout: ReadLayout): Program {
+/** @throws ProgramError @throws Errno */
+function loadAllowed(
+  request: LoadRequest,
+  kind: Kind,
+  instructions: Instruction[],
+  descriptors: Descriptors,
+  readLayout: ReadLayout,
+): LoadAnswer {
   const attr = Buffer.from(request.attr);
   const program: Program = {
     instructions,
@@ -137,59 +143,35 @@ function prepare(request: LoadRequest, kind: Kind, instructions: Instruction[], 
     tasks: { fd: request.tasks, namespaceAt: bpfns_task.ns },
     namespaces: { fd: request.namespaces, ancestorAt: bpfns_namespace.ancestors + request.level * WORD },
   };
-  if (request.mode === 'filtered') return filter(program, kind, scope);
-  return confine(program, kind, scope, { level: request.pidLevel, userMode: architecture.userMode, ...readLayout() });
-}
-
-/** @throws Errno */
-function loadPrepared(request: LoadRequest, attr: Buffer, program: Program, descriptors: Descriptors): LoadAnswer {
-  const code = Buffer.from(encode(program.instructions));
-  const license = Buffer.from(request.license);
-  const log = Buffer.alloc(request.logRoom);
-  const parts: Buffer[] = [code, license, log];
-  const point = (offset: number, bytes: Uint8Array): void => {
-    const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-    parts.push(buffer);
-    attr.writeBigUInt64LE(bytes.length > 0 ? addressOf(buffer) : 0n, offset);
-  };
-  attr.writeUInt32LE(program.instructions.length, bpf_attr.insn_cnt);
-  point(bpf_attr.insns, code);
-  point(bpf_attr.license, license);
-  if (request.logRoom > 0) {
-    point(bpf_attr.log_buf, log);
-    attr.writeUInt32LE(request.logRoom, bpf_attr.log_size);
+  const fds = ownFds(request, attr, descriptors);
+  if (request.mode === 'filtered') {
+    return answerOf(loadInKernel(request, fds, filter(program, kind, scope), askedLog(request)));
   }
-  point(bpf_attr.func_info, program.functions.bytes);
-  point(bpf_attr.line_info, program.lines.bytes);
-  point(bpf_attr.core_relos, program.relocations.bytes);
-  const counts = [bpf_attr.func_info_cnt, bpf_attr.line_info_cnt, bpf_attr.core_relo_cnt];
-  if (counts.some((offset) => attr.readUInt32LE(offset) > 0)) {
-    attr.writeInt32LE(descriptors.take(attr.readInt32LE(bpf_attr.prog_btf_fd)), bpf_attr.prog_btf_fd);
-  }
-  const bound = attr.readUInt32LE(bpf_attr.fd_array_cnt);
-  const fdArray = Buffer.alloc(bound * WORD);
-  for (let i = 0; i < bound; i++) {
-    fdArray.writeInt32LE(descriptors.take(Buffer.from(request.fdArray).readInt32LE(i * WORD)), i * WORD);
-  }
-  point(bpf_attr.fd_array, fdArray);
-  const refusal = request.mode === 'own' ? refuseObjects(descriptors.numbers()) : undefined;
+  const refusal = refuseObjects(descriptors.numbers());
   if (refusal) return refused(request, describe(refusal), E.EACCES);
-  const result = actingFor(request, () => bpf(bpf_cmd.BPF_PROG_LOAD, attr, request.size));
-  const reported = attr.readUInt32LE(bpf_attr.log_true_size);
-  const end = log.indexOf(0);
-  const used = end < 0 ? log.length : end + 1;
-  const hasLog = request.logRoom > 0 && attr.readUInt32LE(bpf_attr.log_level) > 0;
-  return { result, log: hasLog ? log.subarray(0, used) : EMPTY, logTrueSize: reported, refusal: '' };
+  const view = { level: request.pidLevel, userMode: architecture.userMode, ...readLayout() };
+  const loaded = loadCleared(guessDepths(instructions), askedLog(request), (depths, log) =>
+    loadInKernel(request, fds, confine(program, kind, scope, view, depths), log),
+  );
+  return answerOf(loaded);
 }
 
-/** The recorder notes what `create` makes as the guest's. */
-function actingFor({ actFor, creator }: LoadRequest, create: () => number): number {
-  const context = Buffer.from(creator);
-  const told = runProgram(actFor, context);
-  if (told < 0 || context.readUInt32LE(bpfns_creator.done) === 0) return -E.ENOMEM;
-  try {
-    return create();
-  } finally {
-    runProgram(actFor, Buffer.alloc(context.length));
-  }
+const answerOf = ({ fd, log, logTrueSize }: Loaded): LoadAnswer => ({
+  result: fd.release(),
+  log,
+  logTrueSize,
+  refusal: '',
+});
+
+/** The descriptors in attr, as our own. @throws Errno */
+function ownFds(request: LoadRequest, attr: Buffer, descriptors: Descriptors): OwnFds {
+  const counts = [bpf_attr.func_info_cnt, bpf_attr.line_info_cnt, bpf_attr.core_relo_cnt];
+  const hasRecords = counts.some((offset) => attr.readUInt32LE(offset) > 0);
+  const given = Buffer.from(request.fdArray);
+  return {
+    btf: hasRecords ? descriptors.take(attr.readInt32LE(bpf_attr.prog_btf_fd)) : 0,
+    array: Array.from({ length: attr.readUInt32LE(bpf_attr.fd_array_cnt) }, (_, i) =>
+      descriptors.take(given.readInt32LE(i * WORD)),
+    ),
+  };
 }
