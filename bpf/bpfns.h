@@ -164,6 +164,7 @@ struct bpfns_status {
 	__u64 lost_tasks; /* no memory to mark a child: it is in no namespace */
 	__u64 lost_unknown; /* of these, not even in the map "lost": any task without a mark may be one */
 	__u64 refused; /* fds that the system call did not create */
+	__u64 caught_up; /* objects found after a return that no hook saw */
 };
 
 /*

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What is noticed: entry and return of bpf(), and fork. Two sets of hooks call the same two functions.
- * User space loads one of them: function hooks (fentry/fexit) where they are allowed, otherwise the
- * system call tracepoints.
+ * Entry and return of bpf(). All hooks call the same two functions. User space loads those that miss the
+ * fewest calls on the running kernel; more than one may see the same call (docs/decisions/0017-hooks.md).
  */
 #ifndef BPFNS_HOOKS_H
 #define BPFNS_HOOKS_H
@@ -32,29 +31,26 @@ static __always_inline bool creates(__u32 cmd)
 }
 
 /* A light skeleton is a program of type SYSCALL, run by BPF_PROG_RUN, that creates objects. */
-static __always_inline bool runs_syscall_program(struct task_struct *task, void *attr)
+static __always_inline bool runs_syscall_program(struct task_struct *task, __u32 prog_fd)
 {
+	struct file *file = file_of_fd(task, prog_fd);
 	struct bpf_prog *prog;
-	struct file *file;
-	__u32 prog_fd;
 
-	if (bpf_probe_read_user(&prog_fd, sizeof(prog_fd), attr))
-		return false;
-	file = file_of_fd(task, prog_fd);
 	if (!file || kind_of_file(file) != BPFNS_PROG)
 		return false;
 	prog = BPF_CORE_READ(file, private_data);
 	return BPF_CORE_READ(prog, type) == BPF_PROG_TYPE_SYSCALL;
 }
 
-static __always_inline void bpf_entered(__u32 cmd, void *attr)
+/* @prog_fd: the first word of the call's attributes, which only BPF_PROG_RUN needs */
+static __always_inline void bpf_entered(__u32 cmd, __u32 prog_fd)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct bpfns_status *stat;
 	struct bpfns_task *state;
 
 	cmd &= 0xffff; /* newer kernels OR a flag into the upper half */
-	if (!creates(cmd) && !(cmd == BPF_PROG_TEST_RUN && runs_syscall_program(task, attr)))
+	if (!creates(cmd) && !(cmd == BPF_PROG_TEST_RUN && runs_syscall_program(task, prog_fd)))
 		return;
 	stat = get_status();
 	if (!stat)
@@ -82,14 +78,23 @@ static __always_inline int record_file(struct bpfns_task *state, struct task_str
 	return record(state, kind, id_of_object(kind, BPF_CORE_READ(file, private_data)));
 }
 
-static long walk_fd(__u64 fd, void *unused)
+static long walk_fd(__u64 fd, __u32 *found)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct bpfns_task *state = bpf_task_storage_get(&tasks, task, 0, 0);
 
-	if (state)
-		record_file(state, task, file_of_fd(task, fd));
+	if (state && !record_file(state, task, file_of_fd(task, fd)))
+		*found += 1;
 	return 0;
+}
+
+/* Records what is new among the open files. Returns how many there were. */
+static __always_inline __u32 record_open(struct task_struct *task)
+{
+	__u32 max_fds = BPF_CORE_READ(task, files, fdt, max_fds), found = 0;
+
+	bpf_loop(max_fds < MAX_FDS ? max_fds : MAX_FDS, walk_fd, &found, 0);
+	return found;
 }
 
 struct closed_walk {
@@ -118,10 +123,25 @@ static long walk_closed(__u64 unused, struct closed_walk *walk)
 static __always_inline void record_run(struct task_struct *task)
 {
 	struct closed_walk walk = { .next = BPF_CORE_READ(task, task_works) };
-	__u32 max_fds = BPF_CORE_READ(task, files, fdt, max_fds);
 
-	bpf_loop(max_fds < MAX_FDS ? max_fds : MAX_FDS, walk_fd, NULL, 0);
+	record_open(task);
 	bpf_loop(MAX_CLOSED, walk_closed, &walk, 0);
+}
+
+/*
+ * The return of the task's last call went unnoticed. What it created is still found as long as its fd is
+ * open: by the same test as what a light skeleton created.
+ */
+static __always_inline void catch_up(void)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct bpfns_task *state = bpf_task_storage_get(&tasks, task, 0, 0);
+	struct bpfns_status *stat = get_status();
+
+	if (!state || !state->cmd || !stat)
+		return;
+	state->cmd = 0;
+	__sync_fetch_and_add(&stat->caught_up, record_open(task));
 }
 
 static __always_inline void bpf_returned(long ret)
@@ -141,92 +161,27 @@ static __always_inline void bpf_returned(long ret)
 		__sync_fetch_and_add(&stat->refused, 1);
 }
 
+/* ~0, which is no fd, if it cannot be read. */
+static __always_inline __u32 user_word(const void *address)
+{
+	__u32 word;
+
+	return bpf_probe_read_user(&word, sizeof(word), address) ? ~0U : word;
+}
+
 /*
- * The namespace of a child that is about to run: its parent's, unless the agent found the request for a
- * new one in this clone3(). Any fork uses the mark up, so that the mark of a clone3() that failed ends
- * with the thread's next child.
+ * No run of it is ever skipped. The calls that a light skeleton's program makes come from the kernel, and
+ * are part of the run.
  */
-static __always_inline __u32 namespace_of_child(struct task_struct *parent,
-						struct bpfns_task *state)
+SEC("lsm/bpf")
+int BPF_PROG(bpf_called, int cmd, const void *attr, unsigned int size, bool is_kernel)
 {
-	struct bpfns_namespace *namespace;
-	__u32 next = state->next;
+	__u32 prog_fd;
 
-	if (!next)
-		return state->ns;
-	state->next = 0;
-	/* The namespace of a leftover mark may have been collected. */
-	namespace = bpf_map_lookup_elem(&namespaces, &next);
-	if (!namespace || syscall_number((void *)bpf_task_pt_regs(parent)) != NR_CLONE3)
-		return state->ns;
-	return next;
-}
-
-static __always_inline void count_task(__u32 ns)
-{
-	struct bpfns_counter_key key = { .ns = ns, .kind = BPFNS_TASKS };
-	struct bpfns_counter *counter = bpf_map_lookup_elem(&counters, &key);
-
-	if (counter)
-		__sync_fetch_and_add(&counter->allocated, 1);
-}
-
-/* There is no room for the child's mark: it must not fall to the namespace of its filter. */
-static __always_inline void lose(struct bpfns_status *stat, __u32 tid)
-{
-	struct bpfns_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
-	__u32 yes = 1;
-
-	if (bpf_map_update_elem(&lost, &tid, &yes, BPF_ANY))
-		__sync_fetch_and_add(&stat->lost_unknown, 1);
-	__sync_fetch_and_add(&stat->lost_tasks, 1);
-	if (!event) {
-		__sync_fetch_and_add(&stat->ring_overflows, 1);
-		return;
-	}
-	event->key.kind = BPFNS_TASKS;
-	event->key.host_id = tid;
-	bpf_ringbuf_submit(event, BPF_RB_NO_WAKEUP);
-}
-
-/* A container's tasks are in its namespace by their filter; their children are then marked, too. */
-static __always_inline __u32 namespace_by_filter(struct task_struct *parent)
-{
-	__u64 filter = filter_of_task(parent);
-	__u32 *ns = filter ? bpf_map_lookup_elem(&filters, &filter) : NULL;
-
-	return ns ? *ns : BPFNS_INIT;
-}
-
-SEC("tp_btf/sched_process_fork")
-int BPF_PROG(task_forked, struct task_struct *parent, struct task_struct *child)
-{
-	struct bpfns_task *mine = bpf_task_storage_get(&tasks, parent, 0, 0);
-	struct bpfns_status *stat = get_status();
-	__u32 ns = BPFNS_INIT, tid = child->pid, parent_tid = parent->pid;
-	struct bpfns_task *its;
-
-	if (!stat)
+	if (is_kernel || bpf_probe_read_kernel(&prog_fd, sizeof(prog_fd), attr))
 		return 0;
-	if (mine)
-		ns = namespace_of_child(parent, mine);
-	if (stat->lost_tasks) {
-		/* An earlier bearer of the number is gone. */
-		bpf_map_delete_elem(&lost, &tid);
-		if (ns == BPFNS_INIT && bpf_map_lookup_elem(&lost, &parent_tid))
-			ns = BPFNS_NOWHERE;
-	}
-	if (ns == BPFNS_INIT && !stat->lost_unknown)
-		ns = namespace_by_filter(parent);
-	if (ns == BPFNS_INIT)
-		return 0;
-	its = bpf_task_storage_get(&tasks, child, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-	if (!its) {
-		lose(stat, tid);
-		return 0;
-	}
-	its->ns = ns;
-	count_task(ns);
+	catch_up();
+	bpf_entered(cmd, prog_fd);
 	return 0;
 }
 
@@ -245,7 +200,7 @@ struct syscall_exit {
 SEC("tracepoint/syscalls/sys_enter_bpf")
 int tracepoint_enter(struct syscall_enter *ctx)
 {
-	bpf_entered(ctx->args[0], (void *)ctx->args[1]);
+	bpf_entered(ctx->args[0], user_word((void *)ctx->args[1]));
 	return 0;
 }
 
@@ -260,7 +215,7 @@ int tracepoint_exit(struct syscall_exit *ctx)
 SEC("fentry")
 int BPF_PROG(function_enter, void *regs)
 {
-	bpf_entered(syscall_argument_1(regs), (void *)syscall_argument_2(regs));
+	bpf_entered(register_1(regs), user_word((void *)register_2(regs)));
 	return 0;
 }
 
@@ -268,6 +223,23 @@ SEC("fexit")
 int BPF_PROG(function_exit, void *regs, long ret)
 {
 	bpf_returned(ret);
+	return 0;
+}
+
+/* User space says of which function they are; its argument is the address of the caller's registers. */
+SEC("kprobe.multi")
+int kprobe_enter(void *ctx)
+{
+	const void *regs = (const void *)register_1(ctx);
+
+	bpf_entered(register_1(regs), user_word((void *)register_2(regs)));
+	return 0;
+}
+
+SEC("kretprobe.multi")
+int kprobe_exit(void *ctx)
+{
+	bpf_returned(returned_value(ctx));
 	return 0;
 }
 

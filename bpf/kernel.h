@@ -21,6 +21,7 @@
 struct pt_regs___x86 {
 	unsigned long di;
 	unsigned long si;
+	unsigned long ax;
 	unsigned long orig_ax;
 };
 
@@ -161,6 +162,11 @@ struct bpf_perf_link {
 
 struct seq_file;
 
+/* The record of the tracepoint sched_process_fork. */
+struct trace_event_raw_sched_process_fork {
+	int child_pid;
+};
+
 struct bpf_iter_meta {
 	struct seq_file *seq;
 };
@@ -180,8 +186,9 @@ struct bpf_iter__task {
 #pragma clang attribute pop
 
 /*
- * The registers of a task in a system call. The running kernel decides which architecture's they are,
- * so that one object file works on all. The code for others is dead code to the verifier.
+ * The registers of a task in a system call, or at the start of a kernel function: those of the first two
+ * arguments are the same. The running kernel decides which architecture's they are, so that one object
+ * file works on all. The code for others is dead code to the verifier.
  */
 static __always_inline long syscall_number(const void *regs)
 {
@@ -193,7 +200,7 @@ static __always_inline long syscall_number(const void *regs)
 	return BPF_CORE_READ(x86, orig_ax);
 }
 
-static __always_inline unsigned long syscall_argument_1(const void *regs)
+static __always_inline unsigned long register_1(const void *regs)
 {
 	const struct pt_regs___arm64 *arm64 = regs;
 	const struct pt_regs___x86 *x86 = regs;
@@ -203,7 +210,7 @@ static __always_inline unsigned long syscall_argument_1(const void *regs)
 	return BPF_CORE_READ(x86, di);
 }
 
-static __always_inline unsigned long syscall_argument_2(const void *regs)
+static __always_inline unsigned long register_2(const void *regs)
 {
 	const struct pt_regs___arm64 *arm64 = regs;
 	const struct pt_regs___x86 *x86 = regs;
@@ -211,6 +218,17 @@ static __always_inline unsigned long syscall_argument_2(const void *regs)
 	if (bpf_core_field_exists(arm64->syscallno))
 		return BPF_CORE_READ(arm64, regs[1]);
 	return BPF_CORE_READ(x86, si);
+}
+
+/* At the return of a function. */
+static __always_inline long returned_value(const void *regs)
+{
+	const struct pt_regs___arm64 *arm64 = regs;
+	const struct pt_regs___x86 *x86 = regs;
+
+	if (bpf_core_field_exists(arm64->syscallno))
+		return BPF_CORE_READ(arm64, regs[0]);
+	return BPF_CORE_READ(x86, ax);
 }
 
 #endif

@@ -7,6 +7,7 @@
  *   bpf() entered   remember the command and the newest known ids
  *   bpf() returned  find the object behind the new fd and write its record
  */
+#include "forks.h"
 #include "hooks.h"
 #include "services.h"
 

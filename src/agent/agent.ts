@@ -28,7 +28,6 @@ import { Inspector } from '../recorder/inspector.js';
 import { Lifecycle, type NamespaceWatcher } from '../recorder/lifecycle.js';
 import { Mirror } from '../recorder/mirror.js';
 import { Recorder } from '../recorder/recorder.js';
-import { readStatus } from '../recorder/records.js';
 import type { Beginning, SupervisorLink } from '../supervisor/link.js';
 import { E, SyscallError } from '../sys/errno.js';
 import { type Watch, watch } from '../sys/poll.js';
@@ -242,7 +241,7 @@ export class Agent {
           const containers = readLabels(id);
           return kinds.map((kind) => ({ kind, id, namespace: path, containers, count: owned[kind].size }));
         }),
-      recorder: readStatus(this.#recorder.mapFd('status')),
+      recorder: this.#recorder.status(),
       usage: () => this.#accountant.usage(programs),
       budgets: () => budgetsOf(this.#mirror),
     };
@@ -273,6 +272,8 @@ export class Agent {
   #tick(): void {
     this.#catchUp();
     this.#mirror.checkOverflow();
+    const missed = this.#recorder.newMisses();
+    if (missed) this.#services.events.emit({ event: 'hooks-missed', ...missed });
     this.#mirror.sweeper.sweep(SWEEP);
     this.#services.lifecycle.collect();
     // Connections that arrived while the loop was busy are accepted before that, in this turn of

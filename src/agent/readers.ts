@@ -12,7 +12,6 @@ import type {
   WhoReply,
 } from '../control/protocol.js';
 import type { Recorder } from '../recorder/recorder.js';
-import { readStatus } from '../recorder/records.js';
 import { E, SyscallError } from '../sys/errno.js';
 import { openThread } from '../sys/task.js';
 import { budgetsOf } from './budgets.js';
@@ -68,19 +67,20 @@ export class Readers {
   }
 
   #status(): StatusReply {
-    const { lostObjects, lostTasks, ringOverflows } = readStatus(this.#recorder.mapFd('status'));
+    const { lostObjects, lostTasks, missedCalls, missedForks, ringOverflows } = this.#recorder.status();
+    const lost = { lostObjects, lostTasks, missedCalls, missedForks, ringOverflows };
     const namespaces = this.#services.mirror.model.all().length;
     const { backend } = this.#recorder;
     const isDaemon = this.#isDaemon;
     const budgets = budgetsOf(this.#services.mirror);
-    return { pid: process.pid, isDaemon, backend, namespaces, lostObjects, lostTasks, ringOverflows, budgets };
+    return { pid: process.pid, isDaemon, backend, namespaces, ...lost, budgets };
   }
 
   #statistics(): StatisticsReply {
     const commands = [...this.#services.statistics.commands].map(([command, { results, total }]) => {
       return { command, results: Object.fromEntries(results), seconds: total };
     });
-    return { commands, recorder: readStatus(this.#recorder.mapFd('status')), runtime: this.#accountant.runtime };
+    return { commands, recorder: this.#recorder.status(), runtime: this.#accountant.runtime };
   }
 
   #task(pid: number): TaskReply {

@@ -7,7 +7,8 @@ import type { StatusReply } from '../control/protocol.js';
 import { type Answer, type Feature, features } from '../kernel/features.js';
 import { perfEventAdvice, perfEventParanoid } from '../kernel/perf-events.js';
 import { measureTracepointCost } from '../kernel/tracepoint-cost.js';
-import { backendsToTry } from '../recorder/recorder.js';
+import type { Backend } from '../recorder/hooks.js';
+import { Recorder } from '../recorder/recorder.js';
 import { installedEngines } from './engines.js';
 import { json, table } from './output.js';
 
@@ -26,9 +27,10 @@ export async function doctor(asJson: boolean): Promise<Diagnosis> {
   const isRoot = process.geteuid?.() === 0;
   const examined = isRoot ? features.map((feature) => ({ feature, ...feature.probe() })) : [];
   const missing = examined.filter(({ feature, answer }) => feature.required && answer !== 'yes');
-  const isReady = isRoot && missing.length === 0;
-  const recorder = isReady ? chooseRecorder(examined) : null;
   const agent = isRoot ? await agentStatus() : null;
+  const tried = isRoot && missing.length === 0 ? chooseRecorder(agent) : null;
+  const recorder = tried && 'backend' in tried ? tried : null;
+  const isReady = recorder !== null;
   const engines = installedEngines();
   if (asJson) {
     const kernel = { release: release(), arch: arch() };
@@ -62,12 +64,17 @@ export async function doctor(asJson: boolean): Promise<Diagnosis> {
           `agent: ${agent.lostObjects} objects could not be recorded and belong to init; ${agent.lostTasks} tasks could not be marked and are in no namespace`,
         ]
       : []),
+    ...(agent && agent.missedCalls + agent.missedForks > 0
+      ? [
+          `agent: its hooks missed up to ${agent.missedCalls} calls of bpf(2), whose creations belong to init, and ${agent.missedForks} forks`,
+        ]
+      : []),
     ...(agent ? [`listeners: ${listenerCopies()}`] : []),
     ...(perfAdvice === undefined ? [] : [`perf events: ${perfAdvice}`]),
     ...budgetNotes(agent),
     ...engines.map(({ name, version, advice }) => `${name} ${version}: ${advice.join('; ')}`),
     '',
-    ...verdict(isRoot, missing),
+    ...verdict(isRoot, missing, tried && 'failure' in tried ? tried.failure : undefined),
   ];
   return { isReady, text: lines.join('\n') };
 }
@@ -99,17 +106,22 @@ function featureTable(examined: readonly Examined[]): string {
   );
 }
 
-/** The recorder's hooks that the agent chooses, and what they cost. */
-function chooseRecorder(examined: readonly Examined[]): { backend: string; cost: string } {
-  const hasFunctionHooks = examined.some(({ feature, answer }) => feature.name === FUNCTION_HOOKS && answer === 'yes');
-  const backend = backendsToTry().find((each) => each === 'tracepoint' || hasFunctionHooks) ?? 'tracepoint';
-  if (backend === 'function') return { backend, cost: 'only bpf(2) takes longer' };
-  const cost = measureTracepointCost();
-  const measured = cost === undefined ? '' : ` (${cost} ns, measured now)`;
-  return { backend, cost: `every system call of the machine takes longer while there is a namespace${measured}` };
+/** The recorder's hooks and what they cost. Tries them if no agent uses them now. */
+function chooseRecorder(agent: StatusReply | null): { backend: Backend; cost: string } | { failure: string } {
+  try {
+    const backend = agent?.backend ?? Recorder.rehearse();
+    return { backend, cost: costOf(backend) };
+  } catch (error) {
+    return { failure: error instanceof Error ? error.message : String(error) };
+  }
 }
 
-const FUNCTION_HOOKS = 'function hooks (fentry, fexit)';
+function costOf(backend: Backend): string {
+  if (backend !== 'tracepoint') return 'only bpf(2) takes longer';
+  const cost = measureTracepointCost();
+  const measured = cost === undefined ? '' : ` (${cost} ns, measured now)`;
+  return `every system call of the machine takes longer while there is a namespace${measured}`;
+}
 
 /** Who has them, so that calls survive the death of the others. */
 function listenerCopies(): string {
@@ -128,8 +140,10 @@ async function agentStatus(): Promise<StatusReply | null> {
   }
 }
 
-function verdict(isRoot: boolean, missing: readonly Examined[]): string[] {
+function verdict(isRoot: boolean, missing: readonly Examined[], failure: string | undefined): string[] {
   if (!isRoot) return ['Run it as root: most features can be tried only by root.'];
+  if (failure !== undefined)
+    return ["'bpfns run' does not work here: the recorder cannot be put in place", `  ${failure}`];
   if (missing.length === 0) return ["'bpfns run' works here."];
   return [
     "'bpfns run' does not work here:",

@@ -13,6 +13,8 @@ export type Event =
   | BudgetEvent
   /** A thread that the recorder had no memory to mark: it is in no namespace. */
   | { readonly event: 'task-lost'; readonly tid: number }
+  /** At most so many calls of bpf(2), and so many forks, that no hook of the recorder saw. */
+  | { readonly event: 'hooks-missed'; readonly missedCalls: number; readonly missedForks: number }
   | TracingRefused
   | ({ readonly event: 'container-joined'; readonly pid: number } & ContainerFields)
   | ({ readonly event: 'container-left' } & ContainerFields)
@@ -65,6 +67,7 @@ export const eventNames = [
   'stats-enabled',
   'over-budget',
   'task-lost',
+  'hooks-missed',
   'tracing-refused',
   'container-joined',
   'container-left',

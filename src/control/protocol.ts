@@ -187,10 +187,14 @@ export interface StatusReply {
   readonly pid: number;
   /** Whether it stays when no namespace is left. */
   readonly isDaemon: boolean;
-  readonly backend: 'function' | 'tracepoint';
+  readonly backend: 'lsm' | 'kprobe' | 'function' | 'tracepoint';
   readonly namespaces: number;
   readonly lostObjects: number;
   readonly lostTasks: number;
+  /** At most so many calls of bpf(2) that no hook saw: what they created belongs to init. */
+  readonly missedCalls: number;
+  /** Forks that no hook saw. */
+  readonly missedForks: number;
   readonly ringOverflows: number;
   readonly budgets: readonly BudgetReply[];
 }
@@ -222,6 +226,8 @@ export interface StatisticsReply {
     readonly ringOverflows: number;
     readonly lostObjects: number;
     readonly lostTasks: number;
+    readonly missedCalls: number;
+    readonly missedForks: number;
     readonly refused: number;
   };
   readonly runtime: RuntimeChoice;

@@ -4,10 +4,12 @@ import { architecture } from '../sys/architecture.js';
 import { Btf, BtfKind } from '../sys/btf.js';
 import { E, SyscallError } from '../sys/errno.js';
 import { bpf_map_type, bpf_prog_type } from '../sys/kernel.gen.js';
-import { BpfObject, hasHelper, hasMapType, hasProgramType } from '../sys/libbpf.js';
+import { kprobesKeepUp } from '../sys/kprobes.js';
+import { type Attached, BpfObject, hasHelper, hasMapType, hasProgramType } from '../sys/libbpf.js';
+import { lsmOfBpf } from '../sys/lsm.js';
 import { bpfObjectPath } from '../sys/object-path.js';
 import { CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN, effectiveCapabilities } from '../sys/task.js';
-import { openSyscallTracepoint } from '../sys/tracepoint.js';
+import { openTracepoint } from '../sys/tracepoint.js';
 import { type Answer, fromVerdict, no, refused, unknown, yes } from './answer.js';
 
 const BPF_FUNC_task_storage_get = 156;
@@ -46,39 +48,73 @@ export function probeVmlinuxBtf(): Answer {
   const path = '/sys/kernel/btf/vmlinux';
   if (!existsSync(path)) return existsSync('/sys/kernel') ? no(`no ${path}`) : unknown('sysfs is not mounted');
   try {
-    new Btf(readFileSync(path)).find(BtfKind.struct, 'task_struct');
-    return yes;
+    return new Btf(readFileSync(path)).find(BtfKind.struct, 'task_struct') ? yes : no('it lacks struct task_struct');
   } catch (error) {
     return unknown(error instanceof Error ? error.message : String(error));
   }
 }
 
+/** Tries a program that may sleep with a map whose elements are allocated when they are needed. */
+export function probeSleepableMaps(): Answer {
+  return tryProgram('service', () => undefined);
+}
+
 export function probeFunctionHooks(): Answer {
-  const entry = tryHook('function_enter', architecture.bpfFunction);
-  return entry.answer === 'yes' ? tryHook('function_exit', architecture.bpfFunction) : entry;
+  const entry = tryProgram('function_enter', attachAsDeclared);
+  return entry.answer === 'yes' ? tryProgram('function_exit', attachAsDeclared) : entry;
+}
+
+/** Also asks for the way in which Linux 6.14 and later keep the state of a return. */
+export function probeKprobes(): Answer {
+  const answer = tryProgram('function_return', (object, name) =>
+    object.attachKprobe(name, architecture.bpfFunction, 'return'),
+  );
+  if (answer.answer !== 'yes' || kprobesKeepUp()) return answer;
+  return no('the number of tasks that may be in the function is limited');
 }
 
 export function probeSyscallTracepoint(): Answer {
-  return tryHook('syscall_tracepoint');
+  return tryProgram('syscall_tracepoint', (object, name) =>
+    // Like the recorder, which does not need tracefs to be mounted.
+    object.attachPerfEvent(name, openTracepoint('syscalls', 'sys_exit_bpf')),
+  );
 }
 
 export function probeForkTracepoint(): Answer {
-  return tryHook('fork_tracepoint');
+  return tryProgram('fork_tracepoint', attachAsDeclared);
 }
 
-const hooks = ['function_enter', 'function_exit', 'syscall_tracepoint', 'fork_tracepoint'] as const;
+/** Before 6.8 the kernel does not tell whether the hook runs. */
+export function probeForkLsm(): Answer {
+  const found = lsmOfBpf();
+  if (found === 'unknown') return no('the kernel does not list its security modules');
+  return found === 'off' ? refused("the kernel's list lsm= lacks bpf") : tryProgram('fork_lsm', attachAsDeclared);
+}
+
+const programs = [
+  'function_enter',
+  'function_exit',
+  'function_return',
+  'syscall_tracepoint',
+  'fork_tracepoint',
+  'fork_lsm',
+  'service',
+] as const;
+type Program = (typeof programs)[number];
+
+function attachAsDeclared(object: BpfObject, name: Program): Attached {
+  return object.attach(name);
+}
 
 /** Loads and attaches a program that does nothing, and detaches it. */
-function tryHook(name: (typeof hooks)[number], target?: string): Answer {
+function tryProgram(name: Program, attach: (object: BpfObject, name: Program) => Attached | undefined): Answer {
   return asPrivileged(() => {
     const object = new BpfObject(bpfObjectPath('probe'));
     try {
-      for (const other of hooks) if (other !== name) object.skip(other);
-      if (target) object.target(name, target);
+      for (const other of programs) if (other !== name) object.skip(other);
+      if (name === 'function_enter' || name === 'function_exit') object.target(name, architecture.bpfFunction);
       object.load();
-      const isSyscall = name === 'syscall_tracepoint';
-      // Like the recorder, which does not need tracefs to be mounted.
-      (isSyscall ? object.attachPerfEvent(name, openSyscallTracepoint('sys_exit_bpf')) : object.attach(name)).close();
+      attach(object, name)?.close();
       return yes;
     } catch (error) {
       if (!(error instanceof SyscallError)) throw error;

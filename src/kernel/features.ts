@@ -1,10 +1,13 @@
 /** The kernel features that bpfns uses: the first release with each, its purpose, and a probe. */
 import { type Answer, no, unknown } from './answer.js';
 import {
+  probeForkLsm,
   probeForkTracepoint,
   probeFunctionHooks,
+  probeKprobes,
   probeLoop,
   probeRingBuffer,
+  probeSleepableMaps,
   probeSyscallPrograms,
   probeSyscallTracepoint,
   probeTaskStorage,
@@ -27,6 +30,8 @@ export interface Feature {
   readonly name: string;
   /** The first Linux release with it, as "5.14". */
   readonly since: string;
+  /** An option of the kernel's build that not every kernel has, and without which it is missing. */
+  readonly option?: string;
   /** Completes "This feature ...": `doctor`'s note where the feature is there. */
   readonly usedFor: string;
   /** What follows where it is missing. */
@@ -145,6 +150,14 @@ const table: readonly Feature[] = [
     probe: probeSyscallPrograms,
   },
   {
+    name: 'sleepable programs with maps on demand',
+    since: '6.1',
+    usedFor: "lets the agent change the recorder's tables, which take memory only as they fill",
+    without: NOTHING,
+    required: true,
+    probe: probeSleepableMaps,
+  },
+  {
     name: 'bpf_loop',
     since: '5.17',
     usedFor: 'finds the objects that a light skeleton created',
@@ -161,12 +174,29 @@ const table: readonly Feature[] = [
     probe: probeForkTracepoint,
   },
   {
+    name: 'LSM hook on fork',
+    since: '6.8',
+    usedFor: 'misses no fork on a preemptible kernel',
+    without: 'on a preemptible kernel, forks can be missed',
+    required: false,
+    probe: probeForkLsm,
+  },
+  {
     name: 'function hooks (fentry, fexit)',
-    since: '5.5',
+    since: '6.1',
     usedFor: 'notice new objects at no cost to other system calls',
-    without: 'the recorder uses system call tracepoints',
+    without: 'the recorder uses kprobes or system call tracepoints',
     required: false,
     probe: probeFunctionHooks,
+  },
+  {
+    name: 'kprobes at return (kprobe.multi)',
+    since: '6.14',
+    option: 'CONFIG_FPROBE',
+    usedFor: 'notice new objects on a preemptible kernel, at no cost to other system calls',
+    without: 'on a preemptible kernel the recorder uses system call tracepoints',
+    required: false,
+    probe: probeKprobes,
   },
   {
     name: 'system call tracepoints',
@@ -204,17 +234,17 @@ function guarded(probe: () => Answer): () => Answer {
   };
 }
 
-/** One of the two kinds of hook must be there. */
+/** One of the three kinds of hook must be there. */
 const creationHook: Feature = {
   name: 'a hook on bpf(2)',
   since: '4.7',
-  usedFor: 'notices new objects: function hooks or system call tracepoints',
+  usedFor: 'notices new objects: function hooks, kprobes, or system call tracepoints',
   without: NOTHING,
   required: true,
   probe: () => {
-    const both = [probeFunctionHooks(), probeSyscallTracepoint()];
-    const best = both.find(({ answer }) => answer === 'yes') ?? both.find(({ answer }) => answer === 'unknown');
-    return best ?? no(both.map(({ detail }) => detail).join('; '));
+    const all = [probeFunctionHooks(), probeKprobes(), probeSyscallTracepoint()];
+    const best = all.find(({ answer }) => answer === 'yes') ?? all.find(({ answer }) => answer === 'unknown');
+    return best ?? no(all.map(({ detail }) => detail).join('; '));
   },
 };
 

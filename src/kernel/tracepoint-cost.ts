@@ -1,7 +1,7 @@
 /** Measures how much a system call tracepoint slows down every system call of the machine. */
 
 import { close, SYS, syscall0 } from '../sys/libc.js';
-import { openSyscallTracepoint } from '../sys/tracepoint.js';
+import { openTracepoint } from '../sys/tracepoint.js';
 
 const ROUNDS = 21;
 const CALLS = 5000;
@@ -13,7 +13,7 @@ export function measureTracepointCost(): number | undefined {
     const without = timeCall();
     let event: number;
     try {
-      event = openSyscallTracepoint('sys_exit_bpf');
+      event = openTracepoint('syscalls', 'sys_exit_bpf');
     } catch {
       return undefined;
     }

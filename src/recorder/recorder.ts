@@ -10,17 +10,23 @@ import { mapDelete, mapForEach, mapUpdate, runProgram } from '../sys/bpf.js';
 import { bpfns_bind, bpfns_charge, bpfns_forget } from '../sys/contract.gen.js';
 import { check } from '../sys/errno.js';
 import { type Attached, BpfObject } from '../sys/libbpf.js';
-import { close, mount, umount2 } from '../sys/libc.js';
+import { mount, umount2 } from '../sys/libc.js';
 import { bpfObjectPath } from '../sys/object-path.js';
-import { isPreemptible } from '../sys/preemption.js';
-import { openSyscallTracepoint } from '../sys/tracepoint.js';
 import { beginInitBudget } from './budgets.js';
 import { takeHeadStart } from './head-start.js';
+import {
+  type Backend,
+  backends,
+  backendsToTry,
+  callHooks,
+  forkHooksToTry,
+  type Hook,
+  hookNames,
+  hooks,
+} from './hooks.js';
 import { markLayout, requireSameLayout } from './layout.js';
-import { counted, counterKey, newCounter } from './records.js';
-
-/** How creations are noticed, see docs/decisions/0002-recorder-backends.md. */
-export type Backend = 'function' | 'tracepoint';
+import { MissCounter, type Misses } from './misses.js';
+import { counted, counterKey, newCounter, type RecorderStatus, readStatus } from './records.js';
 
 const mapNames = [
   'namespaces',
@@ -40,25 +46,11 @@ const mapNames = [
 export type MapName = (typeof mapNames)[number];
 
 const BPF_FS_MAGIC = 0xcafe4a11;
-const hooks = {
-  function: ['function_enter', 'function_exit'],
-  tracepoint: ['tracepoint_enter', 'tracepoint_exit'],
-} as const;
-
-/**
- * The backends to try, best first. BPFNS_RECORDER forces one. A CPU runs one instance of a function
- * hook at a time and skips others: where a task can be preempted inside one, creations would be
- * missed. Tracepoints run with preemption disabled.
- */
-export function backendsToTry(): readonly Backend[] {
-  const forced = process.env.BPFNS_RECORDER;
-  if (forced === 'function' || forced === 'tracepoint') return [forced];
-  return isPreemptible() ? ['tracepoint', 'function'] : ['function', 'tracepoint'];
-}
 
 export class Recorder {
   readonly #object: BpfObject;
   readonly #links: readonly Attached[];
+  readonly #misses = new MissCounter();
   readonly backend: Backend;
 
   private constructor(object: BpfObject, links: readonly Attached[], backend: Backend) {
@@ -80,24 +72,44 @@ export class Recorder {
     mkdirSync(paths.maps, { recursive: true });
     mkdirSync(paths.links, { recursive: true });
     requireSameLayout();
-    for (const backend of ['function', 'tracepoint'] as const) {
-      if (existsSync(`${paths.links}/${hooks[backend][1]}`)) return new Recorder(load(undefined), [], backend);
+    for (const backend of backends) {
+      if (callHooks[backend].every((hook) => existsSync(`${paths.links}/${hook}`)))
+        return new Recorder(load([]), [], backend);
     }
     markLayout();
     let failure: unknown;
-    for (const backend of backendsToTry()) {
+    for (const { backend, wanted } of setsToTry()) {
       removePins();
       try {
-        const object = load(backend);
+        const object = load(wanted);
         for (const what of counted) mapUpdate(object.mapFd('counters'), counterKey(INIT, what), newCounter(0));
         takeHeadStart(object);
         beginInitBudget(object.mapFd('budgets'));
-        return new Recorder(object, attachAll(object, backend), backend);
+        return new Recorder(object, attachAll(object, wanted), backend);
       } catch (error) {
         failure = error;
       }
     }
     removePins();
+    throw failure;
+  }
+
+  /**
+   * Loads and attaches what {@link install} would, and removes it again. Nothing is pinned.
+   * @throws SyscallError with the step and libbpf's reason, if there is no way
+   */
+  static rehearse(): Backend {
+    let failure: unknown;
+    for (const { backend, wanted } of setsToTry()) {
+      try {
+        const object = load(wanted, false);
+        for (const link of attachAll(object, wanted, false)) link.close();
+        object.close();
+        return backend;
+      } catch (error) {
+        failure = error;
+      }
+    }
     throw failure;
   }
 
@@ -159,8 +171,20 @@ export class Recorder {
     return result < 0 ? result : context.readInt32LE(bpfns_charge.error);
   }
 
+  /** What it could not do, and what its hooks did not see. */
+  status(): RecorderStatus & Misses {
+    const status = readStatus(this.mapFd('status'));
+    return { ...status, ...this.#misses.read(status.caughtUp) };
+  }
+
+  /** What its hooks have missed since the last call; undefined if nothing. */
+  newMisses(): Misses | undefined {
+    return this.#misses.news(readStatus(this.mapFd('status')).caughtUp);
+  }
+
   /** Closes our handles. What is pinned stays. */
   close(): void {
+    this.#misses.close();
     for (const link of this.#links) link.close();
     this.#object.close();
   }
@@ -182,18 +206,23 @@ function removePins(): void {
   }
 }
 
-/** Loads the object. Without a backend it loads only the programs that are run explicitly. */
-function load(backend: Backend | undefined): BpfObject {
+/** Each backend, with each set of fork hooks; best first. */
+function setsToTry(): ReadonlyArray<{ backend: Backend; wanted: readonly Hook[] }> {
+  const forks = forkHooksToTry();
+  return backendsToTry().flatMap((backend) =>
+    forks.map((each) => ({ backend, wanted: [...each, ...callHooks[backend]] })),
+  );
+}
+
+/** Loads the object with these hooks and the programs that are run explicitly. */
+function load(wanted: readonly Hook[], isPinned = true): BpfObject {
   const object = new BpfObject(bpfObjectPath('recorder'));
   try {
-    for (const name of mapNames) object.pinMap(name, `${paths.maps}/${name}`);
-    for (const each of ['function', 'tracepoint'] as const) {
-      for (const program of hooks[each]) {
-        if (each !== backend) object.skip(program);
-        else if (each === 'function') object.target(program, architecture.bpfFunction);
-      }
+    if (isPinned) for (const name of mapNames) object.pinMap(name, `${paths.maps}/${name}`);
+    for (const hook of hookNames) if (!wanted.includes(hook)) object.skip(hook);
+    for (const hook of callHooks.function) {
+      if (wanted.includes(hook)) object.target(hook, architecture.bpfFunction);
     }
-    if (!backend) object.skip('task_forked');
     object.load();
   } catch (error) {
     object.close();
@@ -202,34 +231,15 @@ function load(backend: Backend | undefined): BpfObject {
   return object;
 }
 
-function attachAll(object: BpfObject, backend: Backend): Attached[] {
+function attachAll(object: BpfObject, wanted: readonly Hook[], isPinned = true): Attached[] {
   const links: Attached[] = [];
   try {
-    links.push(object.attach('task_forked'));
-    for (const program of hooks[backend]) {
-      links.push(
-        backend === 'function'
-          ? object.attach(program)
-          : attachToTracepoint(object, program, program === 'tracepoint_enter' ? 'sys_enter_bpf' : 'sys_exit_bpf'),
-      );
-    }
-    ['task_forked', ...hooks[backend]].forEach((name, i) => {
-      links[i]?.pin(`${paths.links}/${name}`);
-    });
+    for (const hook of wanted) links.push(hooks[hook](object, hook));
+    for (const [i, link] of isPinned ? links.entries() : []) link.pin(`${paths.links}/${wanted[i]}`);
   } catch (error) {
     for (const link of links) link.close();
     object.close();
     throw error;
   }
   return links;
-}
-
-function attachToTracepoint(object: BpfObject, program: string, tracepoint: string): Attached {
-  const event = openSyscallTracepoint(tracepoint);
-  try {
-    return object.attachPerfEvent(program, event);
-  } catch (error) {
-    close(event);
-    throw error;
-  }
 }

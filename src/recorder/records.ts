@@ -186,6 +186,8 @@ export interface RecorderStatus {
   /** Of these, the tasks of which not even that is known. */
   readonly lostUnknown: number;
   readonly refused: number;
+  /** Objects that were found after a return that no hook saw. */
+  readonly caughtUp: number;
 }
 
 export function readStatus(fd: number): RecorderStatus {
@@ -196,6 +198,7 @@ export function readStatus(fd: number): RecorderStatus {
     lostTasks: Number(value.readBigUInt64LE(bpfns_status.lost_tasks)),
     lostUnknown: Number(value.readBigUInt64LE(bpfns_status.lost_unknown)),
     refused: Number(value.readBigUInt64LE(bpfns_status.refused)),
+    caughtUp: Number(value.readBigUInt64LE(bpfns_status.caught_up)),
   };
 }
 

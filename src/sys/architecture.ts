@@ -22,6 +22,7 @@ export interface SystemCalls {
   readonly clone3: number;
   readonly openat2: number;
   readonly pidfd_getfd: number;
+  readonly lsm_list_modules: number;
 }
 
 export interface Architecture {
@@ -68,6 +69,7 @@ const amd64: Architecture = {
     clone3: 435,
     openat2: 437,
     pidfd_getfd: 438,
+    lsm_list_modules: 461,
   },
   audit: 0xc000003e,
   narrow: { audit: 0x40000003, bpf: 357, perf_event_open: 336 }, // i386
@@ -99,6 +101,7 @@ const arm64: Architecture = {
     clone3: 435,
     openat2: 437,
     pidfd_getfd: 438,
+    lsm_list_modules: 461,
   },
   audit: 0xc00000b7,
   narrow: { audit: 0x40000028, bpf: 386, perf_event_open: 364 }, // arm

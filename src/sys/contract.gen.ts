@@ -162,13 +162,14 @@ export const bpfns_object_key = {
 } as const;
 
 export const bpfns_status = {
-  sizeof: 56,
+  sizeof: 64,
   newest: 0,
   ring_overflows: 16,
   lost_objects: 24,
   lost_tasks: 32,
   lost_unknown: 40,
   refused: 48,
+  caught_up: 56,
 } as const;
 
 export const bpfns_task = {

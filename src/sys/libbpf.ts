@@ -34,6 +34,19 @@ const attachPerfEvent = lib.func('bpf_program__attach_perf_event', 'void *', ['v
   program: unknown,
   fd: number,
 ) => unknown;
+const KprobeOptions = koffi.struct('bpf_kprobe_multi_opts', {
+  sz: 'size_t',
+  syms: 'str *',
+  addrs: 'void *',
+  cookies: 'void *',
+  cnt: 'size_t',
+  retprobe: 'bool',
+});
+const attachKprobeMulti = lib.func('bpf_program__attach_kprobe_multi_opts', 'void *', [
+  'void *',
+  'str',
+  koffi.pointer(KprobeOptions),
+]) as (program: unknown, pattern: null, options: object) => unknown;
 const mapFd = lib.func('bpf_map__fd', 'int', ['void *']) as (map: unknown) => number;
 const setPinPath = lib.func('bpf_map__set_pin_path', 'int', ['void *', 'str']) as (
   map: unknown,
@@ -176,6 +189,14 @@ export class BpfObject {
   attachPerfEvent(program: string, fd: number): Attached {
     const link = attachPerfEvent(this.#program(program), fd);
     return new Attached(needed(link, 'bpf_program__attach_perf_event', `cannot attach '${program}'`));
+  }
+
+  /** Attaches a program of type kprobe.multi to the entry or the return of a kernel function. */
+  attachKprobe(program: string, kernelFunction: string, when: 'entry' | 'return'): Attached {
+    const options = { sz: koffi.sizeof(KprobeOptions), syms: [kernelFunction], cnt: 1, retprobe: when === 'return' };
+    const link = attachKprobeMulti(this.#program(program), null, options);
+    const tried = `cannot attach '${program}' to the ${when} of ${kernelFunction}`;
+    return new Attached(needed(link, 'bpf_program__attach_kprobe_multi_opts', tried));
   }
 
   close(): void {

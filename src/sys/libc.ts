@@ -39,6 +39,12 @@ export const syscall5 = wrap<[number, number, number, number, number, number]>('
 ]);
 /** For system calls with two pointers: capget(2), capset(2). */
 export const syscallBuffers = wrap<[number, Buffer, Buffer]>('syscall', long, [long, 'void *', 'void *']);
+export const syscallListLsm = wrap<[number, Buffer, Buffer, number]>('syscall', long, [
+  long,
+  'void *',
+  'void *',
+  'uint',
+]);
 export const syscallBpf = wrap<[number, number, Buffer, number]>('syscall', long, [long, 'int', 'void *', 'uint']);
 export const syscallBpfCommon = wrap<[number, number, Buffer, number, null, number]>('syscall', long, [
   long,

@@ -8,16 +8,16 @@ export const PERF_TYPE_TRACEPOINT = 2;
 export const PERF_FLAG_FD_CLOEXEC = 8;
 const usual = ['/sys/kernel/tracing', '/sys/kernel/debug/tracing'];
 
-/** Opens the perf event of `syscalls:<name>`. The caller closes it. @throws SyscallError */
-export function openSyscallTracepoint(name: string): number {
+/** Opens the perf event of a tracepoint. The caller closes it. @throws SyscallError */
+export function openTracepoint(system: string, name: string): number {
   const attr = Buffer.alloc(perf_event_attr.sizeof);
   attr.writeUInt32LE(PERF_TYPE_TRACEPOINT, perf_event_attr.type);
   attr.writeUInt32LE(attr.length, perf_event_attr.size);
-  const id = withTracefs((root) => tracepointId(root, 'syscalls', name));
+  const id = withTracefs((root) => tracepointId(root, system, name));
   attr.writeBigUInt64LE(BigInt(id), perf_event_attr.config);
   // A BPF program on a tracepoint runs on every CPU, whichever CPU the event was opened for.
   const fd = syscallPerfEventOpen(SYS.perf_event_open, attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
-  return check(fd, 'perf_event_open', `cannot open the tracepoint syscalls:${name}`);
+  return check(fd, 'perf_event_open', `cannot open the tracepoint ${system}:${name}`);
 }
 
 /** @param root of a tracefs. @throws Error if there is no such tracepoint */

@@ -55,7 +55,16 @@ describe('metrics', () => {
       { kind: 'prog', id: 3, namespace: 'build', containers: [], count: 1 },
       { kind: 'prog', id: 4, namespace: 'more', containers: [], count: 1 },
     ],
-    recorder: { ringOverflows: 1, lostObjects: 2, lostTasks: 3, lostUnknown: 0, refused: 4 },
+    recorder: {
+      ringOverflows: 1,
+      lostObjects: 2,
+      lostTasks: 3,
+      lostUnknown: 0,
+      refused: 4,
+      caughtUp: 0,
+      missedCalls: 5,
+      missedForks: 6,
+    },
     usage: async () => ({
       counting: true,
       namespaces: [usage(0, 'init'), usage(1, 'web'), usage(2, 'pod'), usage(3, 'build'), usage(4, 'more')],
@@ -128,6 +137,8 @@ describe('metrics', () => {
     ['overflows of the ring', 'bpfns_recorder_overflows_total 1'],
     ['lost objects', 'bpfns_recorder_lost_objects_total 2'],
     ['lost tasks', 'bpfns_recorder_lost_tasks_total 3'],
+    ['calls that the hooks missed', 'bpfns_recorder_missed_calls_total 5'],
+    ['forks that the hooks missed', 'bpfns_recorder_missed_forks_total 6'],
     ['refused fds', 'bpfns_recorder_refused_fds_total 4'],
   ];
   for (const [what, line] of lines) {

@@ -6,6 +6,7 @@ import type { BudgetReply } from '../control/budget.js';
 import type { NamespaceCost, Usage } from '../control/usage.js';
 import type { ContainerLabels } from '../model/container.js';
 import { INIT, type Kind } from '../model/ids.js';
+import type { Misses } from '../recorder/misses.js';
 import type { RecorderStatus } from '../recorder/records.js';
 import { OTHERS, SeriesBound } from './series.js';
 import { latencyBounds, type Statistics } from './statistics.js';
@@ -18,7 +19,7 @@ export interface Measured {
   readonly lostContainers: number;
   /** Reads one file per namespace. Called once per scrape. */
   readonly objects: () => readonly ObjectCount[];
-  readonly recorder: RecorderStatus;
+  readonly recorder: RecorderStatus & Misses;
   /** Of each top-level namespace. */
   readonly budgets: () => readonly BudgetReply[];
   /** Reads every object of the host. Called once per scrape. */
@@ -89,7 +90,7 @@ export function registryOf(namespaces: number, measure: () => Measured): Registr
   add('bpfns_trapped_call_seconds', 'Time from the arrival of a trapped call to its answer.', 'histogram', () =>
     latencies(measure().statistics),
   );
-  const recorder: ReadonlyArray<readonly [string, string, keyof RecorderStatus]> = [
+  const recorder: ReadonlyArray<readonly [string, string, keyof (RecorderStatus & Misses)]> = [
     [
       'bpfns_recorder_overflows_total',
       'Events that did not fit into the ring; the maps were read again.',
@@ -97,6 +98,12 @@ export function registryOf(namespaces: number, measure: () => Measured): Registr
     ],
     ['bpfns_recorder_lost_objects_total', 'Objects without a record, which count for init.', 'lostObjects'],
     ['bpfns_recorder_lost_tasks_total', 'Tasks that could not be marked, which are in no namespace.', 'lostTasks'],
+    [
+      'bpfns_recorder_missed_calls_total',
+      'Calls of bpf(2) that perhaps no hook saw; what they created belongs to init.',
+      'missedCalls',
+    ],
+    ['bpfns_recorder_missed_forks_total', 'Forks that perhaps no hook saw.', 'missedForks'],
     ['bpfns_recorder_refused_fds_total', 'Fds that were not what the system call created.', 'refused'],
   ];
   for (const [name, help, field] of recorder) {

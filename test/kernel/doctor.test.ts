@@ -27,14 +27,14 @@ describe('doctor', { skip: skipReason }, () => {
     const report = JSON.parse(stdout) as Report;
     assert.equal(status, 0);
     assert.equal(report.ready, true);
-    assert.match(report.recorder?.backend ?? '', /^(function|tracepoint)$/);
+    assert.match(report.recorder?.backend ?? '', /^(lsm|kprobe|function|tracepoint)$/);
     for (const { required, answer, name } of report.features) if (required) assert.equal(answer, 'yes', name);
   });
 
   test('says in words what each feature is for, and that run works', () => {
     const { stdout } = bpfns(['doctor']);
     assert.match(stdout, /seccomp listener +lets the agent answer id commands/);
-    assert.match(stdout, /recorder: (function|tracepoint) hooks/);
+    assert.match(stdout, /recorder: (lsm|kprobe|function|tracepoint) hooks/);
     assert.match(stdout, /'bpfns run' works here\.\n$/);
   });
 

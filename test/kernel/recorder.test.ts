@@ -6,10 +6,25 @@ import { isPreemptible } from '../../src/sys/preemption.js';
 import { hasFeature } from '../support/features.js';
 import { bpfns, guestPath, inNamespace, leavesNothingBehind, runDir, skipReason, start } from '../support/host.js';
 
+const kprobes = 'kprobes at return (kprobe.multi)';
+const functions = 'function hooks (fentry, fexit)';
+const lsm = 'LSM hook on fork';
+/** Best first for a kernel that preempts tasks inside itself. */
 const backends = [
-  { name: 'function', feature: 'function hooks (fentry, fexit)', program: 'function_exit' },
-  { name: 'tracepoint', feature: 'system call tracepoints', program: 'tracepoint_exit' },
+  { name: 'lsm', needs: [lsm, kprobes, functions], links: ['bpf_called', 'function_exit', 'kprobe_exit'] },
+  {
+    name: 'kprobe',
+    needs: [kprobes, functions],
+    links: ['function_enter', 'function_exit', 'kprobe_enter', 'kprobe_exit'],
+  },
+  { name: 'tracepoint', needs: ['system call tracepoints'], links: ['tracepoint_enter', 'tracepoint_exit'] },
+  { name: 'function', needs: [functions], links: ['function_enter', 'function_exit'] },
 ] as const;
+
+function forkLinks(): readonly string[] {
+  if (!isPreemptible()) return ['task_forked'];
+  return hasFeature(lsm) ? ['task_allocated'] : ['task_forked', 'task_forked_event'];
+}
 
 /** The names of the pinned links while a namespace exists. */
 function attachedLinks(env: NodeJS.ProcessEnv): string[] {
@@ -19,25 +34,23 @@ function attachedLinks(env: NodeJS.ProcessEnv): string[] {
 }
 
 describe('the recorder', { skip: skipReason }, () => {
-  const allowed = backends.filter(({ feature }) => hasFeature(feature));
-  const preferred = isPreemptible() ? allowed.at(-1) : allowed[0];
+  const allowed = backends.filter(({ needs }) => needs.every(hasFeature));
+  const preferred = isPreemptible() ? allowed[0] : allowed.at(-1); // without function hooks, tracepoints
 
   describe('left to choose', () => {
     leavesNothingBehind();
 
-    test(`takes the ${preferred?.name} hooks: function hooks where they are allowed and miss nothing`, () => {
-      const links = attachedLinks({ BPFNS_RECORDER: '' });
-      assert.ok(preferred && links.includes(preferred.program), links.join(' '));
+    test(`takes the ${preferred?.name} hooks: those that miss the fewest calls, then the cheapest`, () => {
+      assert.deepEqual(attachedLinks({ BPFNS_RECORDER: '' }), [...(preferred?.links ?? []), ...forkLinks()].sort());
     });
   });
 
-  for (const { name, program } of allowed) {
+  for (const { name, links } of allowed) {
     describe(`on ${name} hooks`, () => {
       leavesNothingBehind();
 
       test('when BPFNS_RECORDER says so, uses them and no other', () => {
-        const entry = program.replace('exit', 'enter');
-        assert.deepEqual(attachedLinks({ BPFNS_RECORDER: name }), [entry, program, 'task_forked'].sort());
+        assert.deepEqual(attachedLinks({ BPFNS_RECORDER: name }), [...links, ...forkLinks()].sort());
       });
 
       test('numbers what is created, by whichever command, and it opens by that number', () => {

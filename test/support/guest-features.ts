@@ -12,6 +12,7 @@ export interface GuestFeature {
   readonly since: string;
   /** The first release without it, if there is one. */
   readonly until?: string;
+  readonly option?: string;
   readonly probe: () => Answer;
 }
 
