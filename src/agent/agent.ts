@@ -15,21 +15,20 @@ import { OwnRights } from '../calls/own-rights.js';
 import type { OnFault, Services } from '../calls/services.js';
 import { MOST_SLOW_CALLS, Turns } from '../calls/turns.js';
 import { Watchdog } from '../calls/watchdog.js';
-import type { NamespaceEvent } from '../control/events.js';
 import { type HandoverReply, isReading, type ReleaseReply, type Request } from '../control/protocol.js';
 import type { RuntimeChoice } from '../control/usage.js';
 import { probeKernel } from '../kernel/facts.js';
 import { kinds } from '../model/ids.js';
-import type { Namespace } from '../model/namespaces.js';
 import type { Limits } from '../recorder/budgets.js';
-import { readLabels, removeLabels } from '../recorder/container-labels.js';
+import { readLabels } from '../recorder/container-labels.js';
 import { Eye } from '../recorder/eye.js';
 import { Inspector } from '../recorder/inspector.js';
-import { Lifecycle, type NamespaceWatcher } from '../recorder/lifecycle.js';
+import { Lifecycle } from '../recorder/lifecycle.js';
 import { Mirror } from '../recorder/mirror.js';
 import { Recorder } from '../recorder/recorder.js';
 import type { Beginning, SupervisorLink } from '../supervisor/link.js';
 import { E, SyscallError } from '../sys/errno.js';
+import { FdReserve } from '../sys/fd-reserve.js';
 import { type Watch, watch } from '../sys/poll.js';
 import { Events } from '../telemetry/events.js';
 import type { Measured } from '../telemetry/metrics.js';
@@ -40,6 +39,7 @@ import { ControlServer } from './control.js';
 import type { Peer } from './peer.js';
 import { Readers } from './readers.js';
 import { handleRequest, refusal } from './requests.js';
+import { lifeOf } from './telling.js';
 
 /** How often to look for dead objects and unused namespaces, in ms. */
 const TICK = 500;
@@ -71,21 +71,6 @@ export interface AgentOptions {
 /** The kernel's limit for its own namespaces: half of the threads (user_namespaces(7), /proc/sys/user). */
 export function defaultMaxNamespaces(): number {
   return Math.floor(Number(readFileSync('/proc/sys/kernel/threads-max', 'latin1')) / 2);
-}
-
-function lifeOf(events: Events, statistics: Statistics): NamespaceWatcher {
-  const tell = (event: NamespaceEvent['event'], { id, path, level }: Namespace): void =>
-    events.emit({ event, namespace: id, path, level });
-  return {
-    onCreated: (namespace) => tell('namespace-created', namespace),
-    onRemoved: (namespace) => {
-      removeLabels(namespace.id);
-      statistics.namespaces.delete(namespace.id);
-      tell('namespace-gone', namespace);
-    },
-    onTooMany: ({ id, path }) =>
-      events.emit({ event: 'over-budget', what: 'namespaces', count: 1, namespace: id, path }),
-  };
 }
 
 export class Agent {
@@ -120,6 +105,7 @@ export class Agent {
     const inspector = new Inspector();
     const events = new Events();
     const statistics = new Statistics();
+    const memories = new Memories();
     this.#mirror.onObject = (event) => events.emit(event);
     this.#mirror.onLostTask = (tid) => events.emit({ event: 'task-lost', tid });
     this.#mirror.onUnowned = ({ id, path }, count) =>
@@ -137,7 +123,8 @@ export class Agent {
       events,
       lost: new LostContainers(),
       statistics,
-      eyes: { eye: Eye.open(this.#recorder), memories: new Memories() },
+      eyes: { eye: Eye.open(this.#recorder), memories },
+      fds: new FdReserve(() => memories.close()),
       onFault: options.onFault,
       lifecycle: new Lifecycle(this.#mirror, inspector, options.maxNamespacesPerUser, lifeOf(events, statistics)),
     };
@@ -196,6 +183,7 @@ export class Agent {
     this.#services.inspector.close();
     this.#services.eyes.eye?.close();
     this.#services.eyes.memories.close();
+    this.#services.fds.close();
     this.#ring.close();
     this.#mirror.close();
     const isDone = !this.#hasNamespaces;
@@ -270,6 +258,7 @@ export class Agent {
   }
 
   #tick(): void {
+    this.#services.fds.check();
     this.#catchUp();
     this.#mirror.checkOverflow();
     const missed = this.#recorder.newMisses();

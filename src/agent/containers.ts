@@ -105,7 +105,7 @@ export class Containers {
     });
   }
 
-  /** @returns whether the message is complete, and its container known @throws OciError, Refusal */
+  /** @returns whether the message is complete, and its container known @throws OciError, SyscallError */
   #take(text: string, fds: readonly Fd[], { bytes, isTruncated }: Received): boolean {
     if (isTruncated) throw new OciError('the message has too many fds');
     const state = parseContainerState(text);
@@ -120,8 +120,9 @@ export class Containers {
     return false;
   }
 
-  /** @throws OciError, Refusal: then the listener is closed, and the container's calls fail with ENOSYS */
+  /** @throws OciError, SyscallError: then the listener is closed, and the container's calls fail with ENOSYS */
   #register(state: ContainerState, listener: Fd): void {
+    this.#listeners.requireRoom();
     using pidfd = openProcess(state.pid);
     using directory = new ProcDir(state.pid);
     const namespace = this.#place(state, directory);

@@ -7,6 +7,8 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { paths, runDir } from '../config/paths.js';
 import { parseRequest } from '../control/lines.js';
 import { type ErrorReply, isReading, MAX_LINE, type Request } from '../control/protocol.js';
+import { Refusal } from '../sys/errno.js';
+import { tooManyFiles } from '../sys/fd-reserve.js';
 import { Peer } from './peer.js';
 
 /** Connections to the read-only socket at a time, and requests of one that may wait for their answers. */
@@ -80,7 +82,11 @@ export class ControlServer {
   }
 
   #serve(socket: Socket, admit: Admit, onRequest: OnRequest, refuse: Refuse): void {
-    const peer = new Peer(socket);
+    const peer = peerOf(socket);
+    if (!peer) {
+      refuseAll(socket, errorReply('EMFILE', tooManyFiles));
+      return;
+    }
     this.#peers.add(peer);
     socket.on('close', () => {
       this.#peers.delete(peer);
@@ -91,8 +97,22 @@ export class ControlServer {
       serve(socket, peer, onRequest);
       return;
     }
-    socket.end(`${JSON.stringify(refused)}\n`);
-    socket.resume(); // unread data would keep it from closing
+    refuseAll(socket, refused);
+  }
+}
+
+function refuseAll(socket: Socket, reason: ErrorReply): void {
+  socket.end(`${JSON.stringify(reason)}\n`);
+  socket.resume(); // unread data would keep it from closing
+}
+
+/** Undefined if no descriptor is left for it. */
+function peerOf(socket: Socket): Peer | undefined {
+  try {
+    return new Peer(socket);
+  } catch (error) {
+    if (error instanceof Refusal) return undefined;
+    throw error;
   }
 }
 

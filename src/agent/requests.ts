@@ -16,6 +16,7 @@ import type { Namespace } from '../model/namespaces.js';
 import type { ChildSpec } from '../recorder/lifecycle.js';
 import type { Mirror } from '../recorder/mirror.js';
 import { check, E, SyscallError } from '../sys/errno.js';
+import { tooManyFiles } from '../sys/fd-reserve.js';
 import { isListener } from '../sys/seccomp.js';
 import { getFd } from '../sys/task.js';
 import type { Peer } from './peer.js';
@@ -52,7 +53,8 @@ export async function handleRequest(
  * Only the host may send requests: a process inside, root or not, could use them to leave its
  * namespace. This is checked when a process connects, as the socket can be passed on later.
  */
-export function refusal(peer: Peer, { mirror }: Services): string | undefined {
+export function refusal(peer: Peer, { mirror, fds }: Services): string | undefined {
+  if (!fds.isWhole) return tooManyFiles;
   if (!peer.isKnown) return 'the process that connected is gone';
   const namespace = mirror.namespaceOfProcess(peer.pidfd);
   if (mirror.isLost(peer.pid)) return 'this process may be in a BPF namespace: its mark was lost';
@@ -130,6 +132,7 @@ async function enterWithFilter(
   if (!isListener(listener.number)) {
     throw new SyscallError(E.EINVAL, request.op, `fd ${request.listener} is not a seccomp listener`);
   }
+  listeners.requireRoom();
   const namespace = choose();
   check(services.mirror.enter(peer.pidfd, namespace), 'bpf', `cannot put the caller into namespace ${namespace.id}`);
   await listeners.add(listener.release(), namespace);

@@ -208,7 +208,10 @@ export class Caller implements Disposable {
   }
 }
 
-/** Kills the process of a notification's caller, and no other. @returns false if the caller no longer waits */
+/**
+ * Kills the process of a notification's caller, and no other. @returns false if the caller no longer waits
+ * @throws Refusal if there is no descriptor left to name it by
+ */
 export function killCaller(notification: Notification, listener: number): boolean {
   using directory = new ProcDir(notification.tid);
   using leader = openProcess(leaderOf(directory));

@@ -4,7 +4,8 @@ import type { Namespace } from '../model/namespaces.js';
 import type { Slot } from '../supervisor/journal.js';
 import type { SupervisorLink } from '../supervisor/link.js';
 import type { SavedListener } from '../supervisor/protocol.js';
-import { E } from '../sys/errno.js';
+import { E, SyscallError } from '../sys/errno.js';
+import { tooManyFiles } from '../sys/fd-reserve.js';
 import { close } from '../sys/libc.js';
 import { ReadySet, type Watch } from '../sys/poll.js';
 import { reply, setSyncWakeUp } from '../sys/seccomp.js';
@@ -50,6 +51,15 @@ export class Listeners {
     // it.
     const token = await this.#supervisor.save(listener, namespace.id, container);
     this.#watch({ listener, namespace, token, container });
+  }
+
+  /**
+   * To be asked before a listener is added: it takes a descriptor for as long as its tasks live.
+   * @throws SyscallError EMFILE
+   */
+  requireRoom(): void {
+    if (this.#services.fds.isWhole) return;
+    throw new SyscallError(E.EMFILE, 'listen', tooManyFiles);
   }
 
   /** Whether a process of that container still exists. */

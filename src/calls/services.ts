@@ -4,6 +4,7 @@ import type { Inspector } from '../recorder/inspector.js';
 import type { Lifecycle } from '../recorder/lifecycle.js';
 import type { Mirror } from '../recorder/mirror.js';
 import type { Journal } from '../supervisor/journal.js';
+import type { FdReserve } from '../sys/fd-reserve.js';
 import type { Events } from '../telemetry/events.js';
 import type { Statistics } from '../telemetry/statistics.js';
 import type { Eyes } from './caller.js';
@@ -33,5 +34,6 @@ export interface Services {
   readonly lost: LostContainers;
   readonly statistics: Statistics;
   readonly eyes: Eyes;
+  readonly fds: FdReserve;
   readonly onFault: OnFault;
 }

@@ -42,7 +42,11 @@ function pause(ms: number): void {
 function killCallerOf(count: number): void {
   const call = new Notification(Buffer.from(shared));
   const listener = pulse[PULSE.listener] ?? -1;
-  if (Atomics.load(pulse, PULSE.count) === count) killCaller(call, listener);
+  try {
+    if (Atomics.load(pulse, PULSE.count) === count) killCaller(call, listener);
+  } catch {
+    // No descriptor is left: the agent's turn comes.
+  }
 }
 
 /** Whether the loop's thread, the first of the process, sleeps. A busy thread is only slow. */

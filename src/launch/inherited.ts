@@ -2,10 +2,10 @@
  * Restores what Node changes in a process: it ignores SIGPIPE, resets other signals and the mask,
  * raises the fd limit, and marks inherited fds close-on-exec. bin/bpfns notes the original state.
  */
+import { RLIMIT_NOFILE } from '../sys/fd-reserve.js';
 import { fcntl, prlimit, rtSigprocmask, SYS, signal } from '../sys/libc.js';
 
 const F_SETFD = 2;
-const RLIMIT_NOFILE = 7;
 const SIG_DFL = 0;
 const SIG_IGN = 1;
 const SIG_SETMASK = 2;

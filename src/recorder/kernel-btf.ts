@@ -32,8 +32,8 @@ export class KernelBtf {
   /** Looks for more. @returns how many there are */
   find(): number {
     for (let id = getNextId('btf', this.#newest); id > 0; id = getNextId('btf', id)) {
-      this.#newest = id;
       const info = withObject('btf', id, btfInfo);
+      this.#newest = id;
       if (info?.isKernel) this.#known.push(hostId(id));
     }
     return this.#known.length;

@@ -104,7 +104,8 @@ export class Lifecycle {
     // The walk takes a while. A task that forks and exits during it may be missed together with its
     // child.
     const startedBefore = new Map(candidates.map((namespace) => [namespace, this.#mirror.tasksStarted(namespace)]));
-    const populated = new Set(this.#inspector.members().flatMap(({ ns, next }) => [ns, next]));
+    const populated = this.#populated();
+    if (!populated) return;
     this.#mirror.update();
     // Also learns of tasks whose mark was lost, which may be in a namespace that seems empty.
     this.#mirror.checkOverflow();
@@ -114,6 +115,16 @@ export class Lifecycle {
       if (startedBefore.get(namespace) !== this.#mirror.tasksStarted(namespace)) continue;
       this.#mirror.remove(namespace);
       this.#life.onRemoved(namespace);
+    }
+  }
+
+  /** The namespaces that have tasks, or are about to; undefined if there is no room to find out. */
+  #populated(): ReadonlySet<number> | undefined {
+    try {
+      return new Set(this.#inspector.members().flatMap(({ ns, next }) => [ns, next]));
+    } catch (error) {
+      if (error instanceof Refusal) return undefined;
+      throw error;
     }
   }
 

@@ -9,6 +9,7 @@ import { paths } from '../config/paths.js';
 import { AgentError, serviceIsDown } from '../control/client.js';
 import { ownProgram } from '../control/own-program.js';
 import { check } from '../sys/errno.js';
+import { raiseFdLimit } from '../sys/fd-reserve.js';
 import { close } from '../sys/libc.js';
 import { isService, useInPlaceOfManager } from '../sys/notify.js';
 import { getFd, openProcess } from '../sys/task.js';
@@ -52,6 +53,7 @@ export async function supervise(
   if (!isService() && existsSync(paths.service)) throw new AgentError('EBUSY', serviceIsDown);
   const lock = takeLock();
   if (lock === undefined) return false;
+  raiseFdLimit(); // the agents' too
   const stored = isService() ? takeStored() : ((await takeKept()) ?? takeStored());
   const journal =
     stored.journal >= 0 ? stored.journal : check(createJournalFile(), 'memfd_create', 'cannot make the journal');
@@ -166,9 +168,14 @@ export class Supervisor {
   }
 
   #save(agent: AgentProcess, listener: SavedListener): void {
-    using pidfd = openProcess(agent.pid);
-    const fd = getFd(pidfd, listener.fd).release();
-    if (fd >= 0) this.#keep({ ...listener, fd });
+    try {
+      using pidfd = openProcess(agent.pid);
+      const fd = getFd(pidfd, listener.fd).release();
+      if (fd >= 0) this.#keep({ ...listener, fd });
+    } catch (error) {
+      // The agent has it; only a crash would lose it.
+      console.error(`bpfns: cannot keep a listener: ${String(error)}`);
+    }
     this.#tell({ op: 'saved', token: listener.token });
   }
 

@@ -1,8 +1,9 @@
 /** bpf(2): one function per command. All return a value >= 0 or -errno. The caller closes a returned fd. */
 
 import type { Kind } from '../model/ids.js';
+import { Fd } from './fd.js';
 import { bpf_attr, bpf_btf_info, bpf_cmd, bpf_link_info, bpf_map_info, bpf_prog_info } from './kernel.gen.js';
-import { addressOf, close, readlink, SYS, syscallBpf, syscallBpfCommon } from './libc.js';
+import { addressOf, readlink, SYS, syscallBpf, syscallBpfCommon } from './libc.js';
 
 const nextIdCommand = {
   map: bpf_cmd.BPF_MAP_GET_NEXT_ID,
@@ -192,13 +193,8 @@ export function* hostIds(kind: Kind): Generator<number> {
   for (let id = getNextId(kind, 0); id > 0; id = getNextId(kind, id)) yield id;
 }
 
-/** Opens an object by its host id, calls `use` and closes it. @returns undefined if the object is gone */
+/** Opens an object by its host id, calls `use` and closes it. Undefined if the object is gone. @throws as Fd */
 export function withObject<T>(kind: Kind, id: number, use: (fd: number) => T): T | undefined {
-  const fd = getFdById(kind, id);
-  if (fd < 0) return undefined;
-  try {
-    return use(fd);
-  } finally {
-    close(fd);
-  }
+  using fd = new Fd(getFdById(kind, id));
+  return fd.isOpen ? use(fd.number) : undefined;
 }

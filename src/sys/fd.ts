@@ -1,5 +1,5 @@
 /** File descriptors with one owner each. The owner closes it once, or hands it on explicitly. */
-import { check, E } from './errno.js';
+import { check, E, errnoName, Refusal } from './errno.js';
 import { close } from './libc.js';
 
 /** Set by the tests: records where each open descriptor was created, to report those that are never closed. */
@@ -17,8 +17,15 @@ export function openFds(): string[] {
 export class Fd implements Disposable {
   #result: number;
 
-  /** @param result a descriptor, which this object takes over, or -errno */
+  /**
+   * @param result a descriptor, which this object takes over, or -errno
+   * @throws Refusal ENOMEM if it is EMFILE or ENFILE: that says nothing about what was to be opened, and
+   *   whoever took it for an answer would, say, leave an object out of a list
+   */
   constructor(result: number) {
+    if (result === -E.EMFILE || result === -E.ENFILE) {
+      throw new Refusal(E.ENOMEM, 'open', `process ${process.pid} has no file descriptor left (${errnoName(-result)})`);
+    }
     this.#result = result;
     if (result >= 0) opened?.set(this, new Error(`fd ${result}`).stack ?? '');
   }

@@ -7,7 +7,19 @@ import koffi from 'koffi';
 import { architecture } from './architecture.js';
 import { SyscallError } from './errno.js';
 
+const EMFILE = 24;
 const lib = koffi.load('libc.so.6');
+
+/** Set by {@link whenOutOfFds}. */
+let makeRoom = (): boolean => false;
+
+/**
+ * Calls `make` when this thread finds no file descriptor left (EMFILE). The call is made once more
+ * if it returns true.
+ */
+export function whenOutOfFds(make: () => boolean): void {
+  makeRoom = make;
+}
 
 type Arg = number | bigint | string | Buffer | null;
 
@@ -19,7 +31,11 @@ function wrap<A extends readonly Arg[]>(
   const call = lib.func(name, returns, [...types]) as (...args: A) => number;
   return (...args) => {
     const result = call(...args);
-    return result < 0 ? -koffi.errno() : result;
+    if (result >= 0) return result;
+    const errno = koffi.errno();
+    if (errno !== EMFILE || !makeRoom()) return -errno;
+    const again = call(...args);
+    return again < 0 ? -koffi.errno() : again;
   };
 }
 

@@ -2,7 +2,7 @@
 import { statfsSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 import { getInfoByFd, objGet } from '../../../sys/bpf.js';
-import { check, E } from '../../../sys/errno.js';
+import { check, E, Refusal } from '../../../sys/errno.js';
 import { actAs, type FsIdentity, openInRoot, openPath, privateFs } from '../../../sys/fs-identity.js';
 import { bpf_link_info } from '../../../sys/kernel.gen.js';
 import { addressOf, close, fchdir, O_CLOEXEC, O_DIRECTORY, O_PATH, open } from '../../../sys/libc.js';
@@ -92,6 +92,16 @@ function seePath({ directory, link, room }: SeePathRequest): SeenPath {
   return { result: Math.min(result, 0), path: path.subarray(0, size), size };
 }
 
+/** @returns -ENOMEM if no descriptor is left */
+function answer(request: PathRequest): number | SeenPath {
+  try {
+    return 'link' in request ? seePath(request) : openPin(request);
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    return 'link' in request ? { result: -error.errno, path: Buffer.alloc(0), size: 0 } : -error.errno;
+  }
+}
+
 parentPort?.on('message', (request: PathRequest) => {
-  parentPort?.postMessage('link' in request ? seePath(request) : openPin(request));
+  parentPort?.postMessage(answer(request));
 });
