@@ -7,7 +7,7 @@ import type { Socket } from 'node:net';
 import { Accountant } from '../accounting/accountant.js';
 import { restoreMarks } from '../calls/commands/clone3.js';
 import { PathResolver } from '../calls/commands/pins/path-resolver.js';
-import { ProgramLoader } from '../calls/commands/tracing/program-loader.js';
+import { ProgramLoader, type TracingLimits } from '../calls/commands/tracing/program-loader.js';
 import { Listeners } from '../calls/listeners.js';
 import { LostContainers } from '../calls/lost-containers.js';
 import { Memories } from '../calls/memories.js';
@@ -57,7 +57,7 @@ export interface AgentOptions {
   /** The id of the group whose members may read, besides root. */
   readonly readOnlyGroup: number | undefined;
   /** Of each top-level namespace. */
-  readonly limits: Limits;
+  readonly limits: Limits & TracingLimits;
   readonly onFault: OnFault;
   readonly onContainer: OnContainer;
   readonly onLost: OnLost;
@@ -116,7 +116,7 @@ export class Agent {
       own: new OwnRights(),
       paths: new PathResolver(),
       turns: new Turns(1, MOST_SLOW_CALLS),
-      programs: new ProgramLoader(),
+      programs: new ProgramLoader(options.limits),
       inspector,
       journal: beginning.journal,
       watchdog: new Watchdog(),

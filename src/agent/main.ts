@@ -1,16 +1,19 @@
 /** Runs the agent as a process, under its supervisor: readiness, log, signals, metrics. */
 import { closeSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { type Config, checkConfig } from '../config/config.js';
 import { groupId } from '../config/group.js';
 import { paths } from '../config/paths.js';
-import { defaultLimits, type Limits } from '../recorder/budgets.js';
+import { defaultLimits } from '../recorder/budgets.js';
 import { SupervisorLink } from '../supervisor/link.js';
 import { openFds } from '../sys/fd.js';
 import { notifyManager, watchdogInterval } from '../sys/notify.js';
 import { daemonLog, type Log, logTo, toFile } from '../telemetry/log.js';
-import { Agent, defaultMaxNamespaces } from './agent.js';
+import { Agent, type AgentOptions, defaultMaxNamespaces } from './agent.js';
 
 const DEFAULT_LINGER_MS = 1000;
+/** Bytes of tracing programs. */
+const PROGRAM_MEMORY = 64 * 1024 * 1024;
 
 export interface AgentMainOptions {
   /** An fd that gets one line, "ready" or the reason why the agent could not start, and is then closed. */
@@ -104,13 +107,15 @@ function readOnlyGroup({ control }: Config): number | undefined {
 }
 
 /** Without a file, tests and measurements set the number of objects through the environment; the rest goes with it. */
-function limitsOf({ limits }: Config): Limits {
+function limitsOf({ limits }: Config): AgentOptions['limits'] {
   const objects = limits.objects ?? Number(process.env.BPFNS_MAX_OBJECTS ?? defaultLimits.objects);
   const inProportion = (limit: number): number => Math.ceil((objects / defaultLimits.objects) * limit);
   return {
     objects,
     numbers: limits.numbers ?? inProportion(defaultLimits.numbers),
     namespaces: limits.namespaces ?? inProportion(defaultLimits.namespaces),
+    programMemory: limits['program-memory'] ?? inProportion(PROGRAM_MEMORY),
+    events: limits.events ?? inProportion(Math.max(1024, 32 * availableParallelism())),
   };
 }
 

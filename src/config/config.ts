@@ -23,6 +23,8 @@ const schema = v.strictObject({
       objects: v.optional(budget),
       numbers: v.optional(budget),
       namespaces: v.optional(budget),
+      'program-memory': v.optional(aboveZero),
+      events: v.optional(aboveZero),
     }),
     {},
   ),

@@ -12,6 +12,7 @@ import { SYS, syscallPerfEventOpen } from '../../../sys/libc.js';
 import { PERF_FLAG_FD_CLOEXEC, PERF_TYPE_TRACEPOINT } from '../../../sys/tracepoint.js';
 import { type Call, hasSetByte, type Reply } from '../../call.js';
 import type { Services } from '../../services.js';
+import type { Use } from './event-budget.js';
 import { HAS_PRIVILEGE, mayLoadPrograms, mayTraceAll, refuse } from './policy.js';
 import { isAllowedTracepoint } from './tracepoints.js';
 
@@ -55,7 +56,12 @@ export function perfEventOpen(call: Call, services: Services): Reply {
   if (!mayLoadPrograms(call)) return -E.EACCES;
   const event = chooseEvent(call);
   if (typeof event === 'string') return refuse(call, services, COMMAND, event, E.EACCES);
-  return open(call, event);
+  const use = useOf(call, event.attr);
+  const excess = services.programs.events.refusal(call.namespace, use);
+  if (excess !== undefined) return refuse(call, services, COMMAND, excess, E.ENOSPC);
+  const fd = open(call, event);
+  if (fd.isOpen) services.programs.events.count(call.namespace, use, fd.number);
+  return fd;
 }
 
 interface Event {
@@ -116,6 +122,15 @@ function fresh(attr: Buffer, flags: number): Buffer {
   made.writeUInt32LE(made.length, a.size);
   made.writeUInt32LE(attr.readUInt32LE(FLAGS) & flags, FLAGS);
   return made;
+}
+
+function useOf({ notification }: Call, attr: Buffer): Use {
+  const config = attr.readBigUInt64LE(a.config);
+  if (attr.readUInt32LE(a.type) === PERF_TYPE_TRACEPOINT) return { of: 'tracepoint', id: Number(config) };
+  if (config !== PERF_COUNT_SW_CPU_CLOCK) return { of: 'memory' };
+  const period = Number(attr.readBigUInt64LE(a.sample_period));
+  const isFrequency = (attr.readUInt32LE(FLAGS) & FREQUENCY) !== 0;
+  return { of: 'timer', cpu: notification.argument(2), hz: isFrequency ? period : Math.ceil(1e9 / period) };
 }
 
 function open(call: Call, { attr, of }: Event): Fd {

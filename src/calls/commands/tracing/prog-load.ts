@@ -13,7 +13,6 @@ import { readPointer } from '../../../sys/seccomp.js';
 import type { Call, Reply } from '../../call.js';
 import type { Services } from '../../services.js';
 import type { LoadRequest } from './load-request.js';
-import { isOverLimit } from './memory.js';
 import { HAS_PRIVILEGE, mayLoadPrograms, mayTraceAll, refuse } from './policy.js';
 
 const COMMAND = 'PROG_LOAD';
@@ -64,19 +63,21 @@ function loadForGuest(call: Call, services: Services, mode: LoadRequest['mode'])
   const attr = Buffer.from(call.attr.subarray(0, a.sizeof));
   const problem = problemOf(call, attr);
   if (problem < 0) return problem;
-  if (isOverLimit(call.namespace, services.mirror)) {
-    return refuse(call, services, COMMAND, 'the programs of this namespace use all the memory they may', E.ENOMEM);
-  }
   const { caller } = call;
   // Opened while the thread id is known to be the caller's.
   const thread = caller.thread.number;
   const pidLevel = Math.max(caller.directory.pidChain().length - 1, 0);
   const size = Math.min(call.size, attr.length);
   return services.programs
-    .load(call.namespace.id, () => readProgram(call, services, { attr, size, mode, thread, pidLevel }))
+    .load(call.namespace.top.id, () =>
+      services.programs.memory.isFull(call.namespace, services.mirror)
+        ? refuse(call, services, COMMAND, 'the programs of this namespace use all the memory they may', E.ENOMEM)
+        : readProgram(call, services, { attr, size, mode, thread, pidLevel }),
+    )
     .then((answer): Reply => {
       using fd = new Fd(answer.result);
       services.mirror.update();
+      if (fd.isOpen) services.programs.memory.count(call.namespace, fd.number);
       if (answer.refusal !== '') refuse(call, services, COMMAND, answer.refusal);
       const log = Buffer.from(answer.log);
       const hasRoom = size >= a.log_true_size + 4;

@@ -1,11 +1,13 @@
 /**
  * Loads programs for guests on a thread of its own, one at a time: what a program needs of memory,
- * and of the verifier's time, is needed once. Namespaces take turns, so that none waits for all
- * the programs of another.
+ * and of the verifier's time, is needed once. Top-level namespaces take turns, so that none waits for
+ * all the programs of another.
  */
 import { Worker } from 'node:worker_threads';
 import type { NamespaceId } from '../../../model/ids.js';
+import { EventBudget } from './event-budget.js';
 import type { LoadAnswer, LoadRequest } from './load-request.js';
+import { ProgramMemory } from './memory.js';
 
 interface Job {
   /** Reads the program only when its turn comes: -errno if that fails. May throw. */
@@ -14,12 +16,27 @@ interface Job {
   readonly failed: (error: unknown) => void;
 }
 
+/** Of what the agent makes for each top-level namespace. */
+export interface TracingLimits {
+  /** Bytes of programs. */
+  readonly programMemory: number;
+  /** Perf events that are open at a time. */
+  readonly events: number;
+}
+
 export class ProgramLoader {
+  readonly memory: ProgramMemory;
+  readonly events: EventBudget;
   readonly #waiting = new Map<NamespaceId, Job[]>();
   #worker: Worker | undefined;
   #isBusy = false;
 
-  /** Rejects if `prepare` throws, or the thread fails. */
+  constructor({ programMemory, events }: TracingLimits) {
+    this.memory = new ProgramMemory(programMemory);
+    this.events = new EventBudget(events);
+  }
+
+  /** Rejects if `prepare` throws, or the thread fails. @param namespace a top-level one */
   load(namespace: NamespaceId, prepare: Job['prepare']): Promise<LoadAnswer> {
     return new Promise((done, failed) => {
       const jobs = this.#waiting.get(namespace) ?? [];
@@ -37,6 +54,7 @@ export class ProgramLoader {
   /** Ends the thread. */
   close(): void {
     void this.#worker?.terminate();
+    this.events.close();
   }
 
   #next(): void {

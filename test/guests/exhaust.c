@@ -1,0 +1,95 @@
+/*
+ * A guest of tracing=own that takes all that it can get of what the agent makes:
+ *
+ * exhaust events TRACEPOINT	opens events of each kind until it is refused, twice: NAME COUNT ERRNO, NAME COUNT ERRNO
+ * exhaust programs		loads programs in a namespace below, then in its own: COUNT ERRNO, COUNT ERRNO
+ */
+#include "bpf.h"
+#include "insn.h"
+#include <linux/perf_event.h>
+
+#define MOST 5000
+
+static int fds[MOST];
+
+static int open_event(struct perf_event_attr attr)
+{
+	attr.size = sizeof(attr);
+	return syscall(SYS_perf_event_open, &attr, -1, 0, -1, 0);
+}
+
+static void open_all(const char *name, struct perf_event_attr attr)
+{
+	for (int round = 0; round < 2; round++) {
+		int count = 0, error;
+
+		while (count < MOST && (fds[count] = open_event(attr)) >= 0)
+			count++;
+		error = errno;
+		printf("%s %d %s%s", name, count, strerrorname_np(error), round ? "\n" : ", ");
+		while (count > 0)
+			close(fds[--count]);
+	}
+}
+
+static void events(int tracepoint)
+{
+	struct perf_event_attr timer = { .type = PERF_TYPE_SOFTWARE, .freq = 1 };
+
+	open_all("tracepoint",
+		 (struct perf_event_attr){ .type = PERF_TYPE_TRACEPOINT, .config = tracepoint });
+	timer.sample_freq = 99;
+	open_all("timer", timer);
+	timer.sample_freq = 8000;
+	open_all("fast-timer", timer);
+	open_all("output", (struct perf_event_attr){ .type = PERF_TYPE_SOFTWARE,
+						     .config = PERF_COUNT_SW_BPF_OUTPUT });
+}
+
+static void load_all(void)
+{
+	struct bpf_insn code[] = { MOV(0, 0), EXIT };
+	union bpf_attr attr = { .prog_type = BPF_PROG_TYPE_TRACEPOINT,
+				.insns = (uintptr_t)code,
+				.insn_cnt = 2,
+				.license = (uintptr_t) "GPL" };
+	int count = 0;
+
+	while (count < MOST && bpf(BPF_PROG_LOAD, &attr) >= 0)
+		count++;
+	printf("%d %s\n", count, strerrorname_np(errno));
+}
+
+int main(int argc, char **argv)
+{
+	const char *what = argc > 1 ? argv[1] : "";
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (!strcmp(what, "events") && argc > 2) {
+		events(atoi(argv[2]));
+	} else if (!strcmp(what, "programs")) {
+		int together[2];
+		pid_t child;
+		char end;
+
+		if (pipe(together))
+			return 1;
+		child = clone_in_namespace(0);
+		if (child < 0)
+			return 1;
+		if (child == 0) {
+			load_all();
+			close(together[1]);
+			/* Its programs live as long as it does. */
+			pause();
+		}
+		close(together[1]);
+		if (read(together[0], &end, 1) != 0)
+			return 1;
+		load_all();
+		kill(child, SIGKILL);
+	} else {
+		return 2;
+	}
+	return 0;
+}
