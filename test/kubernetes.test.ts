@@ -3,7 +3,7 @@
  * and for what bpfns relies on. A misspelt or misplaced field is a field that is not listed.
  */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { describe, test } from 'node:test';
 import { parseAllDocuments } from 'yaml';
@@ -75,6 +75,35 @@ const kinds: Readonly<Record<string, Shape>> = {
     },
   },
 };
+/** What the overlays add, and the fields of a kustomization that they use. */
+const overlayKinds: typeof kinds = {
+  ...kinds,
+  'v1 Service': {
+    apiVersion: 'string',
+    kind: 'string',
+    metadata: meta,
+    spec: {
+      clusterIP: 'string',
+      selector: 'strings',
+      ports: [{ name: 'string', port: 'number', targetPort: 'string' }],
+    },
+  },
+  'monitoring.coreos.com/v1 ServiceMonitor': {
+    apiVersion: 'string',
+    kind: 'string',
+    metadata: meta,
+    spec: { selector: { matchLabels: 'strings' }, endpoints: [{ port: 'string' }] },
+  },
+  'kustomize.config.k8s.io/v1beta1 Kustomization': {
+    apiVersion: 'string',
+    kind: 'string',
+    resources: ['string'],
+    configMapGenerator: [{ name: 'string', namespace: 'string', files: ['string'] }],
+    patches: [{ path: 'string' }],
+    images: [{ name: 'string', newName: 'string', newTag: 'string' }],
+  },
+};
+
 /** Values that the API takes, by the last words of a path. */
 const oneOf: ReadonlyArray<[path: RegExp, values: readonly string[]]> = [
   [/seccompProfile\.type$/, ['Localhost', 'RuntimeDefault', 'Unconfined']],
@@ -227,6 +256,62 @@ describe('the kustomization', () => {
     assert.equal(at(base, 'images.0.newTag'), product.version);
   });
 });
+
+for (const overlay of readdirSync(`${root}packaging/kubernetes/overlays`)) {
+  describe(`the overlay ${overlay}`, () => {
+    const directory = `overlays/${overlay}`;
+    const [kustomization] = manifest(`${directory}/kustomization.yaml`);
+    const list = (path: string): unknown[] => (at(kustomization, path) as unknown[] | undefined) ?? [];
+    const patches = list('patches').flatMap((patch) => manifest(`${directory}/${String(at(patch, 'path'))}`));
+    const resources = list('resources').filter((name) => String(name).endsWith('.yaml'));
+
+    test('has only fields of the API, with values of their types', () => {
+      const documents = [
+        kustomization,
+        ...patches,
+        ...resources.flatMap((name) => manifest(`${directory}/${String(name)}`)),
+      ];
+      for (const document of documents) {
+        assert.ok(document);
+        assert.deepEqual(problems(document, overlayKinds[kindOf(document)] ?? {}, kindOf(document)), []);
+      }
+    });
+
+    test('names files that are there, and uses all that are', () => {
+      const generated = list('configMapGenerator').flatMap((each) => at(each, 'files') as string[]);
+      const patched = list('patches').map((each) => at(each, 'path'));
+      assert.deepEqual(
+        new Set(['kustomization.yaml', ...resources, ...generated, ...patched]),
+        new Set(readdirSync(`${root}packaging/kubernetes/${directory}`)),
+      );
+      assert.ok(
+        existsSync(`${root}packaging/kubernetes/${directory}/${String(list('resources')[0])}/kustomization.yaml`),
+      );
+    });
+
+    test('changes a container of the base, and mounts volumes that it names', () => {
+      for (const patch of patches) {
+        const base = ['daemonset', 'keeper']
+          .flatMap((name) => manifest(`base/${name}.yaml`))
+          .find((each) => kindOf(each) === kindOf(patch) && at(each, 'metadata.name') === at(patch, 'metadata.name'));
+        assert.ok(base, 'a patch of nothing');
+        const named = (document: unknown, where: string): Json[] =>
+          (at(document, `spec.template.spec.${where}`) as Json[] | undefined) ?? [];
+        const volumes = [...named(base, 'volumes'), ...named(patch, 'volumes')].map(({ name }) => name);
+        const maps = list('configMapGenerator').map((each) => at(each, 'name'));
+        for (const where of ['containers', 'initContainers']) {
+          for (const container of named(patch, where)) {
+            // kustomize would add one of another name.
+            assert.ok(named(base, where).some(({ name }) => name === container.name));
+            for (const { name } of (container.volumeMounts as Json[] | undefined) ?? [])
+              assert.ok(volumes.includes(name));
+          }
+        }
+        for (const volume of named(patch, 'volumes')) assert.ok(maps.includes(at(volume, 'configMap.name')));
+      }
+    });
+  });
+}
 
 describe('the sample pod', () => {
   const context = at(manifest('pod.yaml')[0], 'spec.containers.0.securityContext');

@@ -2,9 +2,19 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { bpfns, bpfnsPath, leavesNothingBehind, runDir, skipReason, until } from '../support/host.js';
+import {
+  bpfns,
+  bpfnsPath,
+  leavesNothingBehind,
+  type Outcome,
+  root,
+  runDir,
+  skipReason,
+  until,
+} from '../support/host.js';
 import { limit } from '../support/slowness.js';
 import { runc } from './support/bundle.js';
 import { Daemon, writeProfile } from './support/daemon.js';
@@ -13,6 +23,11 @@ import { leavesNoContainersBehind } from './support/machine.js';
 
 /** A call every now and then, and a line with its exit status. */
 const caller = 'while :; do bpftool map list >/dev/null 2>&1; echo $?; sleep 0.02; done';
+
+/** What bpfns in a container needs of the host. */
+const hostDirectories = ['/usr', '/lib', '/lib64', root, dirname(dirname(process.execPath))].filter(
+  (path, i, all) => all.indexOf(path) === i,
+);
 
 class Keeper {
   readonly process: ChildProcess;
@@ -57,6 +72,15 @@ describe('bpfns keeper', { skip: skipReason }, () => {
       /** Exit statuses of the container's calls so far. */
       const calls = async (): Promise<string[]> =>
         (await container.exec(['/bin/cat', '/tmp/out'])).stdout.trim().split('\n');
+      /** As a probe of the container's own. */
+      const selfCheck = (): Promise<Outcome> =>
+        container.exec([
+          '/usr/bin/env',
+          `PATH=${dirname(process.execPath)}:/usr/bin:/bin`,
+          `BPFNS_RUN_DIR=${runDir}`,
+          bpfnsPath,
+          'self-check',
+        ]);
       const goesOn = async (): Promise<void> => {
         const earlier = (await calls()).length;
         let now: string[] = [];
@@ -73,7 +97,12 @@ describe('bpfns keeper', { skip: skipReason }, () => {
         keeper = new Keeper();
         await keeper.ready();
         await start();
-        container = await runc.start({ label: 'kept', profile: writeProfile('kept'), script: caller });
+        container = await runc.start({
+          label: 'kept',
+          profile: writeProfile('kept'),
+          script: caller,
+          hostDirectories,
+        });
         await goesOn();
       });
       after(async () => {
@@ -112,6 +141,11 @@ describe('bpfns keeper', { skip: skipReason }, () => {
         assert.deepEqual([bpfns(['self-check']).status, bpfns(['self-check', '--keeper']).status], [0, 0]);
       });
 
+      test('self-check in the container succeeds while its calls are answered', async () => {
+        const { status, stderr } = await selfCheck();
+        assert.deepEqual([status, stderr], [0, '']);
+      });
+
       test('both killed: the next daemon says whose calls fail', async () => {
         keeper.process.kill('SIGKILL');
         await kill(daemon);
@@ -121,6 +155,9 @@ describe('bpfns keeper', { skip: skipReason }, () => {
         assert.match(daemon.log, new RegExp(`the listener of a container is lost.*${container.id}`));
         // An exec has a listener of its own.
         assert.ok((await calls()).includes('255'));
+        const { status, stderr } = await selfCheck();
+        assert.equal(status, 1);
+        assert.match(stderr, /the listener of this container is lost.*Restart it/);
         keeper = new Keeper();
         await keeper.ready();
       });

@@ -2,7 +2,16 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
-import { bpfns, leavesNothingBehind, listed as listedOnHost, skipReason, until } from '../support/host.js';
+import { setTimeout as pause } from 'node:timers/promises';
+import {
+  agentsOf,
+  bpfns,
+  leavesNothingBehind,
+  listed as listedOnHost,
+  runDir,
+  skipReason,
+  until,
+} from '../support/host.js';
 import { type Events, followEvents, getMetrics } from '../support/watching.js';
 import { create } from './support/bpftool.js';
 import { criPod } from './support/cri.js';
@@ -70,6 +79,25 @@ describe('a container that a kubelet would start', { skip: skipReason }, () => {
         await getMetrics(metrics),
         /^bpfns_objects{kind="map",namespace="[^"]*",pod="[^"]+",pod_namespace="default",container="named"} 1$/m,
       );
+    });
+
+    test('also after the agent was killed: nobody tells the next one', async () => {
+      const agent = agentsOf(runDir ?? '')[0];
+      process.kill(Number(agent), 'SIGKILL');
+      await until(() => ![undefined, agent].includes(agentsOf(runDir ?? '')[0]), 'no agent has come back');
+      assert.match(bpfns(['ls']).stdout, / default\/[^/ ]+\/named$/m);
+      let text = '';
+      for (let i = 0; !/pod_namespace="default",container="named"} 1$/m.test(text); i++) {
+        assert.ok(i < 50, text);
+        await pause(200);
+        text = await getMetrics(metrics).catch(String);
+      }
+      // Again from the beginning: what happens until the follower is back is not told.
+      await until(() => {
+        bpfns(['create', 'again']);
+        bpfns(['rm', 'again']);
+        return about('namespace-created').some(({ path }) => path === 'again');
+      }, 'no event has come');
     });
 
     test('in the events: when it joins, and when it leaves', async () => {

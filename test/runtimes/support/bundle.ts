@@ -7,7 +7,7 @@ import { pinMount } from './root-file-system.js';
 
 const capabilities = ['CAP_BPF', 'CAP_PERFMON', 'CAP_NET_ADMIN'];
 
-function config({ script, profile, annotations }: StartOptions, pins: string): object {
+function config({ script, profile, annotations, hostDirectories = [] }: StartOptions, pins: string): object {
   const all = { bounding: capabilities, effective: capabilities, permitted: capabilities };
   return {
     ociVersion: '1.0.2',
@@ -19,6 +19,7 @@ function config({ script, profile, annotations }: StartOptions, pins: string): o
       { destination: '/sys', type: 'none', source: '/sys', options: ['rbind', 'ro'] },
       { destination: '/tmp', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'nodev'] },
       { destination: pinMount, type: 'none', source: pins, options: ['bind', 'rw'] },
+      ...hostDirectories.map((path) => ({ destination: path, type: 'none', source: path, options: ['rbind', 'ro'] })),
     ],
     annotations: annotations ?? {},
     linux: {

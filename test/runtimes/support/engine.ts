@@ -22,6 +22,8 @@ export interface StartOptions {
   /** The file of a seccomp profile on the host; by default the engine's own profile. */
   readonly profile?: string;
   readonly annotations?: Readonly<Record<string, string>>;
+  /** Directories of the host that it has at the same paths, read-only: bundles alone. */
+  readonly hostDirectories?: readonly string[];
 }
 
 export interface Container {
