@@ -1,4 +1,4 @@
-/** The systemd unit: taken by systemd, and without the settings that would break the service. */
+/** The systemd units: taken by systemd, and without the settings that would break the services. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
@@ -14,13 +14,15 @@ const forbidden = [...text.matchAll(/^#.*=.*$/gm)].flatMap(([line]) =>
   [...line.matchAll(/\b([A-Z]\w+)=/g)].map(([, key = '']) => key),
 );
 
-/** Runs systemd-analyze on the unit as it would be with bpfns installed. */
-function analyze(...command: string[]): ReturnType<typeof run> {
+/** Runs systemd-analyze on a unit as it would be with bpfns installed. */
+function analyze(unit: string, ...command: string[]): ReturnType<typeof run> {
   const directory = mkdtempSync('/tmp/bpfns-unit-');
   try {
-    const path = `${directory}/bpfns.service`;
-    writeFileSync(path, text.replace('/usr/bin/bpfns', bpfnsPath));
-    return run(['systemd-analyze', ...command, path]);
+    for (const name of ['bpfns.service', 'bpfns-web.service']) {
+      const installed = readFileSync(`${root}packaging/systemd/${name}`, 'utf8').replace('/usr/bin/bpfns', bpfnsPath);
+      writeFileSync(`${directory}/${name}`, installed);
+    }
+    return run(['systemd-analyze', ...command, `${directory}/${unit}`]);
   } finally {
     rmSync(directory, { recursive: true });
   }
@@ -28,13 +30,13 @@ function analyze(...command: string[]): ReturnType<typeof run> {
 
 describe('the systemd unit', () => {
   test('is taken by systemd without a warning', () => {
-    const { status, stderr } = analyze('verify', '--man=no');
+    const { status, stderr } = analyze('bpfns.service', 'verify', '--man=no');
     assert.equal(stderr, '');
     assert.equal(status, 0);
   });
 
   test('is rated by systemd as less exposed than a service without hardening', () => {
-    const { stdout } = analyze('security', '--offline=true', '--no-pager');
+    const { stdout } = analyze('bpfns.service', 'security', '--offline=true', '--no-pager');
     const [, exposure = '10'] = /exposure level for bpfns.service: ([\d.]+)/.exec(stdout) ?? [];
     assert.ok(Number(exposure) < 7, stdout);
   });
@@ -55,4 +57,17 @@ describe('the systemd unit', () => {
       assert.ok(!settings.has(key));
     });
   }
+});
+
+describe('the systemd unit of the page', () => {
+  test('is taken by systemd without a warning', () => {
+    const { status, stderr } = analyze('bpfns-web.service', 'verify', '--man=no');
+    assert.deepEqual([status, stderr], [0, '']);
+  });
+
+  test('is rated by systemd as safe: it needs nothing but its socket', () => {
+    const { stdout } = analyze('bpfns-web.service', 'security', '--offline=true', '--no-pager');
+    const [, exposure = '10'] = /exposure level for bpfns-web.service: ([\d.]+)/.exec(stdout) ?? [];
+    assert.ok(Number(exposure) < 2.5, stdout);
+  });
 });

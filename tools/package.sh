@@ -59,7 +59,7 @@ npm_dependencies() {
 debian_package() {
 	local root=$stage/debian doc=$stage/debian/usr/share/doc/bpfns
 	make --no-print-directory install DESTDIR="$root" PREFIX=/usr NATIVE="linux-$cpu" >/dev/null
-	install -D -m 644 packaging/systemd/bpfns.service "$root/usr/lib/systemd/system/bpfns.service"
+	install -D -m 644 -t "$root/usr/lib/systemd/system" packaging/systemd/{bpfns,bpfns-web}.service
 	install -D -m 644 packaging/bpfns.toml "$root/etc/bpfns/bpfns.toml"
 	install -D -m 644 packaging/debian/lintian-overrides "$root/usr/share/lintian/overrides/bpfns"
 	mkdir -p "$doc" "$root/DEBIAN"
