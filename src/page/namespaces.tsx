@@ -30,9 +30,10 @@ export function Namespaces({ measured, search, folded, selected, onSelect, onFol
       const rest = below(usage.id);
       return rest.length > 0 || matches(usage) ? [usage, ...(folded.has(usage.id) ? [] : rest)] : [];
     });
+  const hasContainers = sample.namespaces.some(({ containers }) => containers.length > 0);
   const columns: ReadonlyArray<GridColumn<NamespaceUsage>> = [
     { title: 'Namespace', cell: (usage) => visible(usage.id === 0 ? 'init' : usage.name || String(usage.id)) },
-    { title: 'Containers', cell: (usage) => visible(containersOf(usage)) },
+    ...(hasContainers ? [{ title: 'Containers', cell: (usage: NamespaceUsage) => visible(containersOf(usage)) }] : []),
     { title: 'CPU', isNumber: true, cell: ({ id }) => percent(ofNamespace(id).cpu) },
     { title: 'Events/s', isNumber: true, cell: ({ id }) => count(ofNamespace(id).runs) },
     { title: 'Memory', isNumber: true, cell: ({ memory }) => bytes(memory) },

@@ -96,9 +96,9 @@ function webTests(): void {
 
   test('shows a namespace with its objects, and what its programs take', async () => {
     await guest.ask('run 100000', 'done');
-    const [, , cpu, , , objects] = (await rows('namespaces')).find(([name]) => name?.endsWith('shop')) ?? [];
+    const [, cpu, , , objects, tasks] = (await rows('namespaces')).find(([name]) => name?.endsWith('shop')) ?? [];
     assert.match(cpu ?? '', / %$/);
-    assert.equal(objects, '6');
+    assert.deepEqual([objects, tasks], ['6', '1']);
     await namespace('shop').click();
     await page.getByRole('heading', { name: 'Objects of shop' }).waitFor();
     assert.equal((await rows('objects')).length, 6);
