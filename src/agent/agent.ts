@@ -212,6 +212,7 @@ export class Agent {
     if (heir !== this.#heir) throw new SyscallError(E.EINVAL, 'release', 'nothing was handed over on this connection');
     this.#isStopped = true;
     clearTimeout(this.#timer);
+    this.#services.paths.close();
     // After the reply.
     setImmediate(() => this.#options.onReplaced());
     return { released: true };

@@ -67,7 +67,7 @@ export function refuseInstructions({ type }: Kind, instructions: readonly Instru
   if (type === TracingType.rawTracepoint && usesContext(instructions)) {
     refusal = whole('a raw tracepoint program that reads its context', 'that has addresses of the kernel');
   }
-  // Linux 7.0 lets a program on a uprobe change the registers of the task: of root's too, and of setuid programs.
+  // Kernels after 6.18 let a program on a uprobe change the registers of the task: also of setuid programs.
   if (type === TracingType.kprobe && contextUse(instructions).writes) {
     refusal = whole('a program that writes to its context', 'that changes the registers of the task');
   }

@@ -22,6 +22,7 @@ export interface SystemCalls {
   readonly clone3: number;
   readonly openat2: number;
   readonly pidfd_getfd: number;
+  readonly faccessat2: number;
   readonly lsm_list_modules: number;
 }
 
@@ -69,6 +70,7 @@ const amd64: Architecture = {
     clone3: 435,
     openat2: 437,
     pidfd_getfd: 438,
+    faccessat2: 439,
     lsm_list_modules: 461,
   },
   audit: 0xc000003e,
@@ -101,6 +103,7 @@ const arm64: Architecture = {
     clone3: 435,
     openat2: 437,
     pidfd_getfd: 438,
+    faccessat2: 439,
     lsm_list_modules: 461,
   },
   audit: 0xc00000b7,

@@ -92,6 +92,13 @@ export const syscallOpenat2 = wrap<[number, number, Buffer, Buffer, number]>('sy
   'void *',
   long,
 ]);
+export const syscallFaccessat2 = wrap<[number, number, string, number, number]>('syscall', long, [
+  long,
+  'int',
+  'str',
+  'int',
+  'int',
+]);
 /** getgroups/setgroups of the calling thread alone. libc's functions change every thread. */
 export const syscallGroups = wrap<[number, number, Buffer]>('syscall', long, [long, 'int', 'void *']);
 
@@ -191,9 +198,13 @@ export const SYS = architecture.syscalls;
 
 export const O_RDONLY = 0;
 export const O_RDWR = 2;
+export const O_NONBLOCK = 0o4000;
 export const O_CLOEXEC = 0o2000000;
 export const O_PATH = 0o10000000;
 export const O_DIRECTORY = architecture.directory;
+export const W_OK = 2;
+export const AT_EACCESS = 0x200;
+export const AT_EMPTY_PATH = 0x1000;
 
 /**
  * The address of a Buffer, for pointers in structures. Keep the Buffer referenced as long as the

@@ -1,15 +1,14 @@
 /** BPF_TASK_FD_QUERY: describes a perf or raw tracepoint fd of another task. */
 import { hostId } from '../../model/ids.js';
-import { isSameOrAncestor } from '../../model/namespaces.js';
 import { bpf } from '../../sys/bpf.js';
 import { E } from '../../sys/errno.js';
 import { bpf_attr, bpf_cmd } from '../../sys/kernel.gen.js';
 import { addressOf } from '../../sys/libc.js';
-import { hostPid } from '../../sys/pids.js';
 import { readPointer } from '../../sys/seccomp.js';
-import { openProcess, sendSignal } from '../../sys/task.js';
+import { sendSignal } from '../../sys/task.js';
 import type { Call, Reply } from '../call.js';
 import type { Services } from '../services.js';
+import { openOwnProcess } from './own-process.js';
 
 const a = bpf_attr;
 const END = a.task_fd_query_probe_addr + 8;
@@ -22,13 +21,10 @@ export function taskFdQuery(guest: Call, { mirror }: Services): Reply {
   if (guest.hasUnknownBits(END)) return -E.EINVAL;
   if (!guest.mayUseIds) return -E.EPERM;
   if (guest.attr.readUInt32LE(a.task_fd_query_flags) !== 0) return -E.EINVAL;
-  const pid = hostPid(guest.caller.directory, guest.attr.readUInt32LE(a.task_fd_query_pid));
-  // A task outside looks like no task: the answer must not tell them apart.
-  if (pid === 0) return -E.ENOENT;
-  using target = openProcess(pid);
-  using task = mirror.tasks.open(pid);
-  const owner = mirror.model.get(mirror.namespaceOf(task));
-  if (!target.isOpen || !owner || !isSameOrAncestor(guest.namespace, owner)) return -E.ENOENT;
+  const process = openOwnProcess(guest, mirror, guest.attr.readUInt32LE(a.task_fd_query_pid));
+  if (!process) return -E.ENOENT;
+  const { pid } = process;
+  using target = process.pidfd;
 
   const room = Math.min(guest.attr.readUInt32LE(a.task_fd_query_buf_len), MAX_NAME);
   const bufferAddress = readPointer(guest.attr, a.task_fd_query_buf);

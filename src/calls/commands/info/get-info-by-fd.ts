@@ -10,7 +10,7 @@ import { addressOf } from '../../../sys/libc.js';
 import { isNull, readPointer } from '../../../sys/seccomp.js';
 import { type Call, hasSetByte, type Reply } from '../../call.js';
 import type { Services } from '../../services.js';
-import type { SeenPath } from '../pins/path-resolver.js';
+import type { SeenPath } from '../pins/path-request.js';
 import { type InfoArray, type InfoShape, infoShapes, type Request } from './shapes.js';
 import { isOfUprobes, seeAsCaller, showAsSeen, withRoomForPath } from './uprobes.js';
 

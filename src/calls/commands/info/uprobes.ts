@@ -9,7 +9,7 @@ import type { ProcDir } from '../../../sys/proc-dir.js';
 import { isNull } from '../../../sys/seccomp.js';
 import type { Call } from '../../call.js';
 import type { Services } from '../../services.js';
-import type { SeenPath } from '../pins/path-resolver.js';
+import type { SeenPath } from '../pins/path-request.js';
 import type { Request } from './shapes.js';
 
 const l = bpf_link_info;

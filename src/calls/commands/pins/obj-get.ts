@@ -7,9 +7,8 @@ import { bpf_attr, bpf_cmd } from '../../../sys/kernel.gen.js';
 import { readPointer } from '../../../sys/seccomp.js';
 import type { Call, Reply } from '../../call.js';
 import type { Services } from '../../services.js';
+import { readPath } from './guest-path.js';
 
-const PATH_MAX = 4096;
-const PAGE = 4096;
 const BPF_F_PATH_FD = 1 << 14;
 
 export function objGet(call: Call, { paths, mirror }: Services): Reply | Promise<Reply> {
@@ -51,20 +50,4 @@ function refusedForm(call: Call): number {
   form.writeBigUInt64LE(0n, bpf_attr.pathname);
   const result = bpf(bpf_cmd.BPF_OBJ_GET, form, call.size);
   return result === -E.EFAULT ? 0 : result;
-}
-
-/** Reads a string from the caller's memory, page by page, as it may end just before an unmapped page. */
-function readPath(call: Call, address: number): Buffer | number {
-  if (address <= 0) return -E.EFAULT;
-  const path = Buffer.alloc(PATH_MAX);
-  const chunk = Buffer.alloc(PAGE);
-  for (let done = 0; done < PATH_MAX; ) {
-    const length = Math.min(PAGE - ((address + done) % PAGE), PATH_MAX - done);
-    if (!call.read(address + done, chunk, length)) return -E.EFAULT;
-    chunk.copy(path, done, 0, length);
-    done += length;
-    const end = path.indexOf(0);
-    if (end >= 0 && end < done) return end === 0 ? -E.ENOENT : Buffer.from(path.subarray(0, end));
-  }
-  return -E.ENAMETOOLONG;
 }

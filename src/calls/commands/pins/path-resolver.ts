@@ -1,48 +1,21 @@
 /**
- * Opens pins in the caller's place, and looks at paths from the caller's root directory. A path may
+ * Opens pins and files of uprobes in the caller's place, and looks at paths from the caller's root. A path may
  * lead to a file system that a guest serves itself (FUSE), where a lookup can hang for ever. Lookups
  * therefore run on worker threads, at most a few per guest, and never on the agent's own thread.
  */
 import { Worker } from 'node:worker_threads';
 import type { Namespace } from '../../../model/namespaces.js';
-import type { Capabilities } from '../../../sys/task.js';
+import { EmptyCgroup } from '../../../sys/empty-cgroup.js';
 import { MOST_SLOW_CALLS, Turns } from '../../turns.js';
-
-export interface OpenPinRequest {
-  /** The caller's directory in /proc, and a pidfd for its fds. Both are open until the answer. */
-  readonly directory: number;
-  readonly thread: number;
-  /** The path as the caller passed it, without the NUL. */
-  readonly path: Uint8Array;
-  /** BPF_OBJ_GET's file_flags. */
-  readonly flags: number;
-  /** The caller's fd from which a relative path starts; undefined for its working directory. */
-  readonly pathFd: number | undefined;
-  /** The caller's effective capabilities in the init user namespace. */
-  readonly capabilities: Capabilities;
-}
-
-export interface SeePathRequest {
-  /** As in {@link OpenPinRequest}. */
-  readonly directory: number;
-  /** A link of uprobes. Open until the answer. */
-  readonly link: number;
-  /** The bytes for the path; 0: only its length is asked for. */
-  readonly room: number;
-}
-
-/** The path of a link, as one task sees it. */
-export interface SeenPath {
-  /** 0 or -errno. */
-  readonly result: number;
-  /** With the NUL; empty if it was not asked for. */
-  readonly path: Uint8Array;
-  /** The length of the path, with the NUL, whether it was asked for or not. */
-  readonly size: number;
-}
-
-/** What a thread is told to do. It answers an {@link OpenPinRequest} with an fd or -errno. */
-export type PathRequest = OpenPinRequest | SeePathRequest;
+import type {
+  OpenPinRequest,
+  PathAnswer,
+  PathRequest,
+  SeenPath,
+  SeePathRequest,
+  UprobeAnswer,
+  UprobeRequest,
+} from './path-request.js';
 
 /** The most lookups of one guest that are in progress at once. More wait for their turn. */
 const PER_GUEST = 4;
@@ -59,12 +32,13 @@ const HEAP = { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2 };
 
 interface Job {
   readonly request: PathRequest;
-  readonly done: (answer: number | SeenPath) => void;
+  readonly done: (answer: PathAnswer) => void;
   readonly failed: (error: unknown) => void;
 }
 
 export class PathResolver {
   readonly #turns = new Turns(PER_GUEST, MOST_SLOW_CALLS);
+  readonly #emptyCgroup = new EmptyCgroup();
   readonly #idle: Worker[] = [];
   readonly #waiting: Job[] = [];
   #threads = 0;
@@ -87,7 +61,13 @@ export class PathResolver {
     return this.#ask(namespace, request) as Promise<SeenPath>;
   }
 
-  #ask(namespace: Namespace, request: PathRequest): Promise<number | SeenPath> {
+  /** Opens the event of a uprobe. Rejects as {@link openPin} does. @throws Refusal as {@link openPin} */
+  openUprobe(namespace: Namespace, request: Omit<UprobeRequest, 'cgroup'>): Promise<UprobeAnswer> {
+    const cgroup = request.pid < 0 ? this.#emptyCgroup.open() : -1;
+    return this.#ask(namespace, { ...request, cgroup }) as Promise<UprobeAnswer>;
+  }
+
+  #ask(namespace: Namespace, request: PathRequest): Promise<PathAnswer> {
     return this.#turns.take(
       namespace,
       () =>
@@ -105,6 +85,7 @@ export class PathResolver {
 
   /** Ends the threads. */
   close(): void {
+    this.#emptyCgroup.close();
     for (const worker of this.#idle.splice(0)) void worker.terminate();
   }
 
@@ -149,7 +130,7 @@ export class PathResolver {
       answer();
       this.#start();
     };
-    worker.once('message', (answer: number | SeenPath) => finish(() => job.done(answer), true));
+    worker.once('message', (answer: PathAnswer) => finish(() => job.done(answer), true));
     // A fault of the worker costs one answer, not the agent.
     worker.once('error', (error) => finish(() => job.failed(error), false));
     worker.postMessage(job.request);

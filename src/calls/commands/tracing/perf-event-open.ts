@@ -15,6 +15,7 @@ import type { Services } from '../../services.js';
 import type { Use } from './event-budget.js';
 import { HAS_PRIVILEGE, mayLoadPrograms, mayTraceAll, refuse } from './policy.js';
 import { isAllowedTracepoint } from './tracepoints.js';
+import { isUprobe, uprobe } from './uprobe.js';
 
 const COMMAND = 'perf_event_open';
 const a = perf_event_attr;
@@ -47,14 +48,16 @@ export function readPerfAttr(call: Call): Reply | undefined {
   return undefined;
 }
 
-export function perfEventOpen(call: Call, services: Services): Reply {
+export function perfEventOpen(call: Call, services: Services): Reply | Promise<Reply> {
   const { tracing } = call.namespace.spec;
   // In `filtered` the guest has CAP_PERFMON: events are the kernel's to allow.
   if (tracing === 'host' || tracing === 'filtered') return 'continue';
   if (mayTraceAll(call)) return refuse(call, services, COMMAND, HAS_PRIVILEGE);
   if (tracing === 'none') return refuse(call, services, COMMAND, 'tracing=none');
   if (!mayLoadPrograms(call)) return -E.EACCES;
-  const event = chooseEvent(call);
+  if (isInGroup(call)) return refuse(call, services, COMMAND, 'groups and cgroups of events', E.EACCES);
+  if (isUprobe(call.attr)) return uprobe(call, services, COMMAND);
+  const event = chooseEvent(call.attr);
   if (typeof event === 'string') return refuse(call, services, COMMAND, event, E.EACCES);
   const use = useOf(call, event.attr);
   const excess = services.programs.events.refusal(call.namespace, use);
@@ -70,11 +73,13 @@ interface Event {
   readonly of: 'caller' | 'cpu';
 }
 
-/** Or why it is refused. */
-function chooseEvent({ attr, notification }: Call): Event | string {
+function isInGroup({ notification }: Call): boolean {
   const group = notification.argument(3) | 0;
-  const flags = notification.argument(4);
-  if (group !== -1 || (flags & ~PERF_FLAG_FD_CLOEXEC) !== 0) return 'groups and cgroups of events';
+  return group !== -1 || (notification.argument(4) & ~PERF_FLAG_FD_CLOEXEC) !== 0;
+}
+
+/** Or why it is refused. */
+function chooseEvent(attr: Buffer): Event | string {
   const type = attr.readUInt32LE(a.type);
   const config = attr.readBigUInt64LE(a.config);
   if (type === PERF_TYPE_TRACEPOINT) return tracepoint(attr, config);

@@ -1,0 +1,188 @@
+/** Uprobes of a guest with tracing=own: it sees its own tasks, and does no harm to others who run the same file. */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { chmodSync, chownSync, copyFileSync, existsSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { after, before, describe, test } from 'node:test';
+import { keepsReturnsApart } from '../../src/sys/uprobe.js';
+import { bpfns, bpfnsPath, Guest, guestPath, leavesNothingBehind, skipReason, start, until } from '../support/host.js';
+import { counts, nobodyWithBpfAlone, rootWithBpfAlone } from '../support/tracing.js';
+
+const directory = mkdtempSync('/tmp/bpfns-uprobes-');
+const probed = guestPath('probed');
+const NOBODY = 65534;
+const EACCES = 13;
+
+/** The probed program under a name of its own. */
+const calls = (name: string, times: number): string => `${directory}/${name} calls ${times}`;
+
+/** Calls the same function of the same file all the time, on the host. */
+function hostThatCalls(): Disposable {
+  const host = spawn('sh', ['-c', `while :; do ${calls('gamma', 2000)}; done`]);
+  return { [Symbol.dispose]: () => void host.kill() };
+}
+
+/**
+ * bpftrace in a namespace with tracing=own, and a command of the shell beside it. The command begins when
+ * told (`go`), and once each probe has seen a first call. @param probes what it attaches to, and what it does
+ */
+async function trace(probes: ReadonlyArray<readonly [probe: string, action: string]>, beside: string): Promise<Guest> {
+  const script = probes.map(
+    ([probe, action], i) => `${probe} { if (comm == "first") { printf("sees ${i}\\n"); } else { ${action} } }`,
+  );
+  const shell = `
+    bpftrace -e "$SCRIPT" >"$OUT" 2>&1 & tracer=$!
+    until [ "$(grep ^sees "$OUT" | sort -u | wc -l)" = ${probes.length} ]; do ${calls('first', 1)}; sleep 0.1; done
+    echo ready; read -r _; ${beside}; echo done; read -r _ || true
+    kill -INT $tracer; wait $tracer; grep -v ^sees "$OUT"`;
+  const env = { SCRIPT: script.join('\n'), OUT: `${mkdtempSync(`${directory}/out-`)}/text` };
+  return start([bpfnsPath, 'run', '--tracing=own', '--', ...rootWithBpfAlone, 'sh', '-c', shell], env);
+}
+
+/** What the guest `probed` says, as a user with CAP_BPF alone. */
+function uprobes(what: string, env: NodeJS.ProcessEnv = {}): string {
+  const { stdout, stderr } = bpfns(['run', '--tracing=own', '--', ...nobodyWithBpfAlone, probed, what], { env });
+  assert.equal(stderr, '');
+  return stdout;
+}
+
+/** Cgroups of agents that are gone. */
+function leftCgroups(): string[] {
+  return readdirSync('/sys/fs/cgroup', { recursive: true, encoding: 'utf8' }).filter((path) => {
+    const [, agent] = /bpfns-empty-(\d+)$/.exec(path) ?? [];
+    return agent !== undefined && !existsSync(`/proc/${agent}`);
+  });
+}
+
+describe('uprobes with tracing=own', { skip: skipReason }, () => {
+  leavesNothingBehind(() => {
+    rmSync(directory, { recursive: true });
+  });
+  before(() => {
+    for (const name of ['first', 'alpha', 'beta', 'gamma']) symlinkSync(probed, `${directory}/${name}`);
+    copyFileSync(probed, `${directory}/own`);
+    chmodSync(directory, 0o755);
+    chownSync(`${directory}/own`, NOBODY, NOBODY);
+  });
+  after(() => assert.deepEqual(leftCgroups(), []));
+
+  test('each of two namespaces sees all its own calls of a function, and not one of the other or of the host', async () => {
+    using _host = hostThatCalls();
+    const names = ['alpha', 'beta'];
+    const probe = [`uprobe:${probed}:probed_function`, '@[comm] = count();'] as const;
+    const guests = await Promise.all(names.map((name) => trace([probe], calls(name, 20_000))));
+    await Promise.all(guests.map((guest) => guest.ask('go', 'done')));
+    await Promise.all(guests.map((guest) => guest.end()));
+    guests.forEach((guest, i) => {
+      assert.deepEqual(counts(guest.output()), { [names[i] ?? '']: 20_000 });
+    });
+  });
+
+  test('arguments, return values and USDT probes are those of the own tasks', async () => {
+    using _host = hostThatCalls();
+    const guest = await trace(
+      [
+        [`uprobe:${probed}:probed_function`, '@["entry", comm, arg0] = count();'],
+        [`uretprobe:${probed}:probed_function`, '@["return", comm, retval] = count();'],
+        [`usdt:${probed}:bpfns:probed`, '@["usdt", comm, (uint64)0] = count();'],
+      ],
+      calls('alpha', 2),
+    );
+    await guest.ask('go', 'done');
+    await guest.end();
+    assert.deepEqual(counts(guest.output()), {
+      'entry, alpha, 0': 1,
+      'entry, alpha, 1': 1,
+      'return, alpha, 1': 1,
+      'return, alpha, 2': 1,
+      'usdt, alpha, 0': 2,
+    });
+  });
+
+  test('a program of a user with CAP_BPF alone counts exactly, by ioctl and by link, with cookie and address', () => {
+    using _host = hostThatCalls();
+    const knowsAddress = keepsReturnsApart(); // since 6.6; this is of 6.13
+    const [byIoctl, byLink] = uprobes('program').trimEnd().split('\n');
+    assert.equal(byIoctl?.slice(0, -1), 'ioctl count 1000 cookie 0 at-function ');
+    assert.equal(byLink?.slice(0, -1), 'link count 1000 cookie 77 at-function ');
+    if (knowsAddress) for (const line of [byIoctl, byLink]) assert.match(line, /at-function 1$/);
+  });
+
+  test('an event for all tasks counts nobody, and one for the caller counts the caller', () => {
+    using _host = hostThatCalls();
+    assert.equal(uprobes('count'), 'all 0 own 1000\n');
+  });
+
+  test('a breakpoint goes where an instruction begins, and a semaphore is what the notes say', () => {
+    const foreign = spawn('sleep', ['60']);
+    try {
+      const lines = uprobes('try', { FOREIGN: String(foreign.pid), OWN_FILE: `${directory}/own` })
+        .trimEnd()
+        .split('\n')
+        .map((line) => line.split(' '));
+      const found = Object.fromEntries(lines.map(([name = '', ...values]) => [name, values.map(Number)]));
+      const [yes, yesWithSemaphore, no] = [
+        [0, 0],
+        [0, 1],
+        [EACCES, 0],
+      ];
+      assert.deepEqual(found, {
+        function: yes,
+        'function-of-own': yes,
+        'function-of-pid': yes,
+        entry: yes,
+        // Without one it gets that of the notes: otherwise others could not attach with it.
+        usdt: yesWithSemaphore,
+        'usdt-with-semaphore': yesWithSemaphore,
+        'usdt-with-other-semaphore': no,
+        'function-with-semaphore': no,
+        'behind-function': no,
+        'behind-function-of-own': no,
+        'behind-usdt': no,
+        header: no,
+        data: no,
+        end: no,
+        huge: no,
+        // It can kill others, unless whoever runs the file trusts the caller anyway.
+        return: no,
+        'return-of-own': keepsReturnsApart() ? yes : no,
+        'return-in-own-file': yes,
+        'return-of-entry': no,
+        'return-of-usdt': no,
+        kind: no,
+        foreign: [3, 0],
+        nobody: [3, 0],
+        'no-cpu': [22, 0],
+        cgroup: no,
+        group: no,
+        'no-path': [14, 0],
+        'no-file': [2, 0],
+        directory: [22, 0],
+        device: [22, 0],
+        text: no,
+        unreadable: no,
+        'other-process': no,
+      });
+    } finally {
+      foreign.kill();
+    }
+  });
+
+  test('an event says why a breakpoint is refused', async () => {
+    assert.equal(bpfns(['create', 'kept']).status, 0);
+    const events = new Guest(['sh', '-c', `${bpfnsPath} events --json & read -r _; kill $!; wait`]);
+    await until(() => bpfns(['run', '--', 'true']).status === 0 && events.lines.length > 0, 'no event comes');
+    uprobes('try', { FOREIGN: '1', OWN_FILE: `${directory}/own` });
+    const reasons = (): string[] =>
+      events.lines.map((line) => String((JSON.parse(line) as { reason?: string }).reason));
+    for (const reason of [
+      /^a uprobe at offset 0x\w+: neither a function nor a USDT probe is there, by the file's own tables$/,
+      /^a uprobe at offset 0x\w+ with a semaphore at 0x\w+: the file's notes say nothing of that$/,
+      /^a return probe at offset 0x\w+: it can kill others who run this file/,
+      /^a uprobe in a file whose functions are not known: it is not a 64-bit ELF file$/,
+    ]) {
+      await until(() => reasons().some((each) => reason.test(each)), `no event says: ${reason}`);
+    }
+    await events.end();
+    assert.equal(bpfns(['rm', 'kept']).status, 0);
+  });
+});
