@@ -14,8 +14,8 @@ import { warn } from './standard-streams.js';
 
 /** How long the agent may take for its status, in ms. */
 const PATIENCE = 3000;
-/** Errors that mean that there is no agent, that it ended meanwhile, or that it has too much to do. */
-const absences = ['ENOENT', 'ECONNRESET', 'EAGAIN', 'ETIMEDOUT'];
+/** Errors that mean that there is no agent, that it or its thread ended meanwhile, or that it has too much to do. */
+const absences = ['ENOENT', 'ECONNRESET', 'EAGAIN', 'ETIMEDOUT', 'EIO'];
 
 /** For the commands that watch. Root starts an agent if none is running. */
 export async function startedClient(): Promise<Client> {
