@@ -13,7 +13,7 @@ import { CliError } from './cli-error.js';
 import { warn } from './standard-streams.js';
 
 /** How long the agent may take for its status, in ms. */
-const PATIENCE = 3000;
+const PATIENCE = 5000;
 /** Errors that mean that there is no agent, that it or its thread ended meanwhile, or that it has too much to do. */
 const absences = ['ENOENT', 'ECONNRESET', 'EAGAIN', 'ETIMEDOUT', 'EIO'];
 

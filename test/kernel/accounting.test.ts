@@ -284,7 +284,7 @@ function daemonTests(): void {
     process.kill(pid, 'SIGSTOP');
     try {
       const { stdout, stderr } = bpfns(['ls']);
-      assert.equal(stderr, 'bpfns: the agent has not answered within 3000 ms; read from the kernel instead\n');
+      assert.equal(stderr, 'bpfns: the agent has not answered within 5000 ms; read from the kernel instead\n');
       assert.match(stdout, /^ *\d+ +busy +1 /m);
     } finally {
       process.kill(pid, 'SIGCONT');
