@@ -39,7 +39,7 @@ import { ControlServer } from './control.js';
 import type { Peer } from './peer.js';
 import { Readers } from './readers.js';
 import { handleRequest, refusal } from './requests.js';
-import { lifeOf } from './telling.js';
+import { lifeOf, tellOfBudget } from './telling.js';
 
 /** How often to look for dead objects and unused namespaces, in ms. */
 const TICK = 500;
@@ -108,8 +108,8 @@ export class Agent {
     const memories = new Memories();
     this.#mirror.onObject = (event) => events.emit(event);
     this.#mirror.onLostTask = (tid) => events.emit({ event: 'task-lost', tid });
-    this.#mirror.onUnowned = ({ id, path }, count) =>
-      events.emit({ event: 'over-budget', what: 'objects', count, namespace: id, path });
+    this.#mirror.onUnowned = (top, count) => tellOfBudget(events, top, 'objects', count);
+    this.#mirror.kernelBtf.onUnnumbered = ({ top }) => tellOfBudget(events, top, 'numbers', 1);
     this.#services = {
       mirror: this.#mirror,
       facts,

@@ -1,5 +1,5 @@
-/** What happens to namespaces, told as events. */
-import type { NamespaceEvent } from '../control/events.js';
+/** What happens to namespaces, and what is refused to them, told as events. */
+import type { BudgetEvent, NamespaceEvent } from '../control/events.js';
 import type { Namespace } from '../model/namespaces.js';
 import { removeLabels } from '../recorder/container-labels.js';
 import type { NamespaceWatcher } from '../recorder/lifecycle.js';
@@ -16,7 +16,10 @@ export function lifeOf(events: Events, statistics: Statistics): NamespaceWatcher
       statistics.namespaces.delete(namespace.id);
       tell('namespace-gone', namespace);
     },
-    onTooMany: ({ id, path }) =>
-      events.emit({ event: 'over-budget', what: 'namespaces', count: 1, namespace: id, path }),
+    onTooMany: (top) => tellOfBudget(events, top, 'namespaces', 1),
   };
+}
+
+export function tellOfBudget(events: Events, { id, path }: Namespace, what: BudgetEvent['what'], count: number): void {
+  events.emit({ event: 'over-budget', what, count, namespace: id, path });
 }

@@ -31,8 +31,8 @@ export interface NamespaceEvent {
 /** A top-level namespace, or what is below it, wanted more than its budget. */
 export interface BudgetEvent {
   readonly event: 'over-budget';
-  /** Objects were created and belong to init; a namespace was refused. */
-  readonly what: 'objects' | 'namespaces';
+  /** Objects were created and belong to init; a namespace was refused; a BTF of the kernel has no id. */
+  readonly what: 'objects' | 'namespaces' | 'numbers';
   readonly count: number;
   readonly namespace: number;
   readonly path: string;

@@ -8,6 +8,8 @@ import type { Budgets } from './budgets.js';
 import { u32Key } from './keys.js';
 
 export class KernelBtf {
+  /** Told of a namespace in which one has no number, as the budget is used up. */
+  onUnnumbered: (namespace: Namespace) => void = () => undefined;
   readonly #ids: number;
   readonly #model: Namespaces;
   readonly #budgets: Budgets;
@@ -67,6 +69,7 @@ export class KernelBtf {
   /** Beyond the budget it has no number there. */
   #numberLater(namespace: Namespace, host: HostId): void {
     if (this.#budgets.charge(namespace, 1)) this.#number(namespace, host);
+    else this.onUnnumbered(namespace);
   }
 
   #number(namespace: Namespace, host: HostId): void {

@@ -21,7 +21,7 @@ export interface ChildSpec {
 export interface NamespaceWatcher {
   onCreated(namespace: Namespace): void;
   onRemoved(namespace: Namespace): void;
-  /** One more below a top-level namespace was refused: its budget is used up. */
+  /** One more in the tree of a top-level namespace, or of init, was refused: a budget or a limit is used up. */
   onTooMany(top: Namespace): void;
 }
 
@@ -49,17 +49,25 @@ export class Lifecycle {
    * has a child of that name
    */
   create(parent: Namespace, spec: ChildSpec): Namespace {
-    const isRefused = (): boolean => this.#isFull(parent, spec.ownerUid) || hasChildCalled(parent, spec.name);
     if (parent.level >= MAX_LEVEL) {
       throw new Refusal(E.ENOSPC, 'create', `no more namespaces: this would be below level ${MAX_LEVEL}`);
     }
+    try {
+      return this.#create(parent, spec);
+    } catch (error) {
+      if (error instanceof Refusal && error.errno === E.ENOSPC) this.#life.onTooMany(parent.top);
+      throw error;
+    }
+  }
+
+  #create(parent: Namespace, spec: ChildSpec): Namespace {
+    const isRefused = (): boolean => this.#isFull(parent, spec.ownerUid) || hasChildCalled(parent, spec.name);
     const { tracing } = parent.spec;
     if (tracing !== 'host' && tracing !== spec.tracing) {
       throw new Refusal(E.EINVAL, 'create', `namespaces below '${parent.path}' have tracing=${tracing}, as it has`);
     }
     // Namespaces that have ended unnoticed do not count.
     if (isRefused()) this.collect();
-    if (this.#mirror.budgets.isFull(parent)) this.#life.onTooMany(parent.top);
     if (this.#isFull(parent, spec.ownerUid)) {
       throw new Refusal(E.ENOSPC, 'create', 'no more namespaces: a limit on their number is reached');
     }

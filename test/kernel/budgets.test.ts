@@ -14,6 +14,7 @@ import {
   skipReason,
   until,
 } from '../support/host.js';
+import { followEvents } from '../support/watching.js';
 
 /** Enough, 32 levels down, to fill the map of numbers if there were no budgets. */
 const FLOOD = 17_500;
@@ -96,6 +97,27 @@ describe('a budget', { skip: skipReason }, () => {
     const script = `${guestPath('burst')} ${OBJECTS}; sleep 1; ${oneMap}`;
     assert.equal(inNamespace(script).stdout, `${OBJECTS}\n${OBJECTS + 1}\n`);
     assert.equal(bpfns(['rm', 'kept']).status, 0);
+  });
+});
+
+describe('a namespace that is refused', { skip: skipReason }, () => {
+  leavesNothingBehind();
+
+  test('by a limit on their number is told as an event, whichever it is', async () => {
+    assert.equal(bpfns(['create', 'one', '--max-namespaces', '1'], { env: { BPFNS_MAX_NAMESPACES: '2' } }).status, 0);
+    assert.equal(bpfns(['create', 'below', '--parent', 'one']).status, 0);
+    const events = followEvents();
+    const isTold = (path: string): boolean =>
+      events.seen().some((each) => each.event === 'over-budget' && each.what === 'namespaces' && each.path === path);
+    await until(() => {
+      for (const parent of ['init', 'one']) {
+        const { stderr } = bpfns(['create', 'more', ...(parent === 'init' ? [] : ['--parent', parent])]);
+        assert.match(stderr, /no more namespaces.*ENOSPC/);
+      }
+      return isTold('init') && isTold('one');
+    }, 'no event tells of it');
+    events.stop();
+    for (const name of ['one/below', 'one']) assert.equal(bpfns(['rm', name]).status, 0);
   });
 });
 
