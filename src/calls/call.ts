@@ -1,11 +1,12 @@
 /** One trapped call, from its receipt to its reply: what was asked, who asks, and the answer. */
 import type { Namespace } from '../model/namespaces.js';
 import type { Journal, Slot } from '../supervisor/journal.js';
+import { Block } from '../sys/block.js';
 import { MAX_STRUCT } from '../sys/bpf.js';
 import { E } from '../sys/errno.js';
 import { Fd } from '../sys/fd.js';
 import { addFd, type Notification, reply, replyContinue, replyWithFd } from '../sys/seccomp.js';
-import { CAP_BPF, CAP_SYS_ADMIN, CAP_SYSLOG, type Capabilities } from '../sys/task.js';
+import { type Capabilities, noRights, type Rights } from '../sys/task.js';
 import { Caller, type Needs } from './caller.js';
 import type { OwnRights } from './own-rights.js';
 import type { Services } from './services.js';
@@ -82,7 +83,7 @@ export class Call {
    */
   readAttr(address: number, size: number): number {
     this.attrAddress = address;
-    return this.#journal.attr.once((into) => this.caller.peek(address, into.fill(0), size));
+    return this.#journal.attr.once(size, (into) => this.caller.peek(address, into, size));
   }
 
   /**
@@ -91,8 +92,8 @@ export class Call {
    */
   readSecond(address: number, size: number): Input {
     const { second } = this.#journal;
-    const length = second.once((into) => this.caller.read(address, into.fill(0), Math.min(size, MAX_STRUCT)));
-    return { buffer: second.buffer, length };
+    const most = Math.min(size, MAX_STRUCT);
+    return { buffer: second.buffer, length: second.once(most, (into) => this.caller.read(address, into, most)) };
   }
 
   /** Copies guest memory. @returns false for EFAULT @throws CallerGone */
@@ -101,13 +102,13 @@ export class Call {
   }
 
   /** Writes guest memory. @returns false for EFAULT */
-  write(address: number, from: Buffer, length: number): boolean {
+  write(address: number, from: Block | Buffer, length: number): boolean {
     return this.caller.write(address, from, length);
   }
 
   /** Writes one u32 of the caller's attr. */
   writeAttr(offset: number, value: number): boolean {
-    word.writeUInt32LE(value >>> 0);
+    word.words[0] = value;
     return this.write(this.attrAddress + offset, word, 4);
   }
 
@@ -128,15 +129,15 @@ export class Call {
 
   /** The namespace's rule: CAP_BPF or CAP_SYS_ADMIN in the user namespace that owns it. */
   get mayUseIds(): boolean {
-    const { capabilities, userNs } = this.caller;
+    const { rights, userNs } = this.caller;
     // The init user namespace is an ancestor of all others: its capabilities count everywhere.
     const isInOwner = userNs === this.namespace.spec.userNs || userNs === this.#own.userNs;
-    return isInOwner && (capabilities & (CAP_BPF | CAP_SYS_ADMIN)) !== 0n;
+    return isInOwner && rights.mayBpf;
   }
 
   /** Creating a child namespace needs the same capability in the caller's own user namespace. */
   get mayMakeNamespace(): boolean {
-    return (this.caller.capabilities & (CAP_BPF | CAP_SYS_ADMIN)) !== 0n;
+    return this.caller.rights.mayBpf;
   }
 
   /** Whether the caller's user namespace is the one that owns its BPF namespace, or below that. @throws CallerGone */
@@ -145,19 +146,24 @@ export class Call {
     return this.caller.userNs === owner || this.caller.directory.isUserNsWithin(owner);
   }
 
-  /** The capabilities that the kernel's capable() checks: those in the init user namespace. */
+  /** The rights that the kernel's capable() checks: those in the init user namespace. */
+  get #initRights(): Rights {
+    return this.caller.userNs === this.#own.userNs ? this.caller.rights : noRights;
+  }
+
+  /** The same as capabilities. */
   get initCapabilities(): Capabilities {
-    return this.caller.userNs === this.#own.userNs ? this.caller.capabilities : 0n;
+    return this.#initRights.capabilities;
   }
 
   /** Whether this caller may see kernel addresses where kptr_restrict is 1. */
   get maySeeAddresses(): boolean {
-    return (this.initCapabilities & CAP_SYSLOG) !== 0n;
+    return this.#initRights.maySyslog;
   }
 
   /** Runs `action` with no more than the caller's own capabilities. */
   asCaller<T>(action: () => T): T {
-    return this.#own.lower(this.initCapabilities, action);
+    return this.#own.lower(this.#initRights, action);
   }
 
   /** Runs `action` with the agent's rights, and CAP_SYSLOG only if the caller has it. */
@@ -195,11 +201,10 @@ export class Call {
 
   #send(outcome: Reply): void {
     const { listener } = this.source;
-    const { buffer } = this.notification;
     if (outcome === 'continue') {
-      replyContinue(listener, buffer);
+      replyContinue(listener, this.notification);
     } else if (typeof outcome === 'number') {
-      reply(listener, buffer, outcome);
+      reply(listener, this.notification, outcome);
     } else {
       this.#sendFd(outcome);
     }
@@ -208,19 +213,19 @@ export class Call {
   /** The caller's own limits may refuse the fd (EMFILE). The caller gets that error. */
   #sendFd(fd: Fd): void {
     const { listener } = this.source;
-    const { buffer } = this.notification;
+    const { notification } = this;
     if (fd.isOpen && isInterruptible(this.source)) {
-      const result = replyWithFd(listener, buffer, fd.number);
-      if (result < 0) reply(listener, buffer, result);
+      const result = replyWithFd(listener, notification, fd.number);
+      if (result < 0) reply(listener, notification, result);
       return;
     }
-    const number = fd.isOpen ? addFd(listener, buffer, fd.number) : fd.number;
+    const number = fd.isOpen ? addFd(listener, notification, fd.number) : fd.number;
     if (number >= 0) this.#slot.givenFd = number;
-    reply(listener, buffer, number);
+    reply(listener, notification, number);
   }
 }
 
-const word = Buffer.alloc(4);
+const word = Block.alloc(4);
 
 /** Whether a byte is set in the range: the check of the kernel's bpf_check_uarg_tail_zero(), which gives E2BIG. */
 export function hasSetByte(buffer: Buffer, from: number, to: number): boolean {

@@ -8,20 +8,22 @@
 import { INIT, type NamespaceId, namespaceId } from '../model/ids.js';
 import type { Eye } from '../recorder/eye.js';
 import type { TaskHandle, TaskStates } from '../recorder/task-states.js';
+import type { Block } from '../sys/block.js';
 import type { Fd } from '../sys/fd.js';
 import { openMemory, readMemory, writeMemory } from '../sys/memory.js';
 import { ProcDir } from '../sys/proc-dir.js';
 import { isValid, type Notification } from '../sys/seccomp.js';
 import {
-  type Capabilities,
   effectiveCapabilities,
   getFd,
   namespaceInode,
+  noRights,
   openProcess,
   openThread,
+  Rights,
   sendSignal,
 } from '../sys/task.js';
-import type { Memories } from './memories.js';
+import type { KeptFds } from './kept-fds.js';
 
 const SIGKILL = 9;
 
@@ -42,7 +44,8 @@ export interface Needs {
  */
 export interface Eyes {
   readonly eye: Eye | undefined;
-  readonly memories: Memories;
+  /** By the address of the memory's structure. */
+  readonly memories: KeptFds;
 }
 
 export class Caller implements Disposable {
@@ -54,7 +57,7 @@ export class Caller implements Disposable {
   #thread: Fd | undefined;
   #directory: ProcDir | undefined;
   #task: TaskHandle | undefined;
-  #capabilities: Capabilities = 0n;
+  #rights = noRights;
   #userNs = 0;
   #namespace: NamespaceId = INIT;
   /** Like {@link #memory}, but this call does not close it. */
@@ -78,33 +81,34 @@ export class Caller implements Disposable {
   }
 
   #identifyBySystemCalls(needs: Needs, needsTask: boolean): void {
-    this.#look((tid) => {
-      if (needs.memory) this.#memory = openMemory(tid);
-      if (needs.rights) this.#capabilities = effectiveCapabilities(tid);
-      if (needs.rights) this.#userNs = namespaceInode(tid, 'user');
-      if (needsTask) this.#task = this.#tasks.open(tid);
-    });
+    const { tid } = this.#notification;
+    if (needs.memory) this.#memory = openMemory(tid);
+    if (needs.rights) this.#rights = new Rights(effectiveCapabilities(tid));
+    if (needs.rights) this.#userNs = namespaceInode(tid, 'user');
+    if (needsTask) this.#task = this.#tasks.open(tid);
+    this.#prove();
     if (this.#task) this.#namespace = namespaceId(this.#task.read()?.ns ?? INIT);
   }
 
   #identifyByEye(eye: Eye, needs: Needs): void {
     const { memories } = this.#eyes;
-    const opened = this.#look((tid) => {
-      if (!eye.look(tid)) throw new CallerGone();
-      const isNew = needs.memory && memories.get(eye.memory) === undefined;
-      return isNew ? openMemory(tid) : undefined;
-    });
-    this.#capabilities = eye.capabilities;
+    const { tid } = this.#notification;
+    if (!eye.look(tid)) throw new CallerGone();
+    const { memory } = eye;
+    const kept = needs.memory ? memories.get(memory) : undefined;
+    const opened = needs.memory && !kept ? openMemory(tid) : undefined;
+    this.#prove(opened);
+    this.#rights = eye.rights;
     this.#userNs = eye.userNs;
     this.#namespace = eye.namespace;
     // Now proved to belong to this caller, whose memory cannot have changed while it waits.
-    if (opened?.isOpen) memories.keep(eye.memory, opened);
-    if (needs.memory) this.#kept = memories.get(eye.memory);
+    if (opened?.isOpen) memories.keep(memory, opened);
+    this.#kept = opened?.isOpen ? opened : kept;
   }
 
-  /** The effective capabilities, in the caller's own user namespace. */
-  get capabilities(): Capabilities {
-    return this.#capabilities;
+  /** By the effective capabilities, in the caller's own user namespace. */
+  get rights(): Rights {
+    return this.#rights;
   }
 
   /** The inode of its user namespace. */
@@ -147,7 +151,7 @@ export class Caller implements Disposable {
    * Copies its memory before the caller is known to wait, see {@link identify}. @returns the number
    * of bytes read
    */
-  peek(address: number, into: Buffer, length: number): number {
+  peek(address: number, into: Block | Buffer, length: number): number {
     return readMemory(this.#notification.tid, address, into, length);
   }
 
@@ -155,12 +159,14 @@ export class Caller implements Disposable {
    * Copies its memory up to the first byte that cannot be read. @returns the number of bytes
    * @throws CallerGone
    */
-  read(address: number, into: Buffer, length: number): number {
-    return this.#look((tid) => readMemory(tid, address, into, length));
+  read(address: number, into: Block | Buffer, length: number): number {
+    const done = readMemory(this.#notification.tid, address, into, length);
+    this.#prove();
+    return done;
   }
 
   /** Writes its memory. @returns false for EFAULT @throws CallerGone */
-  write(address: number, from: Buffer, length: number): boolean {
+  write(address: number, from: Block | Buffer, length: number): boolean {
     // Of a call that is answered later, the kept one may have made room for others' since.
     if (this.#kept?.isOpen === false) this.#memory ??= this.#look(openMemory);
     const memory = this.#kept?.isOpen ? this.#kept : this.#memory;
@@ -198,12 +204,16 @@ export class Caller implements Disposable {
     this.close();
   }
 
-  #look<T>(by: (tid: number) => T): T {
+  #look<T extends Disposable>(by: (tid: number) => T): T {
     const found = by(this.#notification.tid);
-    if (isValid(this.#listener, this.#notification.buffer)) return found;
-    if (typeof found === 'object' && found !== null && Symbol.dispose in found) {
-      (found as Disposable)[Symbol.dispose]();
-    }
+    this.#prove(found);
+    return found;
+  }
+
+  /** What was looked up by number before is the caller's. @throws CallerGone, and closes it, if it may not be */
+  #prove(opened?: Disposable): void {
+    if (isValid(this.#listener, this.#notification)) return;
+    opened?.[Symbol.dispose]();
     throw new CallerGone();
   }
 }
@@ -215,7 +225,7 @@ export class Caller implements Disposable {
 export function killCaller(notification: Notification, listener: number): boolean {
   using directory = new ProcDir(notification.tid);
   using leader = openProcess(leaderOf(directory));
-  return leader.isOpen && isValid(listener, notification.buffer) && sendSignal(leader, SIGKILL) === 0;
+  return leader.isOpen && isValid(listener, notification) && sendSignal(leader, SIGKILL) === 0;
 }
 
 /** The thread group id of a thread, or 0. */

@@ -107,7 +107,7 @@ export class Listeners {
       return;
     }
     this.#services.onFault('a call during which agents crash', new Error(`given up after ${limit} attempts`));
-    reply(source.listener, slot.notification.buffer, -E.EPERM);
+    reply(source.listener, slot.notification, -E.EPERM);
     slot.end();
   }
 

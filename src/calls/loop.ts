@@ -11,32 +11,34 @@ import type { Source } from './source.js';
 
 type Outcome = Reply | Promise<Reply>;
 
-/** Serves one notification of a readable listener. @returns false if there was none */
-export function serveOne(source: Source, services: Services): boolean {
+/** Serves one notification of a readable listener. @returns as `onReadable` of {@link ReadySet.add} */
+export function serveOne(source: Source, services: Services): number {
   const { journal } = services;
   journal.begin(source.token);
   // ENOENT: the caller was killed in the meantime.
-  if (receive(source.listener, journal.current.notification) < 0) return false;
-  serve(source, journal.current, services);
-  return true;
+  if (receive(source.listener, journal.current.notification) < 0) return 0;
+  return serve(source, journal.current, services);
 }
 
-/** Serves a call in the journal: the current one, or one that an earlier agent left. */
-export function serve(source: Source, slot: Slot, services: Services): void {
+/**
+ * Serves a call in the journal: the current one, or one that an earlier agent left.
+ * @returns when it was answered, by performance.now(); 0 if it is answered later, or not at all
+ */
+export function serve(source: Source, slot: Slot, services: Services): number {
   const call = new Call(source, slot, services);
   const command = commandOf(call.notification);
   services.watchdog.begin(call.notification, source.listener);
   const outcome = decide(call, command, services);
   services.watchdog.end();
   if (!(outcome instanceof Promise)) {
-    finish(call, command, outcome, services);
-    return;
+    return finish(call, command, outcome, services);
   }
   call.setAside();
   outcome.then(
     (late) => finish(call, command, late, services),
     (error: unknown) => finish(call, command, outcomeOf(error, command, services), services),
   );
+  return 0;
 }
 
 /** @returns undefined if there is nobody to answer */
@@ -68,14 +70,17 @@ function answer(call: Call, command: Command, services: Services): Outcome {
   return command.handle(call, services);
 }
 
-function finish(call: Call, command: Command, outcome: Reply | undefined, services: Services): void {
+function finish(call: Call, command: Command, outcome: Reply | undefined, services: Services): number {
   const result = outcome === undefined ? undefined : resultOf(outcome);
   call.reply(outcome);
-  if (result === undefined) return;
+  if (result === undefined) return 0;
   const { id } = call.namespace;
-  services.statistics.count(command.name, result, (performance.now() - call.started) / 1000, id);
-  if (outcome !== -E.EPERM && outcome !== -E.ENOMEM) return;
-  services.events.emit({ event: 'call-refused', command: command.name, ...call.caller.shown, namespace: id });
+  const now = performance.now();
+  services.statistics.count(command.name, result, (now - call.started) / 1000, id);
+  if (outcome === -E.EPERM || outcome === -E.ENOMEM) {
+    services.events.emit({ event: 'call-refused', command: command.name, ...call.caller.shown, namespace: id });
+  }
+  return now;
 }
 
 /** The result of a call, for metrics. */

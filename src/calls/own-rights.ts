@@ -4,12 +4,11 @@
  * kernel/ksyms_common.c), and an fd that the agent opens for a guest must not show addresses.
  */
 import {
-  CAP_BPF,
-  CAP_SYS_ADMIN,
   CAP_SYSLOG,
   type Capabilities,
   namespaceInode,
   permittedCapabilities,
+  type Rights,
   setEffectiveCapabilities,
 } from '../sys/task.js';
 
@@ -23,13 +22,12 @@ export class OwnRights {
     setEffectiveCapabilities(this.#usual);
   }
 
-  /** Runs `action` with the intersection of the agent's capabilities and `capabilities`. */
-  lower<T>(capabilities: Capabilities, action: () => T): T {
+  /** Runs `action` with the intersection of the agent's capabilities and the caller's. */
+  lower<T>(caller: Rights, action: () => T): T {
     // A typical caller has CAP_BPF and not CAP_SYSLOG. The remaining difference is not checked by
     // the kernel.
-    const isCapable = (capabilities & (CAP_BPF | CAP_SYS_ADMIN)) !== 0n;
-    if (isCapable && (capabilities & CAP_SYSLOG) === 0n) return action();
-    return this.#with(capabilities & this.#permitted, action);
+    if (caller.mayBpf && !caller.maySyslog) return action();
+    return this.#with(caller.capabilities & this.#permitted, action);
   }
 
   /** Runs `action` with exactly these of the agent's capabilities. */

@@ -21,7 +21,7 @@ export const PULSE = {
 export class Watchdog {
   readonly #memory = new SharedArrayBuffer(PULSE.sizeof);
   readonly #pulse = new Int32Array(this.#memory, 0, PULSE.cells);
-  readonly #notification = Buffer.from(this.#memory, PULSE.notification);
+  readonly #notification = new Uint32Array(this.#memory, PULSE.notification);
   readonly #worker: Worker;
 
   constructor() {
@@ -32,7 +32,7 @@ export class Watchdog {
 
   /** A call is in progress. The count is odd until {@link end}. */
   begin(notification: Notification, listener: number): void {
-    notification.buffer.copy(this.#notification);
+    for (let i = 0; i < this.#notification.length; i++) this.#notification[i] = notification.words[i] ?? 0;
     this.#pulse[PULSE.listener] = listener;
     this.#bump();
     if (Atomics.load(this.#pulse, PULSE.isWaiting) === 1) Atomics.notify(this.#pulse, PULSE.count);

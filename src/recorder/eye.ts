@@ -1,17 +1,22 @@
 /** The agent's eye in the kernel: everything about a caller, in one system call. */
 import { type NamespaceId, namespaceId } from '../model/ids.js';
+import { Block } from '../sys/block.js';
 import { PreparedRun } from '../sys/bpf.js';
 import { bpfns_eye } from '../sys/contract.gen.js';
 import { SyscallError } from '../sys/errno.js';
 import { BpfObject } from '../sys/libbpf.js';
 import { bpfObjectPath } from '../sys/object-path.js';
-import type { Capabilities } from '../sys/task.js';
+import { noRights, Rights } from '../sys/task.js';
 import type { Recorder } from './recorder.js';
 
 export class Eye {
   readonly #object: BpfObject;
-  readonly #seen = Buffer.alloc(bpfns_eye.sizeof);
+  readonly #seen = Block.alloc(bpfns_eye.sizeof);
   readonly #run: PreparedRun;
+  /** Those of the caller before, which are mostly the same again. */
+  #rights = noRights;
+  #low = 0;
+  #high = 0;
 
   private constructor(object: BpfObject) {
     this.#object = object;
@@ -38,23 +43,29 @@ export class Eye {
    * describe it until the next look.
    */
   look(tid: number): boolean {
-    this.#seen.writeUInt32LE(tid, bpfns_eye.tid);
-    return this.#run.run() === 0 && this.#seen.readUInt32LE(bpfns_eye.found) !== 0 && this.memory !== 0;
+    this.#seen.words[bpfns_eye.tid / 4] = tid;
+    return this.#run.run() === 0 && this.#word(bpfns_eye.found) !== 0 && this.memory !== 0;
   }
 
-  /** The effective capabilities, in its own user namespace. */
-  get capabilities(): Capabilities {
-    return this.#seen.readBigUInt64LE(bpfns_eye.capabilities);
+  /** By the effective capabilities, in its own user namespace. */
+  get rights(): Rights {
+    const [low, high] = [this.#word(bpfns_eye.capabilities), this.#word(bpfns_eye.capabilities + 4)];
+    if (low !== this.#low || high !== this.#high) {
+      this.#rights = new Rights((BigInt(high) << 32n) | BigInt(low));
+      this.#low = low;
+      this.#high = high;
+    }
+    return this.#rights;
   }
 
   /** The inode of its user namespace. */
   get userNs(): number {
-    return this.#seen.readUInt32LE(bpfns_eye.user_ns);
+    return this.#word(bpfns_eye.user_ns);
   }
 
   /** The namespace that it was put into or forked in; init if it is in none, or in one only by its filter. */
   get namespace(): NamespaceId {
-    return namespaceId(this.#seen.readUInt32LE(bpfns_eye.ns));
+    return namespaceId(this.#word(bpfns_eye.ns));
   }
 
   /**
@@ -62,8 +73,11 @@ export class Eye {
    * structure, at least a cache line apart from others, as an exact number.
    */
   get memory(): number {
-    const high = this.#seen.readUInt32LE(bpfns_eye.mm + 4) & 0xffff;
-    return high * 0x100000000 + this.#seen.readUInt32LE(bpfns_eye.mm);
+    return (this.#word(bpfns_eye.mm + 4) & 0xffff) * 0x100000000 + this.#word(bpfns_eye.mm);
+  }
+
+  #word(offset: number): number {
+    return this.#seen.words[offset / 4] ?? 0;
   }
 
   close(): void {

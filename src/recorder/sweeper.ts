@@ -58,6 +58,7 @@ export class Sweeper {
 
   /** Looks at what was noted and at as many older ones, for so many ms at most, unless there are very many. */
   catchUp(patience: number): void {
+    if (!this.isBehind) return;
     const end = performance.now() + patience;
     while (this.isBehind && (this.#isFarBehind || performance.now() < end)) {
       for (const [kind, host] of this.#fresh.slice(this.#done, this.#done + LOOKS)) this.#look(kind, host);

@@ -70,10 +70,10 @@ describe('the journal', () => {
   test('has what the current call came with, as it was before the answer was written over it', () => {
     const { own, heir } = journal();
     take(own, 1, 7n);
-    own.attr.once((into) => into.write('asked'));
+    own.attr.once(5, ({ buffer }) => buffer.write('asked'));
     const found = heir();
     assert.equal(
-      found.attr.once((into) => into.write('answered')),
+      found.attr.once(8, ({ buffer }) => buffer.write('answered')),
       5,
     );
     assert.equal(found.attr.buffer.toString('latin1', 0, 5), 'asked');
@@ -82,9 +82,9 @@ describe('the journal', () => {
   test('has of a call what could be copied, be it nothing', () => {
     const { own, heir } = journal();
     take(own, 1, 7n);
-    own.second.once(() => 0);
+    own.second.once(9, () => 0);
     assert.equal(
-      heir().second.once(() => 9),
+      heir().second.once(9, () => 9),
       0,
     );
   });
@@ -96,10 +96,10 @@ describe('the journal', () => {
     test(`does not take it for what ${what} came with`, () => {
       const { own, heir } = journal();
       take(own, 1, 7n);
-      own.attr.once(() => 5);
-      own.second.once(() => 6);
+      own.attr.once(9, () => 5);
+      own.second.once(9, () => 6);
       next(own);
-      assert.deepEqual([heir().attr.once(() => 1), heir().second.once(() => 2)], [1, 2]);
+      assert.deepEqual([heir().attr.once(9, () => 1), heir().second.once(9, () => 2)], [1, 2]);
     });
   }
 

@@ -4,6 +4,7 @@
  * done for each call, so that the next agent does not do it twice.
  */
 
+import { Block } from '../sys/block.js';
 import { MAX_STRUCT } from '../sys/bpf.js';
 import { seccomp_notif } from '../sys/kernel.gen.js';
 import { ftruncate, mapShared, memfdCreate } from '../sys/libc.js';
@@ -14,11 +15,13 @@ import { Notification } from '../sys/seccomp.js';
  * if the id of its notification is not 0.
  */
 const SLOT_SIZE = 96;
-const TOKEN = 0;
-const ATTEMPTS = 4;
 const NOTIFICATION = 8;
-const GIVEN = NOTIFICATION + seccomp_notif.sizeof;
-const CHILD = GIVEN + 4;
+/** In words. */
+const TOKEN = 0;
+const ATTEMPTS = 1;
+const GIVEN = (NOTIFICATION + seccomp_notif.sizeof) / 4;
+const CHILD = GIVEN + 1;
+const ID = (NOTIFICATION + seccomp_notif.id) / 4;
 /** One slot for the current call, the rest for calls that wait for a path lookup. */
 const SLOTS = 4096;
 
@@ -43,58 +46,62 @@ export function createJournalFile(): number {
 /** A call that was received and is not answered yet. */
 export class Slot {
   readonly #slot: Buffer;
+  readonly #words: Uint32Array;
   readonly notification: Notification;
 
   constructor(slot: Buffer) {
     this.#slot = slot;
+    this.#words = new Block(slot).words;
     this.notification = new Notification(slot.subarray(NOTIFICATION, NOTIFICATION + seccomp_notif.sizeof));
   }
 
   get isInUse(): boolean {
-    return this.notification.buffer.readBigUInt64LE(seccomp_notif.id) !== 0n;
+    return this.notification.isThere;
   }
 
   /** The token of its listener. */
   get token(): number {
-    return this.#slot.readUInt32LE(TOKEN);
+    return this.#words[TOKEN] ?? 0;
   }
 
   /** Called before a notification is received here: sets its listener. */
   begin(token: number): void {
-    this.#slot.writeUInt32LE(token, TOKEN);
-    this.#slot.writeUInt32LE(0, ATTEMPTS);
-    this.#slot.writeUInt32LE(0, GIVEN);
-    this.#slot.writeUInt32LE(0, CHILD);
+    const words = this.#words;
+    words[TOKEN] = token;
+    words[ATTEMPTS] = 0;
+    words[GIVEN] = 0;
+    words[CHILD] = 0;
   }
 
   /** Called when the call has been answered. */
   end(): void {
-    this.notification.buffer.fill(0, seccomp_notif.id, seccomp_notif.id + 8);
+    this.#words[ID] = 0;
+    this.#words[ID + 1] = 0;
   }
 
   /** How many agents have started to answer it, including this one, after the first died. */
   countAttempt(): number {
-    const attempts = this.#slot.readUInt32LE(ATTEMPTS) + 1;
-    this.#slot.writeUInt32LE(attempts, ATTEMPTS);
+    const attempts = (this.#words[ATTEMPTS] ?? 0) + 1;
+    this.#words[ATTEMPTS] = attempts;
     return attempts;
   }
 
   /** The number of the fd that the caller already got for this call, or -1. */
   get givenFd(): number {
-    return this.#slot.readUInt32LE(GIVEN) - 1;
+    return (this.#words[GIVEN] ?? 0) - 1;
   }
 
   set givenFd(fd: number) {
-    this.#slot.writeUInt32LE(fd + 1, GIVEN);
+    this.#words[GIVEN] = fd + 1;
   }
 
   /** The id of the namespace that this call creates, noted before it is created; 0 for none. */
   get child(): number {
-    return this.#slot.readUInt32LE(CHILD);
+    return this.#words[CHILD] ?? 0;
   }
 
   set child(id: number) {
-    this.#slot.writeUInt32LE(id, CHILD);
+    this.#words[CHILD] = id;
   }
 
   /**
@@ -118,30 +125,43 @@ export class Slot {
  * ids), so an agent that answers the call again must not read it from there.
  */
 export class Input {
-  readonly #length: Buffer;
-  readonly buffer: Buffer;
+  readonly #length: Uint32Array;
+  readonly block: Block;
+  /** From here on all bytes are zero. */
+  #used = MAX_STRUCT;
 
   constructor(memory: Buffer) {
-    this.#length = memory.subarray(0, INPUT);
-    this.buffer = memory.subarray(INPUT);
+    this.#length = new Block(memory.subarray(0, INPUT)).words;
+    this.block = new Block(memory.subarray(INPUT));
   }
 
-  /** The length of the buffer's contents: what `read` copies now, or copied for an earlier agent. */
-  once(read: (into: Buffer) => number): number {
-    const earlier = this.#length.readUInt32LE(0);
+  get buffer(): Buffer {
+    return this.block.buffer;
+  }
+
+  /**
+   * The length of the block's contents: what `read` copies now, `size` bytes at most, or copied for
+   * an earlier agent. All bytes behind are zero.
+   */
+  once(size: number, read: (into: Block) => number): number {
+    const earlier = this.#length[0] ?? 0;
     if (earlier > 0) return earlier - 1;
-    const length = read(this.buffer);
-    this.#length.writeUInt32LE(length + 1, 0);
+    this.#used = Math.max(this.#used, size);
+    const length = read(this.block);
+    if (length < this.#used) this.block.buffer.fill(0, length, this.#used);
+    this.#used = length;
+    this.#length[0] = length + 1;
     return length;
   }
 
   forget(): void {
-    this.#length.writeUInt32LE(0, 0);
+    this.#length[0] = 0;
   }
 }
 
 export class Journal {
-  readonly #slots: readonly Slot[];
+  readonly #memory: Buffer;
+  readonly #words: Uint32Array;
   /** The memory, for another process to copy. Open as long as the journal. */
   readonly fd: number;
   /** The slot into which the kernel writes the current call. The call is never in the agent's own memory alone. */
@@ -160,11 +180,21 @@ export class Journal {
     this.current = new Slot(memory.subarray(0, SLOT_SIZE));
     this.attr = new Input(memory.subarray(ATTR, SECOND));
     this.second = new Input(memory.subarray(SECOND, SIZE));
-    const later = Array.from(
-      { length: SLOTS - 1 },
-      (_, i) => new Slot(memory.subarray((i + 1) * SLOT_SIZE, (i + 2) * SLOT_SIZE)),
-    );
-    this.#slots = [this.current, ...later];
+    this.#memory = memory;
+    this.#words = new Block(memory).words;
+  }
+
+  /** @returns how many slots there are if none is found */
+  #find(isInUse: boolean, from: number): number {
+    for (let index = from; index < SLOTS; index++) {
+      const id = (index * SLOT_SIZE) / 4 + ID;
+      if ((this.#words[id] !== 0 || this.#words[id + 1] !== 0) === isInUse) return index;
+    }
+    return SLOTS;
+  }
+
+  #at(index: number): Slot {
+    return index === 0 ? this.current : new Slot(this.#memory.subarray(index * SLOT_SIZE, (index + 1) * SLOT_SIZE));
   }
 
   /** Called before a notification is received into the current slot: sets its listener. */
@@ -189,7 +219,8 @@ export class Journal {
   setAside(slot: Slot): Slot {
     if (slot !== this.current) return slot;
     // Full: the call is lost if the agent dies before it is answered.
-    const later = this.#slots.find((each) => !each.isInUse) ?? new Slot(Buffer.alloc(SLOT_SIZE));
+    const free = this.#find(false, 1);
+    const later = free < SLOTS ? this.#at(free) : new Slot(Buffer.alloc(SLOT_SIZE));
     later.copyFrom(slot);
     return later;
   }
@@ -199,7 +230,10 @@ export class Journal {
    * may die during it too.
    */
   unanswered(): Slot[] {
-    const found = this.#slots.filter((slot) => slot.isInUse);
+    const found: Slot[] = [];
+    for (let index = this.#find(true, 0); index < SLOTS; index = this.#find(true, index + 1)) {
+      found.push(this.#at(index));
+    }
     const [first, ...later] = found;
     if (first !== this.current) return found;
     // The agent died while it moved the current call. The copy stays, as its answer may be in

@@ -4,6 +4,10 @@
  */
 
 export interface SystemCalls {
+  readonly close: number;
+  readonly ioctl: number;
+  readonly pwrite64: number;
+  readonly process_vm_readv: number;
   readonly rt_sigprocmask: number;
   readonly capget: number;
   readonly capset: number;
@@ -52,6 +56,10 @@ export interface Architecture {
 const amd64: Architecture = {
   name: 'amd64',
   syscalls: {
+    close: 3,
+    ioctl: 16,
+    pwrite64: 18,
+    process_vm_readv: 310,
     rt_sigprocmask: 14,
     capget: 125,
     capset: 126,
@@ -85,6 +93,10 @@ const amd64: Architecture = {
 const arm64: Architecture = {
   name: 'arm64',
   syscalls: {
+    close: 57,
+    ioctl: 29,
+    pwrite64: 68,
+    process_vm_readv: 270,
     rt_sigprocmask: 135,
     capget: 90,
     capset: 91,

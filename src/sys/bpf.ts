@@ -1,9 +1,10 @@
 /** bpf(2): one function per command. All return a value >= 0 or -errno. The caller closes a returned fd. */
 
 import type { Kind } from '../model/ids.js';
+import { Block, placeOf } from './block.js';
 import { Fd } from './fd.js';
 import { bpf_attr, bpf_btf_info, bpf_cmd, bpf_link_info, bpf_map_info, bpf_prog_info } from './kernel.gen.js';
-import { addressOf, readlink, SYS, syscallBpf, syscallBpfCommon } from './libc.js';
+import { addressOf, readlink, SYS, syscall3, syscallBpf, syscallBpfCommon } from './libc.js';
 
 const nextIdCommand = {
   map: bpf_cmd.BPF_MAP_GET_NEXT_ID,
@@ -21,7 +22,7 @@ const fdByIdCommand = {
 /** The largest size that bpf(2) accepts for attr and for info structures (bpf_check_uarg_tail_zero). */
 export const MAX_STRUCT = 4096;
 
-const attr = Buffer.alloc(bpf_attr.sizeof);
+const attr = Block.alloc(bpf_attr.sizeof);
 
 /** The raw call. `command` is one of `bpf_cmd`. */
 export function bpf(command: number, attribute: Buffer, size: number): number {
@@ -35,35 +36,34 @@ export function bpfWithCommonAttributes(command: number, attribute: Buffer, size
 
 /** The next host id greater than `start`. ENOENT at the end. Needs CAP_SYS_ADMIN. */
 export function getNextId(kind: Kind, start: number): number {
-  attr.writeUInt32LE(start, bpf_attr.start_id);
-  attr.writeUInt32LE(0, bpf_attr.next_id);
-  attr.writeUInt32LE(0, bpf_attr.open_flags);
-  const result = bpf(nextIdCommand[kind], attr, bpf_attr.open_flags);
-  return result < 0 ? result : attr.readUInt32LE(bpf_attr.next_id);
+  const result = byId(nextIdCommand[kind], start, 0);
+  return result < 0 ? result : (attr.words[bpf_attr.next_id / 4] ?? 0);
 }
 
 /** Opens an object by its host id. ENOENT if it does not exist. Needs CAP_SYS_ADMIN. */
 export function getFdById(kind: Kind, id: number, openFlags = 0): number {
-  attr.writeUInt32LE(id, bpf_attr.start_id);
-  attr.writeUInt32LE(0, bpf_attr.next_id);
-  attr.writeUInt32LE(openFlags, bpf_attr.open_flags);
-  return bpf(fdByIdCommand[kind], attr, bpf_attr.open_flags + 4);
+  return byId(fdByIdCommand[kind], id, openFlags);
 }
 
-const infoAttr = Buffer.alloc(bpf_attr.info_info + 8);
-/** The buffer that `infoAttr` refers to, which is mostly the same again. */
-let infoBuffer: Buffer | undefined;
+function byId(command: number, id: number, openFlags: number): number {
+  attr.words[bpf_attr.start_id / 4] = id;
+  attr.words[bpf_attr.next_id / 4] = 0;
+  attr.words[bpf_attr.open_flags / 4] = openFlags;
+  return syscall3(SYS.bpf, command, attr.address, bpf_attr.open_flags + 4);
+}
+
+const infoAttr = Block.alloc(bpf_attr.info_info + 8);
 
 /** Fills `info`, whose pointers must be valid in this process. @returns the length that the kernel knows */
-export function getInfoByFd(fd: number, info: Buffer, length: number): number {
-  if (info !== infoBuffer) {
-    infoAttr.writeBigUInt64LE(addressOf(info), bpf_attr.info_info);
-    infoBuffer = info;
-  }
-  infoAttr.writeInt32LE(fd, bpf_attr.info_bpf_fd);
-  infoAttr.writeUInt32LE(length, bpf_attr.info_info_len);
-  const result = bpf(bpf_cmd.BPF_OBJ_GET_INFO_BY_FD, infoAttr, infoAttr.length);
-  return result < 0 ? result : infoAttr.readUInt32LE(bpf_attr.info_info_len);
+export function getInfoByFd(fd: number, info: Block | Buffer, length: number): number {
+  const { words, address } = infoAttr;
+  const target = placeOf(info);
+  words[bpf_attr.info_bpf_fd / 4] = fd;
+  words[bpf_attr.info_info_len / 4] = length;
+  words[bpf_attr.info_info / 4] = target; // modulo 2^32
+  words[bpf_attr.info_info / 4 + 1] = target / 0x100000000;
+  const result = syscall3(SYS.bpf, bpf_cmd.BPF_OBJ_GET_INFO_BY_FD, address, infoAttr.buffer.length);
+  return result < 0 ? result : (words[bpf_attr.info_info_len / 4] ?? 0);
 }
 
 /** Opens a pinned object. `path` is resolved for the calling thread (root, cwd, credentials). */
@@ -87,17 +87,17 @@ export function runProgram(fd: number, context: Buffer): number {
 
 /** A program of type SYSCALL that is run often, on one context. Keep both open and referenced. */
 export class PreparedRun {
-  readonly #attr = Buffer.alloc(bpf_attr.test_batch_size + 4);
+  readonly #attr = Block.alloc(bpf_attr.test_batch_size + 4);
 
-  constructor(fd: number, context: Buffer) {
-    this.#attr.writeInt32LE(fd, bpf_attr.test_prog_fd);
-    this.#attr.writeUInt32LE(context.length, bpf_attr.test_ctx_size_in);
-    this.#attr.writeBigUInt64LE(addressOf(context), bpf_attr.test_ctx_in);
+  constructor(fd: number, { buffer }: Block) {
+    this.#attr.buffer.writeInt32LE(fd, bpf_attr.test_prog_fd);
+    this.#attr.buffer.writeUInt32LE(buffer.length, bpf_attr.test_ctx_size_in);
+    this.#attr.buffer.writeBigUInt64LE(addressOf(buffer), bpf_attr.test_ctx_in);
   }
 
   /** 0 or -errno. */
   run(): number {
-    return bpf(bpf_cmd.BPF_PROG_TEST_RUN, this.#attr, this.#attr.length);
+    return syscall3(SYS.bpf, bpf_cmd.BPF_PROG_TEST_RUN, this.#attr.address, this.#attr.buffer.length);
   }
 }
 

@@ -44,7 +44,6 @@ const long = 'long';
 export const syscall0 = wrap<[number]>('syscall', long, [long]);
 export const syscall1 = wrap<[number, number]>('syscall', long, [long, long]);
 export const syscall2 = wrap<[number, number, number]>('syscall', long, [long, long, long]);
-export const syscall3 = wrap<[number, number, number, number]>('syscall', long, [long, long, long, long]);
 export const syscall5 = wrap<[number, number, number, number, number, number]>('syscall', long, [
   long,
   long,
@@ -53,6 +52,50 @@ export const syscall5 = wrap<[number, number, number, number, number, number]>('
   long,
   long,
 ]);
+
+/**
+ * The same for what every answer calls: without the list of arguments that wrap() makes. Pointers
+ * are addresses (block.ts), which koffi passes on as they are.
+ */
+const direct3 = lib.func('syscall', long, Array<string>(4).fill(long)) as (...args: number[]) => number;
+const direct4 = lib.func('syscall', long, Array<string>(5).fill(long)) as (...args: number[]) => number;
+const direct6 = lib.func('syscall', long, Array<string>(7).fill(long)) as (...args: number[]) => number;
+
+export function syscall3(number: number, a: number, b: number, c: number): number {
+  const result = direct3(number, a, b, c);
+  return result < 0 ? -koffi.errno() : result;
+}
+
+export function syscall4(number: number, a: number, b: number, c: number, d: number): number {
+  const result = direct4(number, a, b, c, d);
+  return result < 0 ? -koffi.errno() : result;
+}
+
+export function syscall6(number: number, a: number, b: number, c: number, d: number, e: number, f: number): number {
+  const result = direct6(number, a, b, c, d, e, f);
+  return result < 0 ? -koffi.errno() : result;
+}
+
+const directPoll = lib.func('poll', 'int', [long, long, 'int']) as (...args: number[]) => number;
+const directEpollWait = lib.func('epoll_wait', 'int', ['int', long, 'int', 'int']) as (...args: number[]) => number;
+
+/** @param fds the address of `count` struct pollfd */
+export function poll(fds: number, count: number, timeout: number): number {
+  const result = directPoll(fds, count, timeout);
+  return result < 0 ? -koffi.errno() : result;
+}
+
+/** @param events the address of `most` struct epoll_event */
+export function epollWait(epoll: number, events: number, most: number, timeout: number): number {
+  const result = directEpollWait(epoll, events, most, timeout);
+  return result < 0 ? -koffi.errno() : result;
+}
+
+/** The argument is a value or an address. */
+export function ioctl(fd: number, command: number, argument: number): number {
+  return syscall3(SYS.ioctl, fd, command, argument);
+}
+
 /** For system calls with two pointers: capget(2), capset(2). */
 export const syscallBuffers = wrap<[number, Buffer, Buffer]>('syscall', long, [long, 'void *', 'void *']);
 export const syscallListLsm = wrap<[number, Buffer, Buffer, number]>('syscall', long, [
@@ -106,11 +149,7 @@ export const open = wrap<[string, number]>('open', 'int', ['str', 'int']);
 export const openat = wrap<[number, string, number]>('openat', 'int', ['int', 'str', 'int']);
 export const close = wrap<[number]>('close', 'int', ['int']);
 export const dup = wrap<[number]>('dup', 'int', ['int']);
-export const ioctl = wrap<[number, number, Buffer]>('ioctl', 'int', ['int', 'ulong', 'void *']);
-/** For ioctls that take their argument by value. */
-export const ioctlValue = wrap<[number, number, number]>('ioctl', 'int', ['int', 'ulong', 'ulong']);
 export const read = wrap<[number, Buffer, number]>('read', long, ['int', 'void *', 'size_t']);
-export const pwrite = wrap<[number, Buffer, number, number]>('pwrite', long, ['int', 'void *', 'size_t', long]);
 export const fcntl = wrap<[number, number, number]>('fcntl', 'int', ['int', 'int', 'int']);
 export const flock = wrap<[number, number]>('flock', 'int', ['int', 'int']);
 export const readlink = wrap<[string, Buffer, number]>('readlink', long, ['str', 'void *', 'size_t']);
@@ -142,11 +181,9 @@ export const unshare = wrap<[number]>('unshare', 'int', ['int']);
 export const unlinkat = wrap<[number, Buffer, number]>('unlinkat', 'int', ['int', 'void *', 'int']);
 export const fchdir = wrap<[number]>('fchdir', 'int', ['int']);
 export const chroot = wrap<[string]>('chroot', 'int', ['str']);
-export const poll = wrap<[Buffer, number, number]>('poll', 'int', ['void *', 'ulong', 'int']);
 export const clockGettime = wrap<[number, Buffer]>('clock_gettime', 'int', ['int', 'void *']);
 export const epollCreate1 = wrap<[number]>('epoll_create1', 'int', ['int']);
 export const epollCtl = wrap<[number, number, number, Buffer]>('epoll_ctl', 'int', ['int', 'int', 'int', 'void *']);
-export const epollWait = wrap<[number, Buffer, number, number]>('epoll_wait', 'int', ['int', 'void *', 'int', 'int']);
 export const memfdCreate = wrap<[string, number]>('memfd_create', 'int', ['str', 'uint']);
 export const write = wrap<[number, Buffer, number]>('write', long, ['int', 'void *', 'size_t']);
 export const lseek = wrap<[number, number, number]>('lseek', long, ['int', long, 'int']);

@@ -4,34 +4,29 @@
  * notification proves valid. Writes go through a /proc/TID/mem that was opened before that check,
  * so they never reach another process.
  */
+import { Block, placeOf } from './block.js';
 import { Fd } from './fd.js';
-import { addressOf, O_CLOEXEC, O_RDWR, open, processVmReadv, pwrite } from './libc.js';
+import { O_CLOEXEC, O_RDWR, open, SYS, syscall4, syscall6 } from './libc.js';
 
-/** Two of struct iovec. */
-const local = Buffer.alloc(16);
-const remote = Buffer.alloc(16);
-/** The buffer that `local` refers to, which is mostly the same again. */
-let localBuffer: Buffer | undefined;
+/** struct iovec: address, length; the upper half of the length stays 0. */
+const local = Block.alloc(16);
+const remote = Block.alloc(16);
+
+function describe({ words }: Block, address: number, length: number): void {
+  words[0] = address; // modulo 2^32
+  words[1] = address / 0x100000000;
+  words[2] = length;
+}
 
 /**
  * Copies `length` bytes at `address` of thread `tid` into `into`. @returns how many were read;
  * fewer means EFAULT
  */
-export function readMemory(tid: number, address: number, into: Buffer, length: number): number {
+export function readMemory(tid: number, address: number, into: Block | Buffer, length: number): number {
   if (length === 0 || address < 0) return 0;
-  if (into !== localBuffer) {
-    local.writeBigUInt64LE(addressOf(into), 0);
-    localBuffer = into;
-  }
-  local.writeUInt32LE(length, 8);
-  writeAddress(remote, address);
-  remote.writeUInt32LE(length, 8);
-  return Math.max(processVmReadv(tid, local, 1, remote, 1, 0), 0);
-}
-
-function writeAddress(buffer: Buffer, address: number): void {
-  buffer.writeUInt32LE(address >>> 0, 0);
-  buffer.writeUInt32LE((address / 0x100000000) >>> 0, 4);
+  describe(local, placeOf(into), length);
+  describe(remote, address, length);
+  return Math.max(syscall6(SYS.process_vm_readv, tid, local.address, 1, remote.address, 1, 0), 0);
 }
 
 /** Write access to the memory of one process, even if its number passes to another. */
@@ -40,8 +35,8 @@ export function openMemory(tid: number): Fd {
 }
 
 /** Copies `length` bytes of `from` to `address`. @returns false where the kernel would fail with EFAULT */
-export function writeMemory(memory: Fd, address: number, from: Buffer, length: number): boolean {
+export function writeMemory(memory: Fd, address: number, from: Block | Buffer, length: number): boolean {
   if (length === 0) return true;
   if (address < 0) return false;
-  return pwrite(memory.number, from, length, address) === length;
+  return syscall4(SYS.pwrite64, memory.number, placeOf(from), length, address) === length;
 }

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { E } from './errno.js';
 import { Fd } from './fd.js';
-import { ioctlValue, O_CLOEXEC, O_RDONLY, open } from './libc.js';
+import { ioctl, O_CLOEXEC, O_RDONLY, open } from './libc.js';
 import { ProcDir } from './proc-dir.js';
 import { namespaceInode } from './task.js';
 
@@ -16,7 +16,7 @@ export function hostPid(task: ProcDir, pid: number): number {
   if (theirs === namespaceInode('self', 'pid')) return pid;
   using ns = task.open('ns/pid', O_RDONLY | O_CLOEXEC);
   if (!ns.isOpen) return 0;
-  const translated = ioctlValue(ns.number, NS_GET_PID_FROM_PIDNS, pid); // since 6.11
+  const translated = ioctl(ns.number, NS_GET_PID_FROM_PIDNS, pid); // since 6.11
   return translated > 0 ? translated : findByStatus(theirs, pid);
 }
 
@@ -24,7 +24,7 @@ export function hostPid(task: ProcDir, pid: number): number {
 export function hasPidTranslation(): number {
   using ns = new Fd(open('/proc/self/ns/pid', O_RDONLY | O_CLOEXEC));
   if (!ns.isOpen) return ns.number;
-  const translated = ioctlValue(ns.number, NS_GET_PID_FROM_PIDNS, process.pid);
+  const translated = ioctl(ns.number, NS_GET_PID_FROM_PIDNS, process.pid);
   return translated === process.pid ? 1 : translated === -E.ENOTTY ? 0 : translated;
 }
 

@@ -4,6 +4,7 @@
  */
 import koffi from 'koffi';
 import { architecture } from './architecture.js';
+import { Block } from './block.js';
 import { check } from './errno.js';
 import { close, epollCreate1, epollCtl, epollWait, poll } from './libc.js';
 
@@ -64,7 +65,7 @@ const BATCHES = 64;
 const LONG = 4;
 
 interface Watched {
-  readonly onReadable: () => void;
+  readonly onReadable: () => number;
   readonly onEnd: () => void;
 }
 
@@ -76,23 +77,28 @@ interface Watched {
 export class ReadySet {
   readonly #epoll = check(epollCreate1(EPOLL_CLOEXEC), 'epoll_create1', 'cannot watch listeners');
   readonly #watched = new Map<number, Watched>();
-  readonly #events = Buffer.alloc(EVENT * BATCH);
-  /** The fd that was served last, and the epoll fd. */
-  readonly #next = Buffer.alloc(POLLFD * 2);
+  readonly #events = Block.alloc(EVENT * BATCH);
+  /** The fd that was served last, and the epoll fd: two of struct pollfd. */
+  readonly #next = Block.alloc(POLLFD * 2);
+  /** When the last call was answered, by performance.now(). */
+  #answered = 0;
   readonly #watch = watch(this.#epoll, () => this.#serve());
   readonly #mayWait: () => boolean;
 
   /** @param mayWait whether the event loop has nothing else to expect */
   constructor(mayWait: () => boolean) {
     this.#mayWait = mayWait;
-    this.#next.writeInt32LE(NO_FD, 0);
-    this.#next.writeUInt16LE(POLLIN, 4);
-    this.#next.writeInt32LE(this.#epoll, POLLFD);
-    this.#next.writeUInt16LE(POLLIN, POLLFD + 4);
+    this.#next.buffer.writeInt32LE(NO_FD, 0);
+    this.#next.buffer.writeUInt16LE(POLLIN, 4);
+    this.#next.buffer.writeInt32LE(this.#epoll, POLLFD);
+    this.#next.buffer.writeUInt16LE(POLLIN, POLLFD + 4);
   }
 
-  /** Like {@link watch}, for one more fd. */
-  add(fd: number, onReadable: () => void, onEnd: () => void): Watch {
+  /**
+   * Like {@link watch}, for one more fd.
+   * @param onReadable returns when it was done, by performance.now(); 0 if there was nothing to do
+   */
+  add(fd: number, onReadable: () => number, onEnd: () => void): Watch {
     const event = Buffer.alloc(EVENT);
     event.writeUInt32LE(EPOLLIN, 0);
     event.writeInt32LE(fd, DATA);
@@ -101,7 +107,7 @@ export class ReadySet {
     return {
       close: () => {
         if (this.#watched.delete(fd)) epollCtl(this.#epoll, EPOLL_CTL_DEL, fd, event);
-        if (this.#next.readInt32LE(0) === fd) this.#next.writeInt32LE(NO_FD, 0);
+        if (this.#last === fd) this.#next.words[0] = NO_FD;
       },
     };
   }
@@ -112,25 +118,32 @@ export class ReadySet {
     close(this.#epoll);
   }
 
+  /** The fd that was served last. */
+  get #last(): number {
+    return (this.#next.words[0] ?? 0) | 0;
+  }
+
   #serve(): void {
     const end = performance.now() + LONG;
-    for (let batch = 0; batch < BATCHES && performance.now() < end; batch++) {
+    this.#answered = 0;
+    for (let batch = 0; batch < BATCHES && this.#answered < end; batch++) {
       if (!this.#serveReady() && !this.#serveNext(end)) return;
     }
   }
 
   /** Serves a batch of the fds that are ready. @returns false if none is */
   #serveReady(): boolean {
-    const count = epollWait(this.#epoll, this.#events, BATCH, 0);
+    const { words, address } = this.#events;
+    const count = epollWait(this.#epoll, address, BATCH, 0);
     for (let i = 0; i < count; i++) {
-      const events = this.#events.readUInt32LE(i * EVENT);
-      const fd = this.#events.readInt32LE(i * EVENT + DATA);
+      const events = words[(i * EVENT) / 4] ?? 0;
+      const fd = words[(i * EVENT + DATA) / 4] ?? 0;
       // An fd that was served earlier in the batch may have closed it.
       const watched = this.#watched.get(fd);
       if (!watched) continue;
-      this.#next.writeInt32LE(fd, 0);
+      this.#next.words[0] = fd;
       if ((events & (EPOLLHUP | EPOLLERR)) !== 0) watched.onEnd();
-      else watched.onReadable();
+      else this.#read(watched);
     }
     return count > 0;
   }
@@ -142,12 +155,17 @@ export class ReadySet {
    * seccomp.ts). A process that waits in epoll is woken on an idle CPU.
    */
   #serveNext(end: number): boolean {
-    for (let call = 0; call < IN_A_ROW && performance.now() < end; call++) {
-      if (!this.#mayWait() || poll(this.#next, 2, NEXT_CALL_MS) <= 0) return false;
-      const last = this.#watched.get(this.#next.readInt32LE(0));
-      if (!last || this.#next.readUInt16LE(6) !== POLLIN) return true;
-      last.onReadable();
+    for (let call = 0; call < IN_A_ROW && this.#answered < end; call++) {
+      if (!this.#mayWait() || poll(this.#next.address, 2, NEXT_CALL_MS) <= 0) return false;
+      const last = this.#watched.get(this.#last);
+      // The upper half of the second word has the events that occurred.
+      if (!last || (this.#next.words[1] ?? 0) >>> 16 !== POLLIN) return true;
+      this.#read(last);
     }
     return true;
+  }
+
+  #read({ onReadable }: Watched): void {
+    this.#answered = onReadable() || performance.now();
   }
 }

@@ -19,6 +19,9 @@ export class Ring {
   /** The positions of the reader and of the writer: u64 byte counters that never wrap. */
   readonly #read: BigUint64Array;
   readonly #written: BigUint64Array;
+  /** The lower words of the same: a ring that is smaller than 4 GiB is empty if they are equal. */
+  readonly #readLow: Int32Array;
+  readonly #writtenLow: Int32Array;
   readonly #size: number;
   /** The ring is mapped twice in a row, so that no record is split. */
   readonly #data: Buffer;
@@ -38,12 +41,15 @@ export class Ring {
     const written = mapReadOnly(mapFd, PAGE + 2 * this.#size, PAGE);
     this.#read = new BigUint64Array(read.buffer, read.byteOffset, 1);
     this.#written = new BigUint64Array(written.buffer, written.byteOffset, 1);
+    this.#readLow = new Int32Array(read.buffer, read.byteOffset, 1);
+    this.#writtenLow = new Int32Array(written.buffer, written.byteOffset, 1);
     this.#data = written.subarray(PAGE);
     this.#words = new Int32Array(this.#data.buffer, this.#data.byteOffset, (2 * this.#size) / 4);
   }
 
   /** Reads the records that are there now, not those that arrive meanwhile. @returns their number */
   consume(): number {
+    if (Atomics.load(this.#readLow, 0) === Atomics.load(this.#writtenLow, 0)) return 0;
     const end = Atomics.load(this.#written, 0);
     let records = 0;
     for (let at = Atomics.load(this.#read, 0); at < end; records++) {

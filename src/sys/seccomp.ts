@@ -1,9 +1,10 @@
 /** Seccomp user notification (seccomp_unotify(2)): installs filters, and wraps the ioctls of listeners. */
 
 import { architecture } from './architecture.js';
+import { Block } from './block.js';
 import { E } from './errno.js';
 import { seccomp_notif, seccomp_notif_addfd, seccomp_notif_resp } from './kernel.gen.js';
-import { addressOf, ioctl, ioctlValue, readlink, SYS, syscallSeccomp } from './libc.js';
+import { addressOf, ioctl, readlink, SYS, syscallSeccomp } from './libc.js';
 
 const SECCOMP_SET_MODE_FILTER = 1;
 const SECCOMP_FILTER_FLAG_NEW_LISTENER = 8;
@@ -59,48 +60,76 @@ export function installIdleListener(): number {
 /** Whether a listener knows ADDFD (5.9): 1, 0 or -errno. */
 export function hasAddFd(listener: number): number {
   // This fd does not exist.
-  const result = addFd(listener, Buffer.alloc(8), 0xffffffff);
+  const result = addFd(listener, new Notification(Buffer.alloc(seccomp_notif.sizeof)), 0xffffffff);
   return result === -E.EBADF ? 1 : result === -E.EINVAL ? 0 : result;
 }
+
+/** The places of struct seccomp_notif's fields in words. */
+const ID = seccomp_notif.id / 4;
+const TID = seccomp_notif.pid / 4;
+const ARCH = seccomp_notif.data_arch / 4;
+const NUMBER = seccomp_notif.data_nr / 4;
+const ARGUMENTS = seccomp_notif.data_args / 4;
+const WORDS = seccomp_notif.sizeof / 4;
 
 /** A struct seccomp_notif in memory. */
 export class Notification {
   readonly buffer: Buffer;
+  readonly words: Uint32Array;
+  readonly address: number;
 
   constructor(buffer: Buffer) {
+    const { words, address } = new Block(buffer);
     this.buffer = buffer;
+    this.words = words;
+    this.address = address;
   }
 
   /** The system call number; -1 for a call of another ABI, where the number would mean another call. */
   get number(): number {
-    const isNative = this.buffer.readUInt32LE(seccomp_notif.data_arch) === architecture.audit;
-    return isNative ? this.buffer.readInt32LE(seccomp_notif.data_nr) : -1;
+    return this.words[ARCH] === architecture.audit ? this.#word(NUMBER) | 0 : -1;
   }
 
   get tid(): number {
-    return this.buffer.readUInt32LE(seccomp_notif.pid);
+    return this.#word(TID);
   }
 
   /** The low 32 bits of a system call argument. */
   argument(index: number): number {
-    return this.buffer.readUInt32LE(seccomp_notif.data_args + index * 8);
+    return this.#word(ARGUMENTS + index * 2);
   }
 
   /** The high 32 bits of a system call argument. */
   argumentHigh(index: number): number {
-    return this.buffer.readUInt32LE(seccomp_notif.data_args + index * 8 + 4);
+    return this.#word(ARGUMENTS + index * 2 + 1);
   }
 
   /** A pointer argument; -1 if it is no address of user space. */
   pointer(index: number): number {
-    return readPointer(this.buffer, seccomp_notif.data_args + index * 8);
+    return pointerOf(this.argument(index), this.argumentHigh(index));
   }
+
+  /** Whether there is a call here: none has the id 0. */
+  get isThere(): boolean {
+    return this.#word(ID) !== 0 || this.#word(ID + 1) !== 0;
+  }
+
+  clear(): void {
+    for (let i = 0; i < WORDS; i++) this.words[i] = 0;
+  }
+
+  #word(index: number): number {
+    return this.words[index] ?? 0;
+  }
+}
+
+function pointerOf(low: number, high: number): number {
+  return high >= 0x200000 ? -1 : high * 0x100000000 + low;
 }
 
 /** A u64 user-space address as a number; -1 if it is no such address, and would not be exact either. */
 export function readPointer(buffer: Buffer, offset: number): number {
-  const high = buffer.readUInt32LE(offset + 4);
-  return high >= 0x200000 ? -1 : high * 0x100000000 + buffer.readUInt32LE(offset);
+  return pointerOf(buffer.readUInt32LE(offset), buffer.readUInt32LE(offset + 4));
 }
 
 /** Whether a pointer in memory is NULL. */
@@ -110,13 +139,13 @@ export function isNull(buffer: Buffer, offset: number): boolean {
 
 /** Receives the next notification. ENOENT: its caller was killed, or no process uses the filter any more. */
 export function receive(listener: number, into: Notification): number {
-  into.buffer.fill(0);
-  return ioctl(listener, NOTIF_RECV, into.buffer);
+  into.clear();
+  return ioctl(listener, NOTIF_RECV, into.address);
 }
 
 /** Whether the caller still waits. If so, the tid, memory and credentials that were read so far were its own. */
-export function isValid(listener: number, id: Buffer): boolean {
-  return ioctl(listener, NOTIF_ID_VALID, id) === 0;
+export function isValid(listener: number, notification: Notification): boolean {
+  return ioctl(listener, NOTIF_ID_VALID, notification.address) === 0;
 }
 
 const target = Buffer.alloc(64);
@@ -127,41 +156,41 @@ export function isListener(fd: number): boolean {
   return length >= 0 && target.toString('latin1', 0, length) === 'anon_inode:seccomp notify';
 }
 
-/** The id of a notification: its first 8 bytes. */
-function copyId(id: Buffer, to: Buffer, offset: number): void {
-  to.writeUInt32LE(id.readUInt32LE(seccomp_notif.id), offset);
-  to.writeUInt32LE(id.readUInt32LE(seccomp_notif.id + 4), offset + 4);
+/** Both structures that answer begin with the id of the notification. */
+function copyId({ words }: Notification, to: Block): void {
+  to.words[0] = words[ID] ?? 0;
+  to.words[1] = words[ID + 1] ?? 0;
 }
 
-const response = Buffer.alloc(seccomp_notif_resp.sizeof);
+const response = Block.alloc(seccomp_notif_resp.sizeof);
 
-function send(listener: number, id: Buffer, value: number, flags: number): number {
-  copyId(id, response, seccomp_notif_resp.id);
-  response.writeUInt32LE(Math.max(value, 0), seccomp_notif_resp.val); // the upper half stays 0
-  response.writeInt32LE(Math.min(value, 0), seccomp_notif_resp.error);
-  response.writeUInt32LE(flags, seccomp_notif_resp.flags);
-  return ioctl(listener, NOTIF_SEND, response);
+function send(listener: number, to: Notification, value: number, flags: number): number {
+  copyId(to, response);
+  response.words[seccomp_notif_resp.val / 4] = Math.max(value, 0); // the upper half stays 0
+  response.words[seccomp_notif_resp.error / 4] = Math.min(value, 0);
+  response.words[seccomp_notif_resp.flags / 4] = flags;
+  return ioctl(listener, NOTIF_SEND, response.address);
 }
 
 /** Answers with a value >= 0 or -errno. ENOENT if the caller is gone. */
-export function reply(listener: number, id: Buffer, value: number): number {
-  return send(listener, id, value, 0);
+export function reply(listener: number, to: Notification, value: number): number {
+  return send(listener, to, value, 0);
 }
 
 /** Lets the kernel run the call itself, with the guest's memory as it is by then. */
-export function replyContinue(listener: number, id: Buffer): number {
-  return send(listener, id, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
+export function replyContinue(listener: number, to: Notification): number {
+  return send(listener, to, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
 }
 
-const addfd = Buffer.alloc(seccomp_notif_addfd.sizeof);
+const addfd = Block.alloc(seccomp_notif_addfd.sizeof);
 const O_CLOEXEC = 0o2000000;
 
-function putFd(listener: number, id: Buffer, fd: number, flags: number): number {
-  copyId(id, addfd, seccomp_notif_addfd.id);
-  addfd.writeUInt32LE(flags, seccomp_notif_addfd.flags);
-  addfd.writeUInt32LE(fd, seccomp_notif_addfd.srcfd);
-  addfd.writeUInt32LE(O_CLOEXEC, seccomp_notif_addfd.newfd_flags);
-  return ioctl(listener, NOTIF_ADDFD, addfd);
+function putFd(listener: number, to: Notification, fd: number, flags: number): number {
+  copyId(to, addfd);
+  addfd.words[seccomp_notif_addfd.flags / 4] = flags;
+  addfd.words[seccomp_notif_addfd.srcfd / 4] = fd;
+  addfd.words[seccomp_notif_addfd.newfd_flags / 4] = O_CLOEXEC;
+  return ioctl(listener, NOTIF_ADDFD, addfd.address);
 }
 
 /**
@@ -169,8 +198,8 @@ function putFd(listener: number, id: Buffer, fd: number, flags: number): number 
  * {@link reply}: a caller that a signal interrupts before keeps the fd, and does not know of it.
  * An agent that dies in between can be followed by one that replies. EMFILE, ENOENT.
  */
-export function addFd(listener: number, id: Buffer, fd: number): number {
-  return putFd(listener, id, fd, 0);
+export function addFd(listener: number, to: Notification, fd: number): number {
+  return putFd(listener, to, fd, 0);
 }
 
 /**
@@ -179,12 +208,11 @@ export function addFd(listener: number, id: Buffer, fd: number): number {
  * (kernel/seccomp.c, seccomp_notify_addfd) withdraws the fd, and the caller gets 0. EMFILE: the
  * call is not answered. ENOENT.
  */
-export function replyWithFd(listener: number, id: Buffer, fd: number): number {
-  return putFd(listener, id, fd, SECCOMP_ADDFD_FLAG_SEND);
+export function replyWithFd(listener: number, to: Notification, fd: number): number {
+  return putFd(listener, to, fd, SECCOMP_ADDFD_FLAG_SEND);
 }
 
 /** Makes the kernel wake the caller on the agent's CPU (6.6). @returns -EINVAL where it cannot */
 export function setSyncWakeUp(listener: number): number {
-  // The ioctl takes the flags by value. A Buffer would pass their address.
-  return ioctlValue(listener, NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
+  return ioctl(listener, NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
 }

@@ -12,6 +12,22 @@ export const CAP_SYSLOG = 1n << 34n;
 export const CAP_PERFMON = 1n << 38n;
 export const CAP_BPF = 1n << 39n;
 
+/** What a set of capabilities allows. For many calls one is made: BigInts are slow. */
+export class Rights {
+  readonly capabilities: Capabilities;
+  /** CAP_BPF or CAP_SYS_ADMIN. */
+  readonly mayBpf: boolean;
+  readonly maySyslog: boolean;
+
+  constructor(capabilities: Capabilities) {
+    this.capabilities = capabilities;
+    this.mayBpf = (capabilities & (CAP_BPF | CAP_SYS_ADMIN)) !== 0n;
+    this.maySyslog = (capabilities & CAP_SYSLOG) !== 0n;
+  }
+}
+
+export const noRights = new Rights(0n);
+
 const PIDFD_THREAD = 0o200;
 const KCMP_FILES = 2;
 

@@ -1,7 +1,7 @@
 /** Unusual callers: threads, short-lived processes, callers that are killed, stopped or interrupted. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { MOST_MEMORIES } from '../../src/calls/memories.js';
+import { MOST_KEPT } from '../../src/calls/kept-fds.js';
 import { keepsOneAgent } from '../support/agent.js';
 import { lacking } from '../support/features.js';
 import { bpfns, guestPath, leavesNothingBehind, skipReason } from '../support/host.js';
@@ -34,7 +34,7 @@ describe('callers', { skip: skipReason }, () => {
         const { stdout, stderr } = bpfns(['run', '--', guestPath('callers'), mode]);
         assert.deepEqual([stdout, stderr], ['ok\n', '']);
         assert.equal(await agent.fds(), fds);
-        assert.ok(agent.memories() <= MOST_MEMORIES, `${agent.memories()} memories are open`);
+        assert.ok(agent.memories() <= MOST_KEPT, `${agent.memories()} memories are open`);
         assert.equal(agent.log(), '');
       });
     }

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { before, describe, test } from 'node:test';
 import { Caller, CallerGone, killCaller } from '../../src/calls/caller.js';
-import { Memories } from '../../src/calls/memories.js';
+import { KeptFds } from '../../src/calls/kept-fds.js';
 import { Eye } from '../../src/recorder/eye.js';
 import { Recorder } from '../../src/recorder/recorder.js';
 import { TaskStates } from '../../src/recorder/task-states.js';
@@ -41,7 +41,7 @@ for (const [thread, by] of [
     let listener: Fd;
     let caller: Caller;
     let eye: Eye | undefined;
-    const memories = new Memories();
+    const memories = new KeptFds();
     let secret = 0;
 
     before(async () => {
