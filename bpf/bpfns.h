@@ -213,6 +213,8 @@ struct bpfns_eye {
 	__u32 ns; /* out: its namespace in "tasks" */
 	__u32 tid; /* in: as seen from init */
 	__u32 found; /* out: 1 if there was such a thread */
+	__s32 fd; /* in: one of the agent's own, or -1 */
+	__s32 kind; /* out: of the object behind that fd, or -1 */
 };
 
 /* Records of the iterators. */

@@ -7,6 +7,7 @@
  */
 #include "bpfns.h"
 #include "kernel.h"
+#include "objects.h"
 #include "task-maps.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -20,9 +21,11 @@ int eye(struct bpfns_eye *args)
 	struct task_struct *task = bpf_task_from_pid(args->tid);
 	const struct cred *cred;
 	struct bpfns_task *state;
+	struct file *file;
 
 	creates_nothing();
 	args->found = 0;
+	args->kind = -1;
 	if (!task)
 		return 0;
 	cred = BPF_CORE_READ(task, real_cred);
@@ -33,5 +36,11 @@ int eye(struct bpfns_eye *args)
 	args->ns = state ? state->ns : BPFNS_INIT;
 	args->found = 1;
 	bpf_task_release(task);
+	/* Only the agent, which waits here, closes or replaces its fds. */
+	if (args->fd >= 0) {
+		file = file_of_fd(bpf_get_current_task_btf(), args->fd);
+		if (file)
+			args->kind = kind_of_file(file);
+	}
 	return 0;
 }

@@ -105,7 +105,7 @@ export class Agent {
     const inspector = new Inspector();
     const events = new Events();
     const statistics = new Statistics();
-    const memories = new KeptFds();
+    const eyes = { eye: Eye.open(this.#recorder), memories: new KeptFds(), threads: new KeptFds() };
     this.#mirror.onObject = (event) => events.emit(event);
     this.#mirror.onLostTask = (tid) => events.emit({ event: 'task-lost', tid });
     this.#mirror.onUnowned = (top, count) => tellOfBudget(events, top, 'objects', count);
@@ -123,8 +123,11 @@ export class Agent {
       events,
       lost: new LostContainers(),
       statistics,
-      eyes: { eye: Eye.open(this.#recorder), memories },
-      fds: new FdReserve(() => memories.close()),
+      eyes,
+      fds: new FdReserve(() => {
+        eyes.memories.close();
+        eyes.threads.close();
+      }),
       onFault: options.onFault,
       lifecycle: new Lifecycle(this.#mirror, inspector, options.maxNamespacesPerUser, lifeOf(events, statistics)),
     };
@@ -183,6 +186,7 @@ export class Agent {
     this.#services.inspector.close();
     this.#services.eyes.eye?.close();
     this.#services.eyes.memories.close();
+    this.#services.eyes.threads.close();
     this.#services.fds.close();
     this.#ring.close();
     this.#mirror.close();

@@ -1,4 +1,5 @@
 /** One trapped call, from its receipt to its reply: what was asked, who asks, and the answer. */
+import { performance } from 'node:perf_hooks';
 import type { Namespace } from '../model/namespaces.js';
 import type { Journal, Slot } from '../supervisor/journal.js';
 import { Block } from '../sys/block.js';
@@ -72,7 +73,8 @@ export class Call {
     // The task's own namespace is needed only if the filter's namespace has children, or had some
     // whose tasks lost their marks.
     const isNested = this.source.namespace.children.size > 0 || services.mirror.hasLostTasks;
-    this.caller.identify(needs, isNested);
+    const object = needs.object === undefined ? -1 : this.attr.readInt32LE(needs.object);
+    this.caller.identify(needs, isNested, object);
     if (isNested) this.#namespace = namespaceOf(this.caller, this.source, services);
   }
 
@@ -86,14 +88,15 @@ export class Call {
     return this.#journal.attr.once(size, (into) => this.caller.peek(address, into, size));
   }
 
-  /**
-   * Like {@link readAttr}, for a second structure that attr points to, of at most MAX_STRUCT bytes.
-   * @throws CallerGone
-   */
-  readSecond(address: number, size: number): Input {
-    const { second } = this.#journal;
+  /** Like {@link readAttr}, for a second structure that attr points to, of at most MAX_STRUCT bytes. */
+  readSecond(address: number, size: number): void {
     const most = Math.min(size, MAX_STRUCT);
-    return { buffer: second.buffer, length: second.once(most, (into) => this.caller.read(address, into, most)) };
+    this.#journal.second.once(most, (into) => this.caller.peek(address, into, most));
+  }
+
+  /** What {@link readSecond} read. */
+  get second(): Input {
+    return this.#journal.second;
   }
 
   /** Copies guest memory. @returns false for EFAULT @throws CallerGone */

@@ -5,10 +5,12 @@
  * caller, whatever happens to the number. This is the only file that looks anything up by thread
  * id.
  */
-import { INIT, type NamespaceId, namespaceId } from '../model/ids.js';
+import { INIT, type Kind, type NamespaceId, namespaceId } from '../model/ids.js';
 import type { Eye } from '../recorder/eye.js';
 import type { TaskHandle, TaskStates } from '../recorder/task-states.js';
 import type { Block } from '../sys/block.js';
+import { kindOfFd } from '../sys/bpf.js';
+import { E } from '../sys/errno.js';
 import type { Fd } from '../sys/fd.js';
 import { openMemory, readMemory, writeMemory } from '../sys/memory.js';
 import { ProcDir } from '../sys/proc-dir.js';
@@ -20,6 +22,7 @@ import {
   noRights,
   openProcess,
   openThread,
+  openThreadAlone,
   Rights,
   sendSignal,
 } from '../sys/task.js';
@@ -36,6 +39,15 @@ export interface Needs {
   readonly memory?: true;
   /** The command checks the caller's capabilities. */
   readonly rights?: true;
+  /** The command is about the BPF object behind the caller's fd at this place in attr. */
+  readonly object?: number;
+}
+
+/** A copy of a caller's fd. */
+export interface CopiedFd {
+  readonly fd: Fd;
+  /** Of the object behind it; undefined for another file. */
+  readonly kind: Kind | 'token' | undefined;
 }
 
 /**
@@ -46,6 +58,8 @@ export interface Eyes {
   readonly eye: Eye | undefined;
   /** By the address of the memory's structure. */
   readonly memories: KeptFds;
+  /** By thread id. */
+  readonly threads: KeptFds;
 }
 
 export class Caller implements Disposable {
@@ -62,6 +76,8 @@ export class Caller implements Disposable {
   #namespace: NamespaceId = INIT;
   /** Like {@link #memory}, but this call does not close it. */
   #kept: Fd | undefined;
+  /** What {@link takeObject} will return, if it is known before. */
+  #object: CopiedFd | undefined;
 
   constructor(notification: Notification, listener: number, tasks: TaskStates, eyes: Eyes) {
     this.#notification = notification;
@@ -73,10 +89,11 @@ export class Caller implements Disposable {
   /**
    * Looks up everything that is needed, then checks that the caller still waits. What was read from
    * its memory before is valid from here on, too.
+   * @param object the fd of an object that is taken next; or -1
    * @throws CallerGone
    */
-  identify(needs: Needs, needsTask: boolean): void {
-    if (this.#eyes.eye) this.#identifyByEye(this.#eyes.eye, needs);
+  identify(needs: Needs, needsTask: boolean, object = -1): void {
+    if (this.#eyes.eye) this.#identifyByEye(this.#eyes.eye, needs, object);
     else this.#identifyBySystemCalls(needs, needsTask);
   }
 
@@ -90,10 +107,15 @@ export class Caller implements Disposable {
     if (this.#task) this.#namespace = namespaceId(this.#task.read()?.ns ?? INIT);
   }
 
-  #identifyByEye(eye: Eye, needs: Needs): void {
+  #identifyByEye(eye: Eye, needs: Needs, object: number): void {
     const { memories } = this.#eyes;
     const { tid } = this.#notification;
-    if (!eye.look(tid)) throw new CallerGone();
+    const fd = object < 0 ? undefined : this.#takeByKept(object);
+    if (!eye.look(tid, fd?.isOpen ? fd.number : -1)) {
+      fd?.close();
+      throw new CallerGone();
+    }
+    if (fd) this.#object = { fd, kind: eye.kind ?? kindOfFd(fd.number) };
     const { memory } = eye;
     const kept = needs.memory ? memories.get(memory) : undefined;
     const opened = needs.memory && !kept ? openMemory(tid) : undefined;
@@ -136,7 +158,10 @@ export class Caller implements Disposable {
     return this.#directory;
   }
 
-  /** A pidfd through which its fds can be copied. Open until the call ends. @throws CallerGone */
+  /**
+   * A pidfd through which its fds can be copied, for other threads of the agent. Open until the call
+   * ends. @throws CallerGone
+   */
   get thread(): Fd {
     this.#thread ??= this.#look((tid) => openThread(tid, () => leaderOf(this.directory)));
     return this.#thread;
@@ -144,7 +169,39 @@ export class Caller implements Disposable {
 
   /** A copy of one of its fds. -EBADF and other errors as from pidfd_getfd(2). @throws CallerGone */
   takeFd(fd: number): Fd {
-    return getFd(this.thread, fd);
+    return this.#takeByKept(fd) ?? getFd(this.#thread ?? this.#keptThread() ?? this.thread, fd);
+  }
+
+  /** The same, if it is of a BPF object. What {@link identify} was told is here already. @throws CallerGone */
+  takeObject(fd: number): CopiedFd {
+    const known = this.#object;
+    this.#object = undefined;
+    if (known) return known;
+    const copy = this.takeFd(fd);
+    return { fd: copy, kind: kindOfFd(copy.number) };
+  }
+
+  /**
+   * As {@link takeFd}, if a pidfd is there. It needs no proof of its own, but that of {@link identify},
+   * before or after: while the pidfd leads to a thread (not ESRCH), no other one has the number.
+   */
+  #takeByKept(fd: number): Fd | undefined {
+    const { threads } = this.#eyes;
+    const { tid } = this.#notification;
+    const kept = threads.get(tid);
+    if (!kept) return undefined;
+    const copy = getFd(kept, fd);
+    if (copy.number !== -E.ESRCH) return copy;
+    threads.drop(tid);
+    return undefined;
+  }
+
+  /** Undefined where the kernel has no pidfds of threads. @throws CallerGone */
+  #keptThread(): Fd | undefined {
+    const opened = this.#look(openThreadAlone);
+    if (!opened.isOpen) return undefined;
+    this.#eyes.threads.keep(this.#notification.tid, opened);
+    return opened;
   }
 
   /**
@@ -194,6 +251,7 @@ export class Caller implements Disposable {
   }
 
   close(): void {
+    this.#object?.fd.close();
     this.#memory?.close();
     this.#thread?.close();
     this.#directory?.close();

@@ -1,5 +1,7 @@
 /** Receives and serves calls one by one. The steps from the notification to the reply are in this file. */
 
+// The global `performance` is a getter.
+import { performance } from 'node:perf_hooks';
 import type { Slot } from '../supervisor/journal.js';
 import { E, errnoName, Refusal } from '../sys/errno.js';
 import { receive } from '../sys/seccomp.js';

@@ -1,5 +1,5 @@
 /** The agent's eye in the kernel: everything about a caller, in one system call. */
-import { type NamespaceId, namespaceId } from '../model/ids.js';
+import { type Kind, kinds, type NamespaceId, namespaceId } from '../model/ids.js';
 import { Block } from '../sys/block.js';
 import { PreparedRun } from '../sys/bpf.js';
 import { bpfns_eye } from '../sys/contract.gen.js';
@@ -41,9 +41,11 @@ export class Eye {
   /**
    * Examines the thread that has this number now. @returns false if there is none. The getters
    * describe it until the next look.
+   * @param fd one of our own fds, whose {@link kind} is wanted; or -1
    */
-  look(tid: number): boolean {
+  look(tid: number, fd = -1): boolean {
     this.#seen.words[bpfns_eye.tid / 4] = tid;
+    this.#seen.words[bpfns_eye.fd / 4] = fd;
     return this.#run.run() === 0 && this.#word(bpfns_eye.found) !== 0 && this.memory !== 0;
   }
 
@@ -74,6 +76,11 @@ export class Eye {
    */
   get memory(): number {
     return (this.#word(bpfns_eye.mm + 4) & 0xffff) * 0x100000000 + this.#word(bpfns_eye.mm);
+  }
+
+  /** The kind of the object behind the fd; undefined for another file, or for a token. */
+  get kind(): Kind | undefined {
+    return kinds[this.#word(bpfns_eye.kind)];
   }
 
   #word(offset: number): number {

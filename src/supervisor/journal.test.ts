@@ -79,6 +79,40 @@ describe('the journal', () => {
     assert.equal(found.attr.buffer.toString('latin1', 0, 5), 'asked');
   });
 
+  test('has zeros behind the input, whatever earlier and failed copies left there', () => {
+    const { own } = journal();
+    for (const [size, copied] of [
+      [4096, 4096],
+      [16, 8],
+      [64, 0],
+      [8, 8],
+    ] as const) {
+      take(own, 1, 7n);
+      own.attr.once(size, ({ buffer }) => {
+        buffer.fill(0xff, 0, size);
+        return copied;
+      });
+      assert.equal(
+        own.attr.buffer.findIndex((byte) => byte === 0),
+        copied === 4096 ? -1 : copied,
+      );
+      assert.ok(own.attr.buffer.subarray(copied).every((byte) => byte === 0));
+    }
+  });
+
+  test('has zeros behind the input after a copy that was given up', () => {
+    const { own } = journal();
+    take(own, 1, 7n);
+    const giveUp = ({ buffer }: { buffer: Buffer }): number => {
+      buffer.fill(0xff, 0, 64);
+      throw new Error('the caller is gone');
+    };
+    assert.throws(() => own.attr.once(64, giveUp));
+    take(own, 1, 8n);
+    own.attr.once(8, () => 8);
+    assert.ok(own.attr.buffer.subarray(8).every((byte) => byte === 0));
+  });
+
   test('has of a call what could be copied, be it nothing', () => {
     const { own, heir } = journal();
     take(own, 1, 7n);

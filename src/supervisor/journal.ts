@@ -154,6 +154,11 @@ export class Input {
     return length;
   }
 
+  /** Once it was copied. */
+  get length(): number {
+    return (this.#length[0] ?? 0) - 1;
+  }
+
   forget(): void {
     this.#length[0] = 0;
   }

@@ -84,13 +84,15 @@ export const bpfns_event = {
 } as const;
 
 export const bpfns_eye = {
-  sizeof: 32,
+  sizeof: 40,
   mm: 0,
   capabilities: 8,
   user_ns: 16,
   ns: 20,
   tid: 24,
   found: 28,
+  fd: 32,
+  kind: 36,
 } as const;
 
 export const bpfns_forget = {

@@ -2,6 +2,7 @@
  * Readiness of raw fds on Node's event loop. This is the only user of koffi.node.poll, which is
  * undocumented and has wrong types: the callback gets (status, events).
  */
+import { performance } from 'node:perf_hooks';
 import koffi from 'koffi';
 import { architecture } from './architecture.js';
 import { Block } from './block.js';

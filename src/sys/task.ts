@@ -36,12 +36,17 @@ const KCMP_FILES = 2;
  * their fds (-EBADF if not). -ESRCH if it is gone. It refers to the thread that has the number now.
  */
 export function openThread(tid: number, tgid: () => number): Fd {
-  const fd = syscall2(SYS.pidfd_open, tid, PIDFD_THREAD);
-  if (fd !== -E.EINVAL) return new Fd(fd);
+  const thread = openThreadAlone(tid);
+  if (thread.number !== -E.EINVAL) return thread;
   const leader = tgid();
   if (leader <= 0) return new Fd(-E.ESRCH);
   if (leader !== tid && syscall5(SYS.kcmp, leader, tid, KCMP_FILES, 0, 0) !== 0) return new Fd(-E.EBADF);
   return new Fd(syscall2(SYS.pidfd_open, leader, 0));
+}
+
+/** A pidfd that stays that of the thread; -EINVAL before 6.9. It refers to the thread that has the number now. */
+export function openThreadAlone(tid: number): Fd {
+  return new Fd(syscall2(SYS.pidfd_open, tid, PIDFD_THREAD));
 }
 
 /** Whether the kernel has pidfds of threads (6.9): 1, 0 or -errno. */

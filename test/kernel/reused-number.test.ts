@@ -30,6 +30,7 @@ for (const [thread, by] of [
       listener.close();
       eye?.close();
       memories.close();
+      threads.close();
       tasks.close();
       recorder.remove();
       rmSync(runDir ?? '', { recursive: true, force: true });
@@ -42,6 +43,7 @@ for (const [thread, by] of [
     let caller: Caller;
     let eye: Eye | undefined;
     const memories = new KeptFds();
+    const threads = new KeptFds();
     let secret = 0;
 
     before(async () => {
@@ -54,10 +56,13 @@ for (const [thread, by] of [
       using child = openProcess(Number(pid));
       listener = getFd(child, Number(fd)).checked('pidfd_getfd', 'cannot take the listener');
       assert.equal(receive(listener.number, notification), 0);
-      caller = new Caller(notification, listener.number, tasks, { eye, memories });
+      caller = new Caller(notification, listener.number, tasks, { eye, memories, threads });
       caller.identify({ memory: true, rights: true }, true);
       assert.equal(caller.task.read()?.ns ?? 0, 0);
       assert.notEqual(caller.directory.status(), '');
+      // From here on its pidfd is kept, where the kernel has those of threads.
+      using own = caller.takeFd(0);
+      assert.equal(own.isOpen, true);
       assert.equal(caller.thread.isOpen, true);
       assert.deepEqual(await guest.ask('kill', 'end'), []);
     });
@@ -80,6 +85,9 @@ for (const [thread, by] of [
     });
 
     test('its descriptors are not copied', () => {
+      using again = new Caller(notification, listener.number, tasks, { eye, memories, threads });
+      assert.throws(() => again.identify({ object: 0 }, false, 0), CallerGone);
+      assert.throws(() => again.takeFd(0), CallerGone);
       using copy = caller.takeFd(0);
       assert.equal(copy.isOpen, false);
     });

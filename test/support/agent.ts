@@ -7,10 +7,10 @@ import { agentsOf, bpfns, bpfnsPath, runDir, until } from './host.js';
 export interface ObservedAgent {
   /** The pid of the agent that serves now; 0 if there is none. */
   pid(): number;
-  /** How many fds it has open once nothing is in progress, but for memories of callers. */
+  /** How many fds it has open once nothing is in progress, but for {@link kept} ones. */
   fds(): Promise<number>;
-  /** How many memories of callers it keeps open. */
-  memories(): number;
+  /** How many memories and pidfds of callers it keeps open. */
+  kept(): number;
   /** The most memory it ever used, in MiB. */
   peakMiB(): number;
   /** The memory it uses now, in MiB, including JavaScript garbage that is not collected yet. */
@@ -37,8 +37,8 @@ export function keepsOneAgent(): ObservedAgent {
       }
     });
   };
-  const isMemory = (link: string): boolean => /^\/proc\/\d+\/mem$/.test(link);
-  const countFds = (): number => links().filter((link) => !isMemory(link)).length;
+  const isKept = (link: string): boolean => /^\/proc\/\d+\/mem$|pidfd/.test(link);
+  const countFds = (): number => links().filter((link) => !isKept(link)).length;
   let sleeper: ReturnType<typeof spawn>;
   before(async () => {
     sleeper = spawn(bpfnsPath, ['run', '--', 'sleep', 'infinity'], { stdio: 'ignore' });
@@ -54,7 +54,7 @@ export function keepsOneAgent(): ObservedAgent {
   });
   return {
     pid,
-    memories: () => links().filter(isMemory).length,
+    kept: () => links().filter(isKept).length,
     async fds() {
       // Listeners of namespaces that ended, and the start of a worker, change the count for a moment.
       let last = countFds();

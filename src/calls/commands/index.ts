@@ -5,7 +5,7 @@
 import { OWN_NAMESPACE } from '../../filter/own-command.js';
 import type { TrappedCommand } from '../../filter/trapped.js';
 import { E } from '../../sys/errno.js';
-import { bpf_cmd } from '../../sys/kernel.gen.js';
+import { bpf_attr, bpf_cmd } from '../../sys/kernel.gen.js';
 import { SYS } from '../../sys/libc.js';
 import type { Notification } from '../../sys/seccomp.js';
 import type { Call, Reply } from '../call.js';
@@ -16,7 +16,7 @@ import { clone3, readCloneArgs } from './clone3.js';
 import { enableStats } from './enable-stats.js';
 import { getFdById } from './get-fd-by-id.js';
 import { getNextId } from './get-next-id.js';
-import { getInfoByFd } from './info/get-info-by-fd.js';
+import { getInfoByFd, readInfoRequest } from './info/get-info-by-fd.js';
 import { iterCreate } from './iter-create.js';
 import { ownNamespace } from './own-namespace.js';
 import { objGet } from './pins/obj-get.js';
@@ -56,7 +56,12 @@ export const commands: Readonly<Record<TrappedCommand, Command>> = {
   [bpf_cmd.BPF_PROG_GET_FD_BY_ID]: bpfCommand('PROG_GET_FD_BY_ID', reads, (c, s) => getFdById(c, s, 'prog')),
   [bpf_cmd.BPF_LINK_GET_FD_BY_ID]: bpfCommand('LINK_GET_FD_BY_ID', reads, (c, s) => getFdById(c, s, 'link')),
   [bpf_cmd.BPF_BTF_GET_FD_BY_ID]: bpfCommand('BTF_GET_FD_BY_ID', reads, (c, s) => getFdById(c, s, 'btf')),
-  [bpf_cmd.BPF_OBJ_GET_INFO_BY_FD]: bpfCommand('OBJ_GET_INFO_BY_FD', writes, getInfoByFd),
+  [bpf_cmd.BPF_OBJ_GET_INFO_BY_FD]: {
+    name: 'OBJ_GET_INFO_BY_FD',
+    needs: { ...writes, object: bpf_attr.info_bpf_fd },
+    read: readInfoRequest,
+    handle: getInfoByFd,
+  },
   [bpf_cmd.BPF_PROG_QUERY]: bpfCommand('PROG_QUERY', writes, progQuery),
   [bpf_cmd.BPF_TASK_FD_QUERY]: bpfCommand('TASK_FD_QUERY', writes, taskFdQuery),
   [bpf_cmd.BPF_OBJ_GET]: bpfCommand('OBJ_GET', reads, objGet),

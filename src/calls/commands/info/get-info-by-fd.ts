@@ -2,7 +2,8 @@
  * BPF_OBJ_GET_INFO_BY_FD: calls it on a copy of the caller's fd, into the agent's memory, rewrites
  * every id, and copies the answer and its arrays back.
  */
-import { kindOfFd, MAX_STRUCT, getInfoByFd as queryInfo } from '../../../sys/bpf.js';
+import { Block } from '../../../sys/block.js';
+import { MAX_STRUCT, getInfoByFd as queryInfo } from '../../../sys/bpf.js';
 import { E } from '../../../sys/errno.js';
 import { Fd } from '../../../sys/fd.js';
 import { bpf_attr } from '../../../sys/kernel.gen.js';
@@ -10,6 +11,7 @@ import { addressOf } from '../../../sys/libc.js';
 import { isNull, readPointer } from '../../../sys/seccomp.js';
 import { type Call, hasSetByte, type Reply } from '../../call.js';
 import type { Services } from '../../services.js';
+import { readBpfAttr } from '../bpf-attr.js';
 import type { SeenPath } from '../pins/path-request.js';
 import { type InfoArray, type InfoShape, infoShapes, type Request } from './shapes.js';
 import { isOfUprobes, seeAsCaller, showAsSeen, withRoomForPath } from './uprobes.js';
@@ -17,12 +19,20 @@ import { isOfUprobes, seeAsCaller, showAsSeen, withRoomForPath } from './uprobes
 /** The most memory that one call may make the agent allocate, in bytes. The largest program fits. */
 export const MAX_ARRAYS = 64 * 1024 * 1024;
 
+/** Reads attr and what the caller has in the info structure. */
+export function readInfoRequest(call: Call, services: Services): Reply | undefined {
+  const settled = readBpfAttr(call, services);
+  if (settled !== undefined) return settled;
+  if (call.hasUnknownBits(bpf_attr.info_info + 8)) return -E.EINVAL;
+  call.readSecond(readPointer(call.attr, bpf_attr.info_info), call.attr.readUInt32LE(bpf_attr.info_info_len));
+  return undefined;
+}
+
 /** Order of checks as in bpf_obj_get_info_by_fd() and bpf_*_get_info_by_fd() (kernel/bpf/syscall.c, btf.c). */
 export function getInfoByFd(call: Call, services: Services): Reply | Promise<Reply> {
-  if (call.hasUnknownBits(bpf_attr.info_info + 8)) return -E.EINVAL;
-  using fd = call.caller.takeFd(call.attr.readInt32LE(bpf_attr.info_bpf_fd));
+  const { fd: copy, kind } = call.caller.takeObject(call.attr.readInt32LE(bpf_attr.info_bpf_fd));
+  using fd = copy;
   if (!fd.isOpen) return -E.EBADFD;
-  const kind = kindOfFd(fd.number);
   const shape = kind && infoShapes[kind];
   return shape ? answer(call, services, fd, shape) : notAnObject(fd.number);
 }
@@ -33,8 +43,23 @@ function notAnObject(fd: number): number {
 }
 
 /** The info structure that the kernel fills. Every call reuses it. */
-const given = Buffer.alloc(MAX_STRUCT);
+const givenBlock = Block.alloc(MAX_STRUCT);
+const given = givenBlock.buffer;
 const nothing = Buffer.alloc(MAX_STRUCT);
+/** The kernel's length of each structure, once it is known: what lies behind need not be asked for. */
+const lengths = new Map<InfoShape, number>();
+
+/** Makes {@link given} zero as far as the kernel and we look at it. */
+function clear(shape: InfoShape): void {
+  given.fill(0, 0, Math.max(shape.sizeof, lengths.get(shape) ?? MAX_STRUCT));
+}
+
+/** Fills {@link given} from its inputs. @returns as queryInfo() */
+function query(call: Call, fd: number, shape: InfoShape): number {
+  const length = call.asCaller(() => queryInfo(fd, givenBlock, lengths.get(shape) ?? MAX_STRUCT));
+  if (length >= 0) lengths.set(shape, length);
+  return length;
+}
 
 /** What the caller asks for, checked. */
 interface Question {
@@ -51,12 +76,12 @@ function answer(call: Call, services: Services, fd: Fd, shape: InfoShape): Reply
   const address = readPointer(call.attr, bpf_attr.info_info);
   const length = call.attr.readUInt32LE(bpf_attr.info_info_len);
   if (length > MAX_STRUCT) return -E.E2BIG;
-  const { buffer: asked, length: readable } = call.readSecond(address, length);
+  const { buffer: asked, length: readable } = call.second;
 
   // The first call has no arrays. It shows the kind, the length of the arrays, and what the kernel
   // knows.
-  given.fill(0);
-  const kernelLength = call.asCaller(() => queryInfo(fd.number, given, MAX_STRUCT));
+  clear(shape);
+  const kernelLength = query(call, fd.number, shape);
   if (kernelLength < 0) return kernelLength;
   if (hasSetByte(asked, kernelLength, readable)) return -E.E2BIG;
   if (readable < length) return -E.EFAULT;
@@ -84,13 +109,13 @@ function fill(call: Call, services: Services, fd: number, question: Question, se
   let status = 0;
   const inputs = shape.inputs.filter((field) => asked.readUInt32LE(field) !== 0);
   if (requests.length > 0 || inputs.length > 0) {
-    given.fill(0);
+    clear(shape);
     for (const field of inputs) asked.copy(given, field, field, field + 4);
     for (const { array, buffer, count, hasPointer } of requests) {
       given.writeBigUInt64LE(hasPointer ? addressOf(buffer) : 0n, array.pointer);
       given.writeUInt32LE(count, array.count);
     }
-    const result = call.asCaller(() => queryInfo(fd, given, MAX_STRUCT));
+    const result = query(call, fd, shape);
     // A truncated string gives ENOSPC, but is delivered.
     if (result < 0 && result !== -E.ENOSPC) return result;
     status = Math.min(result, 0);
@@ -111,8 +136,9 @@ function fill(call: Call, services: Services, fd: number, question: Question, se
   if (status < 0 && !shape.answersWhenCut) return status;
   // Fields that a later kernel adds are not passed on, as they might be ids.
   const known = Math.min(length, kernelLength, shape.sizeof);
-  if (!call.write(address, given, known)) return -E.EFAULT;
-  return call.writeAttr(bpf_attr.info_info_len, known) ? status : -E.EFAULT;
+  if (!call.write(address, givenBlock, known)) return -E.EFAULT;
+  // Mostly the caller has that length there already.
+  return known === length || call.writeAttr(bpf_attr.info_info_len, known) ? status : -E.EFAULT;
 }
 
 /** Of a string the kernel writes only the characters, not the whole room. */
