@@ -217,10 +217,12 @@ C_SOURCES = $(wildcard bench/*.[ch] bpf/*.[ch] examples/*.c include/*.h test/gue
 build/bench/%: bench/%.c bench/listener.h
 	mkdir -p $(@D)
 	$(CC) -O2 -Wall -Wextra -Werror -o $@ $<
+build/bench/peer: bench/peer.go build/bench/filtered
+	GO111MODULE=off go build -o $@ $<
 .PHONY: bench
 bench:
 	tools/setup.sh test
 	$(MAKE) --no-print-directory build build/bench/guest build/bench/responder build/bench/minimal build/bench/worst \
-		build/guests/pid-iter build/guests/pid-iter.bpf.o
+		$(if $(shell command -v go),build/bench/peer) build/guests/pid-iter build/guests/pid-iter.bpf.o
 	node build/js/bench/run.js $(subst $(comma), ,$(BENCH))
 comma := ,

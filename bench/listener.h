@@ -46,7 +46,7 @@ static int install_filter(void)
 }
 
 /* Starts a command under the filter. Returns the listener, or exits. */
-static int start_under_filter(char **command, pid_t *child)
+static inline int start_under_filter(char **command, pid_t *child)
 {
 	int number[2], pidfd, fd, listener;
 
@@ -73,7 +73,7 @@ static int start_under_filter(char **command, pid_t *child)
 	return listener;
 }
 
-static int exit_status(pid_t child)
+static inline int exit_status(pid_t child)
 {
 	int status;
 

@@ -22,6 +22,8 @@ export const native: Side = [];
 export const inC: Side = ['build/bench/responder'];
 /** The least that an answer costs. */
 export const minimal: Side = ['build/bench/minimal'];
+/** The same in Go. It is built only where Go is installed. */
+export const inGo: Side = ['build/bench/peer'];
 export const inside: Side = [BPFNS, 'run', '--'];
 export const insideFlat: Side = [BPFNS, 'run', '--no-nesting', '--'];
 
@@ -85,6 +87,14 @@ export function rowOf(what: string, turns: ReadonlyArray<readonly [number, numbe
   };
 }
 
+/** Enough calls for V8 to compile the agent's code. */
+const WARM_UP = 15000;
+
+/** Has the agent compile what answers this call. */
+export function warmUp(what: string, side = inside): void {
+  guest(side, what, WARM_UP);
+}
+
 /** Compares a guest's calls in a namespace with those on another side. */
 export function calls(what: string, other: Side, rounds: number, batch: number, goal?: number): Row {
   return compare(
@@ -129,6 +139,13 @@ export async function untilInactive(): Promise<void> {
 /** Resident memory, in bytes. */
 export function residentMemory(pid: number): number {
   return statusOf(pid, 'VmRSS') * 1024;
+}
+
+/** The process's own part of resident memory, in bytes: pages that others have too count by their share. */
+export function proportionalMemory(pid: number): { all: number; own: number } {
+  const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1');
+  const field = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(rollup)?.[1]) * 1024;
+  return { all: field('Pss'), own: field('Private_Dirty') };
 }
 
 export function parentOf(pid: number): number {

@@ -4,8 +4,9 @@
  * Arguments: the sections to measure (default: all).
  */
 import { loadavg } from 'node:os';
-import { creations, manyObjects, minimalCalls, placedCalls, trappedCalls, untrappedCalls } from './calls.js';
+import { creations, goCalls, manyObjects, minimalCalls, placedCalls, trappedCalls, untrappedCalls } from './calls.js';
 import { coldStart, forks, listings, outside, starts } from './commands.js';
+import { garbage } from './garbage.js';
 import { progress } from './measure.js';
 import { write } from './report.js';
 import { memory, together } from './scale.js';
@@ -14,6 +15,7 @@ import { worst } from './worst.js';
 const sections: Readonly<Record<string, readonly [title: string, measure: () => Promise<string>]>> = {
   trapped: ['A trapped call, against the C responder', trappedCalls],
   minimal: ['A trapped call, against the least that an answer costs', minimalCalls],
+  go: ['A trapped call, against the same in Go', goCalls],
   placed: ['A trapped call, wherever the kernel runs the two sides', placedCalls],
   thousand: ['A trapped call with 1,000 maps in the namespace', () => manyObjects(1000)],
   'hundred-thousand': ['A trapped call with 100,000 maps in the namespace', () => manyObjects(100_000)],
@@ -24,6 +26,7 @@ const sections: Readonly<Record<string, readonly [title: string, measure: () => 
   start: ['Starting a command with a running agent, against node -e 0', starts],
   cold: ['Starting the first command, against node -e 0', coldStart],
   memory: ['Memory', memory],
+  garbage: ['Garbage', garbage],
   together: ['Callers at once', together],
   worst: ['While another guest does its worst', worst],
   fork: ['fork and exec of 1,000 processes inside, the start of bpfns included, against outside', forks],
