@@ -63,7 +63,11 @@ const direct6 = lib.func('syscall', long, Array<string>(7).fill(long)) as (...ar
 
 export function syscall3(number: number, a: number, b: number, c: number): number {
   const result = direct3(number, a, b, c);
-  return result < 0 ? -koffi.errno() : result;
+  if (result >= 0) return result;
+  const errno = koffi.errno();
+  if (errno !== EMFILE || !makeRoom()) return -errno;
+  const again = direct3(number, a, b, c);
+  return again < 0 ? -koffi.errno() : again;
 }
 
 export function syscall4(number: number, a: number, b: number, c: number, d: number): number {
@@ -91,9 +95,13 @@ export function epollWait(epoll: number, events: number, most: number, timeout: 
   return result < 0 ? -koffi.errno() : result;
 }
 
-/** The argument is a value or an address. */
+/**
+ * The argument is a value or an address. Makes no room for an fd: if SECCOMP_IOCTL_NOTIF_ADDFD fails
+ * with EMFILE, that is the caller's limit.
+ */
 export function ioctl(fd: number, command: number, argument: number): number {
-  return syscall3(SYS.ioctl, fd, command, argument);
+  const result = direct3(SYS.ioctl, fd, command, argument);
+  return result < 0 ? -koffi.errno() : result;
 }
 
 /** For system calls with two pointers: capget(2), capset(2). */

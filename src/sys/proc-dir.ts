@@ -6,7 +6,7 @@
 import { fstatSync } from 'node:fs';
 import { E } from './errno.js';
 import { Fd } from './fd.js';
-import { ioctl, O_CLOEXEC, O_DIRECTORY, O_PATH, O_RDONLY, openat, read, readlinkat, setns } from './libc.js';
+import { O_CLOEXEC, O_DIRECTORY, O_PATH, O_RDONLY, openat, read, readlinkat, SYS, setns, syscall3 } from './libc.js';
 
 const NS_GET_PARENT = 0xb702;
 const CLONE_NEWNET = 0x40000000;
@@ -70,7 +70,7 @@ export class ProcDir implements Disposable {
     for (let depth = 0; at.isOpen && depth < MAX_USER_NS; depth++) {
       using current = at;
       if (fstatSync(current.number).ino === ancestor) return true;
-      at = new Fd(ioctl(current.number, NS_GET_PARENT, 0));
+      at = new Fd(syscall3(SYS.ioctl, current.number, NS_GET_PARENT, 0));
     }
     at.close();
     return false;
