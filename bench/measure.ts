@@ -3,7 +3,7 @@
  * slower slows both. The result is the median of the ratios of all turns.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { paths } from '../src/config/paths.js';
 import { AgentClient } from '../src/control/client.js';
@@ -146,6 +146,13 @@ export function proportionalMemory(pid: number): { all: number; own: number } {
   const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1');
   const field = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(rollup)?.[1]) * 1024;
   return { all: field('Pss'), own: field('Private_Dirty') };
+}
+
+/** How often the threads of a process have gone to sleep so far. */
+export function sleeps(pid: number): number {
+  return readdirSync(`/proc/${pid}/task`)
+    .map((tid) => statusOf(Number(tid), 'voluntary_ctxt_switches'))
+    .reduce((sum, each) => sum + each);
 }
 
 export function parentOf(pid: number): number {

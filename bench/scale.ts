@@ -1,5 +1,6 @@
 /** Measures with many namespaces, many objects and many callers at once. */
 import { readFileSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
 import {
   ask,
   compare,
@@ -11,12 +12,15 @@ import {
   proportionalMemory,
   residentMemory,
   run,
+  sleeps,
   warmUp,
   whileActive,
 } from './measure.js';
 import { mebibytes, perSecond, table } from './report.js';
 
 const PSS_GOAL = 40;
+/** How long it is watched, in seconds. */
+const REST = 20;
 const NAMESPACES = 1000;
 const FEW = 10;
 const MANY = 100_000;
@@ -27,6 +31,7 @@ export function memory(): Promise<string> {
     const rest = [pid, parentOf(pid)].map(proportionalMemory);
     const sum = (of: 'all' | 'own'): string => mebibytes(rest.reduce((total, each) => total + each[of], 0));
     const atRest = resident();
+    const wakeUps = await wakeUpsOf([pid, parentOf(pid)]);
     const names = Array.from({ length: NAMESPACES }, (_, i) => `bench-${i}`);
     const empty = { parent: 'init', pins: 'own', tracing: 'host', ownerUid: 0, maxNamespaces: 0 } as const;
     for (const name of names) await ask({ op: 'create', name, ...empty });
@@ -36,13 +41,21 @@ export function memory(): Promise<string> {
     const each = (of: 'resident' | 'maps'): number => Math.round((many[of] - few[of]) / (MANY - FEW));
     return `At rest with one namespace, agent and supervisor have ${sum('all')} together (PSS: of pages that others have too, their
 share; the goal is ${PSS_GOAL} MiB), of which ${sum('own')} are written by them alone. The rest is mostly Node's own code, which
-they share with every other Node process, and which the kernel can drop.
+they share with every other Node process, and which the kernel can drop. Both together wake up ${wakeUps.toFixed(1)} times a second.
 
 Resident memory of agent and supervisor: with one namespace ${atRest}; with ${NAMESPACES.toLocaleString('en')} more ${withMany}.
 
 Beside ${MANY.toLocaleString('en')} maps in one namespace the agent has ${mebibytes(many.resident)} resident, and the recorder's maps take ${mebibytes(many.maps)}:
 beyond what they take beside ${FEW}, ${each('resident')} and ${each('maps')} bytes an object.`;
   });
+}
+
+/** How often the threads of these processes wake up in a second while nothing happens. */
+async function wakeUpsOf(pids: readonly number[]): Promise<number> {
+  const count = (): number => pids.map(sleeps).reduce((sum, each) => sum + each);
+  const before = count();
+  await pause(REST * 1000);
+  return (count() - before) / REST;
 }
 
 const SEEN = 'build/bench/memory-seen';
