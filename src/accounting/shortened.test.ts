@@ -12,8 +12,13 @@ describe('what goes into a line', () => {
   });
 
   test('shows where a text was cut', () => {
-    const { pins } = shortened({ ...object, pins: ['x'.repeat(301)] });
-    assert.deepEqual(pins, [`${'x'.repeat(300)}…`]);
+    const { pins, isCut } = shortened({ ...object, pins: ['x'.repeat(301)] });
+    assert.deepEqual([pins, isCut], [[`${'x'.repeat(300)}…`], true]);
+  });
+
+  test('says that a list was cut', () => {
+    const { pins, isCut } = shortened({ ...object, pins: Array.from({ length: 201 }, String) });
+    assert.deepEqual([pins.length, isCut], [200, true]);
   });
 
   test('fits, however many pins there are, and whatever they are called', () => {

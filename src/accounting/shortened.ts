@@ -8,10 +8,19 @@ const cuts = [
   { entries: 5, text: 30 },
 ] as const;
 
-/** A value whose JSON takes at most half of a line, with lists and texts cut. A text that was cut ends with '…'. */
-export function shortened<T>(value: T): T {
-  const cut = cuts.find((each) => Buffer.byteLength(JSON.stringify(cutTo(each, value))) < MAX_LINE / 2) ?? cuts[2];
-  return cutTo(cut, value);
+/**
+ * An object whose JSON takes at most half of a line: lists and texts are cut, and `isCut` says so. A text
+ * that was cut ends with '…'.
+ */
+export function shortened<T extends object>(value: T): T & { readonly isCut?: true } {
+  const whole = JSON.stringify(value);
+  for (const cut of cuts) {
+    const short = cutTo(cut, value);
+    const text = JSON.stringify(short);
+    if (Buffer.byteLength(text) >= MAX_LINE / 2 && cut !== cuts[2]) continue;
+    return text === whole ? short : { ...short, isCut: true };
+  }
+  return value;
 }
 
 function cutTo<T>(cut: (typeof cuts)[number], value: T): T {

@@ -50,7 +50,7 @@ export async function whoGraph(kind: Kind, id: number): Promise<string> {
 /** In words, a line each; names as they are: {@link printable} is the caller's. */
 export function describeReport(found: ObjectReport): string[] {
   const { kind, hostId: id } = found;
-  const { creator, containers, visibleIn, keptAliveBy, ...object } = found;
+  const { creator, containers, visibleIn, keptAliveBy, isCut, ...object } = found;
   const isKernels = kind === 'btf' && object.type === 'kernel';
   return [
     `${kind} ${id}${object.name ? ` '${object.name}'` : ''}, ${object.type}`,
@@ -68,6 +68,7 @@ export function describeReport(found: ObjectReport): string[] {
           '  kept alive by a reference that is not listed here: a pin in a bpffs that is not mounted here, a socket,',
           '                a network device, or one that is just going away',
         ]),
+    ...(isCut ? ['  long lists and texts are cut'] : []),
   ];
 }
 

@@ -39,6 +39,8 @@ export interface HostObject {
   } | null;
   readonly users: readonly Process[];
   readonly pins: readonly string[];
+  /** Whether lists or texts are not whole, as they would not fit into an answer. */
+  readonly isCut?: true;
 }
 
 /** Everything that can be told of one object. */

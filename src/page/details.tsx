@@ -72,6 +72,7 @@ function Report({ report }: { readonly report: WhoReply }): JSX.Element {
           </ul>
         </dd>
       </dl>
+      {report.isCut ? <p>Long lists and texts are cut.</p> : null}
     </>
   );
 }
