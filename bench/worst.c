@@ -4,12 +4,13 @@
  * worst victim SECONDS
  *	lists the first id again and again with a short rest between: prints the median and the 99th
  *	percentile of a call in ns.
- * worst ids | creations | lookups | info | namespaces | threads | iterators
+ * worst ids | creations | lookups | info | namespaces | failing | iterators | loads | events
  *	calls without a pause, until it is killed. All but `creations` do it from THREADS threads.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <linux/bpf.h>
+#include <linux/perf_event.h>
 #include <linux/sched.h>
 #include <pthread.h>
 #include <signal.h>
@@ -172,6 +173,39 @@ static void *iterators(void *unused)
 	return unused;
 }
 
+/* Of programs to trace with, under tracing=own: nearly the largest, with a log. */
+static void *loads(void *unused)
+{
+	int count = INSNS - 1000;
+	struct bpf_insn *code = calloc(count, sizeof(*code));
+	char *log = malloc(1 << 24);
+	union bpf_attr attr = { .prog_type = BPF_PROG_TYPE_TRACEPOINT,
+				.insns = (uintptr_t)code,
+				.insn_cnt = count,
+				.license = (uintptr_t) "GPL",
+				.log_buf = (uintptr_t)log,
+				.log_size = 1 << 24,
+				.log_level = 1 };
+
+	for (int i = 0; i < count - 1; i++)
+		code[i] = (struct bpf_insn){ .code = BPF_ALU64 | BPF_MOV | BPF_K };
+	code[count - 1] = (struct bpf_insn){ .code = BPF_JMP | BPF_EXIT };
+	for (;;)
+		close(bpf(BPF_PROG_LOAD, &attr));
+	return unused;
+}
+
+static void *events(void *unused)
+{
+	struct perf_event_attr attr = { .type = PERF_TYPE_SOFTWARE,
+					.size = sizeof(attr),
+					.config = PERF_COUNT_SW_BPF_OUTPUT };
+
+	for (;;)
+		syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
+	return unused;
+}
+
 static void hold_many_fds(void)
 {
 	struct rlimit limit;
@@ -195,7 +229,8 @@ static const struct {
 	void *(*run)(void *);
 } attacks[] = { { "ids", ids },		{ "lookups", lookups },
 		{ "info", infos },	{ "namespaces", namespaces },
-		{ "failing", failing }, { "iterators", iterators } };
+		{ "failing", failing }, { "iterators", iterators },
+		{ "loads", loads },	{ "events", events } };
 
 int main(int argc, char **argv)
 {

@@ -10,22 +10,25 @@ const SECONDS = 8;
 const MEDIAN = 50;
 const P99 = 250;
 
+/** Commands in a namespace, behind options of `bpfns run`. */
 const attacks: Readonly<Record<string, readonly string[]>> = {
-  nothing: ['sleep', 'infinity'],
-  'ids, without a pause': [WORST, 'ids'],
-  'creations, without a pause': [WORST, 'creations'],
-  'lookups of pins': [WORST, 'lookups'],
-  'info of a program of a million instructions': [WORST, 'info'],
-  'child namespaces': [WORST, 'namespaces'],
-  'child namespaces whose clone3 fails': [WORST, 'failing'],
-  "bpftool's iterator beside 16,000 fds": ['build/guests/pid-iter', 'map', WORST, 'iterators'],
+  nothing: ['--', 'sleep', 'infinity'],
+  'ids, without a pause': ['--', WORST, 'ids'],
+  'creations, without a pause': ['--', WORST, 'creations'],
+  'lookups of pins': ['--', WORST, 'lookups'],
+  'info of a program of a million instructions': ['--', WORST, 'info'],
+  'child namespaces': ['--', WORST, 'namespaces'],
+  'child namespaces whose clone3 fails': ['--', WORST, 'failing'],
+  "bpftool's iterator beside 16,000 fds": ['--', 'build/guests/pid-iter', 'map', WORST, 'iterators'],
+  'programs to trace with, of 999,000 instructions': ['--tracing=own', '--', WORST, 'loads'],
+  'perf events': ['--tracing=own', '--', WORST, 'events'],
 };
 
 export function worst(): Promise<string> {
   return whileActive(async () => {
     const rows: string[] = [];
     for (const [name, command] of Object.entries(attacks)) {
-      const attacker = spawn('timeout', ['-k', '1', '60', BPFNS, 'run', '--', ...command], { stdio: 'ignore' });
+      const attacker = spawn('timeout', ['-k', '1', '60', BPFNS, 'run', ...command], { stdio: 'ignore' });
       await pause(2000); // it has begun
       try {
         const [median = 0, p99 = 0, most = 0] = run([BPFNS, 'run', '--', WORST, 'victim', String(SECONDS)])

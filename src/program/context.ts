@@ -182,11 +182,10 @@ const has = ({ context, stack }: State, register: number): [context: boolean, st
 
 function put(state: State, register: number, context: boolean, stack: boolean): State {
   const others = ~bit(register);
-  return {
-    ...state,
-    context: (state.context & others) | (context ? bit(register) : 0),
-    stack: (state.stack & others) | (stack ? bit(register) : 0),
-  };
+  const contexts = (state.context & others) | (context ? bit(register) : 0);
+  const stacks = (state.stack & others) | (stack ? bit(register) : 0);
+  if (contexts === state.context && stacks === state.stack) return state;
+  return { context: contexts, stack: stacks, contextWords: state.contextWords, stackWords: state.stackWords };
 }
 
 /** The words of the frame that 8 bytes at an offset from r10 are in. */
@@ -217,6 +216,7 @@ function store(state: State, from: number | undefined, { code, dst, off }: Instr
     if (context && facts.context === 'nowhere') facts.context = 'known';
     if (stack && facts.stack === 'nowhere') facts.stack = 'known';
     const words = wordsAt(off);
+    if (!context && !stack && state.contextWords === 0n && state.stackWords === 0n) return state;
     // A word that is overwritten as a whole has nothing else any more.
     const others = off % 8 === 0 ? ~words : -1n;
     return {

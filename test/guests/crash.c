@@ -2,6 +2,7 @@
  * Checks every answer of an agent that is killed all the time, until SIGTERM: `crash ROLE PIN`.
  *   list    walks its ids, opens them, asks for info, opens a pin: each answer is known beforehand
  *   create  makes maps and programs: their numbers rise by one, and are listed
+ *   trace   loads a tracing program, attaches it to $TRACEPOINT's event: there are no others of it
  *   nest    forks tasks into namespaces of their own, in which the first map is number 1
  * Prints "calls N longest-ms N fds-lost N"; the first wrong answer ends it with status 1.
  */
@@ -9,12 +10,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
+#include <linux/perf_event.h>
 #include <linux/sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -36,10 +39,10 @@ static long long now_ns(void)
 }
 
 /* The result, or -errno. */
-static long timed(long number, uintptr_t a, uintptr_t b, uintptr_t c)
+static long timed_five(long number, uintptr_t a, uintptr_t b, uintptr_t c, uintptr_t d, uintptr_t e)
 {
 	long long start = now_ns();
-	long result = syscall(number, a, b, c);
+	long result = syscall(number, a, b, c, d, e);
 	long error = errno;
 	long took = now_ns() - start;
 
@@ -47,6 +50,11 @@ static long timed(long number, uintptr_t a, uintptr_t b, uintptr_t c)
 	if (took > longest_ns)
 		longest_ns = took;
 	return result < 0 ? -error : result;
+}
+
+static long timed(long number, uintptr_t a, uintptr_t b, uintptr_t c)
+{
+	return timed_five(number, a, b, c, 0, 0);
 }
 
 static long bpf(int cmd, union bpf_attr *attr)
@@ -195,6 +203,37 @@ static void create(uint32_t round)
 	close(program);
 }
 
+/* Of all that are listed there may be as many as there are fds: an agent that died may have left some of these. */
+static void trace(int fds)
+{
+	struct bpf_insn code[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 0 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	union bpf_attr attr = { .prog_type = BPF_PROG_TYPE_TRACEPOINT,
+				.insns = (uintptr_t)code,
+				.insn_cnt = ARRAY_SIZE(code),
+				.license = (uintptr_t) "GPL" };
+	struct perf_event_attr event = { .type = PERF_TYPE_TRACEPOINT,
+					 .size = sizeof(event),
+					 .config = atoi(getenv("TRACEPOINT")) };
+	long program = bpf(BPF_PROG_LOAD, &attr), perf, listed = 0;
+
+	if (program < 0)
+		expect("PROG_LOAD for tracing", program, 0);
+	expect("close-on-exec of a program", fcntl(program, F_GETFD), FD_CLOEXEC);
+	perf = timed_five(SYS_perf_event_open, (uintptr_t)&event, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
+	if (perf < 0)
+		expect("perf_event_open", perf, 0);
+	expect("SET_BPF", ioctl(perf, PERF_EVENT_IOC_SET_BPF, (int)program), 0);
+	for (long id = 0; (id = next_id(BPF_PROG_GET_NEXT_ID, id)) > 0;)
+		listed++;
+	if (listed < 1 || listed > open_fds() - fds - 1)
+		expect("programs that are listed", listed, 1);
+	close(perf);
+	close(program);
+}
+
 /* bpfns's own command: what it says of the caller's namespace, in JSON. */
 static int level(void)
 {
@@ -278,6 +317,8 @@ int main(int argc, char **argv)
 			list(argv[2]);
 		else if (!strcmp(argv[1], "create"))
 			create(round);
+		else if (!strcmp(argv[1], "trace"))
+			trace(fds);
 		else
 			nest(round);
 		usleep(1000);

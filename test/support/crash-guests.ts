@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { connect } from 'node:net';
+import { tracepointId, withTracefs } from '../../src/sys/tracepoint.js';
 import { asContainerUser, bpfnsPath, guestPath, pinDirectory, runDir } from './host.js';
 import { limit } from './slowness.js';
+import { nobodyWithBpfAlone } from './tracing.js';
 
 /** No call may take this long, in ms. An agent starts in a fraction of it, even on a busy machine. */
 export const HANG = limit(30_000);
@@ -14,10 +16,11 @@ export interface CrashGuest {
   readonly output: () => string;
 }
 
-/** Starts a guest in a namespace of that name; {@link allRight} ends it. Roles: list, create, nest. */
+/** Starts a guest in a namespace of that name; {@link allRight} ends it. Roles: list, create, nest, trace. */
 export function startGuest(name: string, role: string): CrashGuest {
+  const traces = role === 'trace';
   const command = [guestPath('crash'), role, `${pinDirectory()}/${name}`];
-  const process = spawn(
+  const guest = spawn(
     'timeout',
     [
       '-k',
@@ -27,20 +30,26 @@ export function startGuest(name: string, role: string): CrashGuest {
       'run',
       '--name',
       name,
+      ...(traces ? ['--tracing=own'] : []),
       '--',
-      ...asContainerUser,
+      ...(traces ? nobodyWithBpfAlone : asContainerUser),
       ...command,
     ],
-    { stdio: ['ignore', 'pipe', 'pipe'] },
+    {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, TRACEPOINT: traces ? tracepoint() : '' },
+    },
   );
   let text = '';
-  for (const stream of [process.stdout, process.stderr]) {
+  for (const stream of [guest.stdout, guest.stderr]) {
     stream?.setEncoding('utf8').on('data', (part: string) => {
       text += part;
     });
   }
-  return { name, process, output: () => text };
+  return { name, process: guest, output: () => text };
 }
+
+const tracepoint = (): string => String(withTracefs((root) => tracepointId(root, 'syscalls', 'sys_enter_getppid')));
 
 function ended({ process }: CrashGuest): Promise<number | null> {
   if (process.exitCode !== null) return Promise.resolve(process.exitCode);

@@ -22,8 +22,8 @@ const END = a.fd_array_cnt + 4;
 /** What a privileged program may have (BPF_COMPLEXITY_LIMIT_INSNS). */
 const MAX_INSTRUCTIONS = 1_000_000;
 const MAX_RECORD = 252;
-/** More than a program of the largest size brings along. */
-const MAX_RECORDS = 32 * 1024 * 1024;
+/** Of all records together: more than a program of the largest size brings along. They are copied on the loop. */
+const MAX_RECORDS = 24 * 1024 * 1024;
 const LICENSE_ROOM = 128;
 /** What the kernel takes (UINT_MAX >> 2), and what we keep room for: libbpf asks for less. */
 const MAX_LOG = 0x3fffffff;
@@ -101,13 +101,15 @@ function problemOf(call: Call, attr: Buffer): number {
     [a.line_info_cnt, a.line_info_rec_size],
     [a.core_relo_cnt, a.core_relo_rec_size],
   ] as const;
+  let all = 0;
   for (const [countAt, sizeAt] of parts) {
     const records = attr.readUInt32LE(countAt);
     const size = attr.readUInt32LE(sizeAt);
     if (records === 0) continue;
     // One for each instruction is the most that makes sense to the kernel.
     if (records > count || size < 8 || size > MAX_RECORD || size % 4 !== 0) return -E.EINVAL;
-    if (records * size > MAX_RECORDS) return -E.E2BIG;
+    all += records * size;
+    if (all > MAX_RECORDS) return -E.E2BIG;
   }
   return attr.readUInt32LE(a.fd_array_cnt) > MAX_ARRAY ? -E.EINVAL : 0;
 }

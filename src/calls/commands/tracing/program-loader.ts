@@ -99,8 +99,14 @@ export class ProgramLoader {
       this.#worker = undefined;
       finish(() => job.failed(error));
     });
-    worker.postMessage(request);
+    worker.postMessage(request, ownBuffers(request));
   }
 }
+
+/** What is large goes to the thread without another copy. */
+const ownBuffers = ({ code, functions, lines, relocations }: LoadRequest): ArrayBuffer[] =>
+  [code, functions, lines, relocations]
+    .filter(({ buffer, byteLength }) => byteLength > 0 && byteLength === buffer.byteLength)
+    .map(({ buffer }) => buffer as ArrayBuffer);
 
 const NOTHING = new Uint8Array(0);
