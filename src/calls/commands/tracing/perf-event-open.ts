@@ -56,15 +56,28 @@ export function perfEventOpen(call: Call, services: Services): Reply | Promise<R
   if (tracing === 'none') return refuse(call, services, COMMAND, 'tracing=none');
   if (!mayLoadPrograms(call)) return -E.EACCES;
   if (isInGroup(call)) return refuse(call, services, COMMAND, 'groups and cgroups of events', E.EACCES);
-  if (isUprobe(call.attr)) return uprobe(call, services, COMMAND);
+  if (isUprobe(call.attr)) return withinBudget(call, services, { of: 'memory' }, () => uprobe(call, services, COMMAND));
   const event = chooseEvent(call.attr);
   if (typeof event === 'string') return refuse(call, services, COMMAND, event, E.EACCES);
-  const use = useOf(call, event.attr);
-  const excess = services.programs.events.refusal(call.namespace, use);
+  return withinBudget(call, services, useOf(call, event.attr), () => open(call, event));
+}
+
+/** Counts the event that is opened, unless that would be one too many. */
+function withinBudget(
+  call: Call,
+  services: Services,
+  use: Use,
+  openEvent: () => Reply | Promise<Reply>,
+): Reply | Promise<Reply> {
+  const { events } = services.programs;
+  const excess = events.refusal(call.namespace, use);
   if (excess !== undefined) return refuse(call, services, COMMAND, excess, E.ENOSPC);
-  const fd = open(call, event);
-  if (fd.isOpen) services.programs.events.count(call.namespace, use, fd.number);
-  return fd;
+  const counted = (reply: Reply): Reply => {
+    if (reply instanceof Fd && reply.isOpen) events.count(call.namespace, use, reply.number);
+    return reply;
+  };
+  const reply = openEvent();
+  return reply instanceof Promise ? reply.then(counted) : counted(reply);
 }
 
 interface Event {
