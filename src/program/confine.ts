@@ -10,8 +10,10 @@ import { clearStack, functionStarts } from './stack.js';
 const Helper = {
   mapLookup: 1,
   probeRead: 4,
+  smpProcessorId: 8,
   currentPidTgid: 14,
   getStackId: 27,
+  currentTask: 35,
   probeReadStr: 45,
   getStack: 67,
   probeReadUser: 112,
@@ -181,6 +183,8 @@ function changedCall({ code, src, imm }: Instruction, kernel: KernelView): Edit 
       return { before: failUnlessUserStack(3) };
     case Helper.getStack:
       return { before: failUnlessUserStack(4) };
+    case Helper.currentTask:
+      return { before: [loseArguments()], becomes: [instruction(Op.moveImm, { dst: 0 })] };
     case Helper.currentPidTgid:
       return kernel.level === 0 ? undefined : pidsAsSeen(kernel);
     default:
@@ -188,9 +192,16 @@ function changedCall({ code, src, imm }: Instruction, kernel: KernelView): Edit 
   }
 }
 
+/**
+ * r1 to r5 are lost, as after any call. Where a call is left out, this one is made: what the program had there,
+ * its context say, must not stay (context.ts relies on it).
+ */
+const loseArguments = (): Instruction => callHelper(Helper.smpProcessorId);
+
 /** The stack of the kernel is asked for by the absence of a flag: then -EFAULT, and the call is left out. */
 const failUnlessUserStack = (flags: number): Instruction[] => [
-  instruction(Op.jumpIfSetImm, { dst: flags, imm: BPF_F_USER_STACK, off: 2 }),
+  instruction(Op.jumpIfSetImm, { dst: flags, imm: BPF_F_USER_STACK, off: 3 }),
+  loseArguments(),
   instruction(Op.moveImm, { dst: 0, imm: -EFAULT }),
   instruction(Op.jump, { off: 1 }),
 ];

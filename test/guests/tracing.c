@@ -71,9 +71,9 @@ static void tell_raw_tracepoint(void)
 
 static void hostile(void)
 {
-	static const int helpers[] = { 6,   22,	 35,  36,  55,	56,  58,  109, 113, 115, 117, 119,
-				       141, 147, 149, 153, 154, 156, 158, 165, 166, 168, 169, 170,
-				       171, 175, 176, 177, 179, 180, 191, 194, 210, 250, -1 };
+	static const int helpers[] = { 6,   22,	 36,  55,  56,	58,  109, 113, 115, 117, 119, 141,
+				       147, 149, 153, 154, 156, 158, 165, 166, 168, 169, 170, 171,
+				       175, 176, 177, 179, 180, 191, 194, 210, 250, -1 };
 	static const struct {
 		int type, attach;
 	} kinds[] = {
@@ -93,6 +93,15 @@ static void hostile(void)
 	struct bpf_insn gotox[] = { INSN(BPF_JMP | BPF_X, 1, 0, 0, 0), EXIT };
 	struct bpf_insn back[] = { INSN(BPF_JMP | BPF_JA, 0, 0, -3, 0), EXIT };
 	struct bpf_insn load[] = { INSN(BPF_LDX | BPF_MEM | BPF_DW, 0, 10, -8, 0), EXIT };
+	struct bpf_insn after_call[] = { CALL(BPF_FUNC_get_current_task),
+					 INSN(BPF_LDX | BPF_MEM | BPF_DW, 0, 1, 0, 0), MOV(0, 0),
+					 EXIT };
+	struct bpf_insn after_stack[] = { INSN(BPF_ALU64 | BPF_MOV | BPF_X, 2, 10, 0, 0),
+					  MOV(3, 8),
+					  MOV(4, 0),
+					  CALL(BPF_FUNC_get_stack),
+					  INSN(BPF_LDX | BPF_MEM | BPF_DW, 0, 1, 0, 0),
+					  EXIT };
 	struct bpf_insn raw[] = { INSN(BPF_LDX | BPF_MEM | BPF_DW, 0, 1, 0, 0), EXIT };
 	char name[32];
 
@@ -104,6 +113,9 @@ static void hostile(void)
 	}
 	tell("type-17-with-context", load_as(BPF_PROG_TYPE_RAW_TRACEPOINT, 0, raw, 2));
 	tell_raw_tracepoint();
+	/* Whatever becomes of the call, r1 is lost by it. */
+	tell("context-after-call", load_as(BPF_PROG_TYPE_PERF_EVENT, 0, after_call, 4));
+	tell("context-after-stack", load_as(BPF_PROG_TYPE_PERF_EVENT, 0, after_stack, 6));
 	tell("kfunc", load_as(BPF_PROG_TYPE_TRACEPOINT, 0, kfunc, 2));
 	tell("ksym", load_as(BPF_PROG_TYPE_TRACEPOINT, 0, ksym, 4));
 	tell("indirect-jump", load_as(BPF_PROG_TYPE_TRACEPOINT, 0, gotox, 2));

@@ -147,6 +147,9 @@ describe('tracing=own', { skip: skipReason }, () => {
     }
     assert.deepEqual(found.get('raw-run'), [0, '7']);
     assert.equal(found.get('raw-open')?.[0], EPERM);
+    for (const name of ['context-after-call', 'context-after-stack']) {
+      assert.equal(found.get(name)?.[0], EACCES);
+    }
     assert.equal(found.get('indirect-jump')?.[0], EINVAL);
     assert.equal(found.get('jump-before-start')?.[0], EINVAL);
     assert.equal(found.get('nothing')?.[0], E2BIG);
