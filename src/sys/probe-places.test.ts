@@ -145,6 +145,18 @@ describe('a hostile file', () => {
     );
   });
 
+  test('is refused if its segments are one over the other', () => {
+    const bad = Buffer.from(whole);
+    for (let i = 0; i < 6; i++) bad.copy(bad, 64 + i * 56, 64, 64 + 56);
+    bad.writeUInt16LE(6, 56);
+    assert.throws(() => placeAt(0x1010, from(bad)), /segments overlap/);
+  });
+
+  test('is refused if it has many notes of one place', () => {
+    const notes = Buffer.concat(Array.from({ length: 65 }, () => note(0x401100, 0, 0)));
+    assert.throws(() => placeAt(0x1100, from(elf([{ type: 7, content: notes }]))), /too many notes/);
+  });
+
   test('is refused if it claims too many symbols', () => {
     const bad = Buffer.from(whole);
     bad.writeBigUInt64LE(1n << 40n, 0x3000 + 32);

@@ -20,9 +20,12 @@ export class NoElf extends Error {}
 
 /** Of program headers and section headers. */
 const MAX_HEADERS = 4096;
-/** Of all symbols: 5 million. */
-const MAX_SYMBOLS = 128 * 1024 * 1024;
+/** Of all symbols: 2 million. */
+const MAX_SYMBOLS = 48 * 1024 * 1024;
 const MAX_NOTES = 4 * 1024 * 1024;
+/** Of one place: addresses, and notes. More make the search slow. */
+const MAX_ADDRESSES = 4;
+const MAX_PROBES = 64;
 const CHUNK = 24 * 32_768;
 
 const ELF_MAGIC = 0x464c457f;
@@ -67,6 +70,7 @@ export function placeAt(offset: number, read: ReadAt): Place | undefined {
   const elf = readHeaders(read);
   const addresses = addressesOf(offset, elf.segments);
   if (addresses.length === 0) return undefined;
+  if (addresses.length > MAX_ADDRESSES) throw new NoElf('its segments overlap');
   const semaphores = probesAt(addresses, elf, read);
   // A program is not called: its first word on the stack is not an address to return to.
   const isEntry = addresses.includes(elf.entry);
@@ -171,6 +175,7 @@ function probesAt(addresses: readonly number[], { segments, sections, names }: E
       // Both addresses are as far off as the base is (prelinked files).
       const moved = (realBase ?? base) - base;
       if (!addresses.includes(location + moved)) continue;
+      if (found.length === MAX_PROBES) throw new NoElf('it has too many notes of one place');
       found.push(semaphore === 0 ? 0 : writableOffset(semaphore + moved, segments));
     }
   }

@@ -59,6 +59,12 @@ export class ProcDir implements Disposable {
     return Number(/^Uid:\s+\d+\s+(\d+)/m.exec(this.status())?.[1] ?? NOBODY);
   }
 
+  /** The real, effective and saved uid, as seen from this process; none if the task is gone. */
+  userIds(): number[] {
+    const line = /^Uid:\s+(\d+)\s+(\d+)\s+(\d+)/m.exec(this.status());
+    return line?.slice(1).map(Number) ?? [];
+  }
+
   /** The task's id in every pid namespace that it is in, outermost first; empty if the task is gone. */
   pidChain(): number[] {
     return pidChainOf(this.status());

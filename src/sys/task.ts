@@ -6,6 +6,7 @@ import { close, prctl, readlink, SYS, syscall0, syscall2, syscall3, syscall5, sy
 /** A set of capabilities, as a bit mask. */
 export type Capabilities = bigint;
 
+export const CAP_KILL = 1n << 5n;
 export const CAP_NET_ADMIN = 1n << 12n;
 export const CAP_SYS_ADMIN = 1n << 21n;
 export const CAP_SYSLOG = 1n << 34n;

@@ -147,6 +147,11 @@ static void try_all(void)
 	TRY("huge", .offset = -1ULL, .pid = all);
 	TRY("return", .offset = function, .kind = RETURN_PROBE, .pid = all);
 	TRY("return-of-own", .offset = function, .kind = RETURN_PROBE, .pid = own, .cpu = -1);
+	TRY("return-of-pid", .offset = function, .kind = RETURN_PROBE, .pid = getpid(), .cpu = -1);
+	TRY("return-of-root", .offset = function, .kind = RETURN_PROBE, .pid = getppid(),
+	    .cpu = -1);
+	TRY_FILE("return-on-overlay", getenv("OVERLAY_FILE"), .offset = function,
+		 .kind = RETURN_PROBE, .pid = all);
 	TRY_FILE("return-in-own-file", getenv("OWN_FILE"), .offset = function, .kind = RETURN_PROBE,
 		 .pid = all);
 	TRY("return-of-entry", .offset = entry, .kind = RETURN_PROBE, .pid = own, .cpu = -1);

@@ -1,14 +1,35 @@
 /** Uprobes of a guest with tracing=own: it sees its own tasks, and does no harm to others who run the same file. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { chmodSync, chownSync, copyFileSync, existsSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { keepsReturnsApart } from '../../src/sys/uprobe.js';
-import { bpfns, bpfnsPath, Guest, guestPath, leavesNothingBehind, skipReason, start, until } from '../support/host.js';
+import {
+  bpfns,
+  bpfnsPath,
+  Guest,
+  guestPath,
+  leavesNothingBehind,
+  run,
+  skipReason,
+  start,
+  until,
+} from '../support/host.js';
 import { counts, nobodyWithBpfAlone, rootWithBpfAlone } from '../support/tracing.js';
 
 const directory = mkdtempSync('/tmp/bpfns-uprobes-');
 const probed = guestPath('probed');
+const files = { OWN_FILE: `${directory}/own`, OVERLAY_FILE: `${directory}/merged/own` };
 const NOBODY = 65534;
 const EACCES = 13;
 
@@ -38,9 +59,10 @@ async function trace(probes: ReadonlyArray<readonly [probe: string, action: stri
   return start([bpfnsPath, 'run', '--tracing=own', '--', ...rootWithBpfAlone, 'sh', '-c', shell], env);
 }
 
-/** What the guest `probed` says, as a user with CAP_BPF alone. */
+/** What the guest `probed` says, as a user with CAP_BPF alone, whose parent is of root. */
 function uprobes(what: string, env: NodeJS.ProcessEnv = {}): string {
-  const { stdout, stderr } = bpfns(['run', '--tracing=own', '--', ...nobodyWithBpfAlone, probed, what], { env });
+  const asNobody = ['sh', '-c', '"$@"; true', 'sh', ...nobodyWithBpfAlone, probed, what];
+  const { stdout, stderr } = bpfns(['run', '--tracing=own', '--', ...asNobody], { env });
   assert.equal(stderr, '');
   return stdout;
 }
@@ -55,13 +77,20 @@ function leftCgroups(): string[] {
 
 describe('uprobes with tracing=own', { skip: skipReason }, () => {
   leavesNothingBehind(() => {
+    run(['umount', `${directory}/merged`]);
     rmSync(directory, { recursive: true });
   });
   before(() => {
     for (const name of ['first', 'alpha', 'beta', 'gamma']) symlinkSync(probed, `${directory}/${name}`);
-    copyFileSync(probed, `${directory}/own`);
     chmodSync(directory, 0o755);
-    chownSync(`${directory}/own`, NOBODY, NOBODY);
+    for (const name of ['lower', 'upper', 'work', 'merged']) mkdirSync(`${directory}/${name}`);
+    for (const copy of ['own', 'lower/own']) {
+      copyFileSync(probed, `${directory}/${copy}`);
+      chownSync(`${directory}/${copy}`, NOBODY, NOBODY);
+    }
+    const layers = ['lower', 'upper', 'work'].map((name) => `${name}dir=${directory}/${name}`).join(',');
+    const { stderr } = run(['mount', '-t', 'overlay', '-o', layers, 'overlay', `${directory}/merged`]);
+    assert.equal(stderr, '');
   });
   after(() => assert.deepEqual(leftCgroups(), []));
 
@@ -115,7 +144,7 @@ describe('uprobes with tracing=own', { skip: skipReason }, () => {
   test('a breakpoint goes where an instruction begins, and a semaphore is what the notes say', () => {
     const foreign = spawn('sleep', ['60']);
     try {
-      const lines = uprobes('try', { FOREIGN: String(foreign.pid), OWN_FILE: `${directory}/own` })
+      const lines = uprobes('try', { FOREIGN: String(foreign.pid), ...files })
         .trimEnd()
         .split('\n')
         .map((line) => line.split(' '));
@@ -145,6 +174,10 @@ describe('uprobes with tracing=own', { skip: skipReason }, () => {
         // It can kill others, unless whoever runs the file trusts the caller anyway.
         return: no,
         'return-of-own': keepsReturnsApart() ? yes : no,
+        'return-of-pid': keepsReturnsApart() ? yes : no,
+        'return-of-root': no,
+        // What the caller would write is a copy: others run the lower file.
+        'return-on-overlay': no,
         'return-in-own-file': yes,
         'return-of-entry': no,
         'return-of-usdt': no,
@@ -171,7 +204,7 @@ describe('uprobes with tracing=own', { skip: skipReason }, () => {
     assert.equal(bpfns(['create', 'kept']).status, 0);
     const events = new Guest(['sh', '-c', `${bpfnsPath} events --json & read -r _; kill $!; wait`]);
     await until(() => bpfns(['run', '--', 'true']).status === 0 && events.lines.length > 0, 'no event comes');
-    uprobes('try', { FOREIGN: '1', OWN_FILE: `${directory}/own` });
+    uprobes('try', { FOREIGN: '1', ...files });
     const reasons = (): string[] =>
       events.lines.map((line) => String((JSON.parse(line) as { reason?: string }).reason));
     for (const reason of [

@@ -58,6 +58,8 @@ export interface UprobeRequest extends CallerPath {
   readonly isDisabled: boolean;
   /** The task whose memory gets the breakpoint; -1 for all. */
   readonly pid: number;
+  /** Whether the caller could kill that task anyway. */
+  readonly mayKill: boolean;
   readonly cpu: number;
   /** A cgroup without tasks, open until the answer: an event for all tasks counts those in there. -errno for none. */
   readonly cgroup: number;

@@ -32,7 +32,7 @@ const FUSE_SUPER_MAGIC = 0x65735546;
 const OVERLAYFS_SUPER_MAGIC = 0x794c7630;
 
 export function openUprobe(request: UprobeRequest): UprobeAnswer {
-  const { probe, pid, cgroup } = request;
+  const { probe, pid, cgroup, mayKill } = request;
   if (pid < 0 && cgroup < 0) return refused('a uprobe for all tasks: it needs perf_event in cgroup v2');
   let mayWrite = false;
   using file = new Fd(
@@ -50,6 +50,7 @@ export function openUprobe(request: UprobeRequest): UprobeAnswer {
     const semaphore = judge(probe, {
       place: placeIn(file.number, probe.offset),
       isForAll: pid < 0,
+      mayKill,
       // What is written there goes into a copy: the file that the kernel probes is the lower one, which others run.
       mayWrite: mayWrite && type !== OVERLAYFS_SUPER_MAGIC,
       keepsReturnsApart: probe.isReturn && keepsReturnsApart(),

@@ -5,7 +5,12 @@ import { type Circumstances, judge } from './uprobe-rules.js';
 
 const aFunction: Place = { isFunction: true, semaphores: [] };
 const usdt = (...semaphores: number[]): Place => ({ isFunction: false, semaphores });
-const shared: Omit<Circumstances, 'place'> = { isForAll: true, mayWrite: false, keepsReturnsApart: true };
+const shared: Omit<Circumstances, 'place'> = {
+  isForAll: true,
+  mayWrite: false,
+  mayKill: true,
+  keepsReturnsApart: true,
+};
 const entry = { offset: 0x100, semaphore: 0, isReturn: false };
 const atReturn = { ...entry, isReturn: true };
 
@@ -41,6 +46,7 @@ describe('a return probe', () => {
   test('of one task is for any file, where the kernel keeps it from others', () => {
     const ofOne = { ...shared, place, isForAll: false };
     assert.equal(judge(atReturn, ofOne), 0);
+    assert.match(String(judge(atReturn, { ...ofOne, mayKill: false })), /can kill the process/);
     assert.match(String(judge(atReturn, { ...ofOne, keepsReturnsApart: false })), /before Linux 6\.13/);
     assert.equal(judge(atReturn, { ...ofOne, keepsReturnsApart: false, mayWrite: true }), 0);
   });

@@ -10,6 +10,8 @@ export interface Circumstances {
   readonly isForAll: boolean;
   /** Whether the caller could change the file itself: then whoever runs it trusts the caller. */
   readonly mayWrite: boolean;
+  /** Whether the caller could kill the one process anyway. */
+  readonly mayKill: boolean;
   /** Whether the kernel keeps a return probe of one task from the others that hit the same breakpoint (6.13). */
   readonly keepsReturnsApart: boolean;
 }
@@ -36,9 +38,10 @@ export function judge(probe: Probe, circumstances: Circumstances): number | stri
  * or goes on by another way, it dies: setjmp(3), exceptions of C++, stacks that are moved (Go), seccomp.
  */
 function refuseReturn(circumstances: Circumstances): string | undefined {
-  const { place, isForAll, mayWrite, keepsReturnsApart } = circumstances;
+  const { place, isForAll, mayWrite, mayKill, keepsReturnsApart } = circumstances;
   if (!place?.isFunction) return 'no function begins there that is called';
   if (mayWrite) return undefined;
+  if (!isForAll && !mayKill) return 'it can kill the process, which is of another user';
   if (isForAll) return 'it can kill others who run this file, which the caller may not write: name a process (-p)';
   if (!keepsReturnsApart)
     return 'before Linux 6.13 it can kill others who run this file, which the caller may not write';

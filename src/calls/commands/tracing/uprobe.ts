@@ -6,8 +6,9 @@
 import { E } from '../../../sys/errno.js';
 import { Fd } from '../../../sys/fd.js';
 import { perf_event_attr } from '../../../sys/kernel.gen.js';
+import { ProcDir } from '../../../sys/proc-dir.js';
 import { readPointer } from '../../../sys/seccomp.js';
-import { sendSignal } from '../../../sys/task.js';
+import { CAP_KILL, sendSignal } from '../../../sys/task.js';
 import { REF_CTR_SHIFT, RETURN_PROBE, uprobeType } from '../../../sys/uprobe.js';
 import type { Call, Reply } from '../../call.js';
 import type { Services } from '../../services.js';
@@ -47,6 +48,7 @@ export async function uprobe(call: Call, services: Services, command: string): P
     isDisabled: (attr.readUInt32LE(FLAGS) & DISABLED) !== 0,
     // By its number; it is the caller's if the caller still waits afterwards.
     pid: number === 0 ? caller.hint : (process?.pid ?? -1),
+    mayKill: number === 0 || (process !== undefined && mayKill(call, process.pid)),
     cpu,
   };
   const { result, refusal } = await services.paths.openUprobe(namespace, request);
@@ -56,6 +58,15 @@ export async function uprobe(call: Call, services: Services, command: string): P
   if (!pidfd || sendSignal(pidfd, 0) !== -E.ESRCH) return event;
   event.close();
   return -E.ESRCH;
+}
+
+/** By the rules of kill(2), but that all uids must be the caller's. */
+function mayKill({ caller, initCapabilities }: Call, pid: number): boolean {
+  if ((initCapabilities & CAP_KILL) !== 0n) return true;
+  using target = new ProcDir(pid);
+  const uids = target.userIds();
+  const own = caller.directory.userId();
+  return uids.length > 0 && uids.every((uid) => uid === own);
 }
 
 function probeOf(attr: Buffer): Probe | undefined {
