@@ -6,15 +6,7 @@ import { parentPort } from 'node:worker_threads';
 import type { NamespaceCost, NamespaceUsage, ObjectUsage, Usage } from '../control/usage.js';
 import { readProcesses } from '../host/namespaces.js';
 import { Inspector } from '../recorder/inspector.js';
-import {
-  type AgentView,
-  type Job,
-  monotonicMs,
-  type Numbered,
-  type Outcome,
-  type Results,
-  type UsageJob,
-} from './jobs.js';
+import { type AgentView, type Job, monotonicMs, type Outcome, type Results, type UsageJob } from './jobs.js';
 import { objectReport, reportLines } from './reports.js';
 import { Samples } from './samples.js';
 import { shortened } from './shortened.js';
@@ -82,12 +74,12 @@ function run(job: Job): Results[keyof Results] {
   }
 }
 
-parentPort?.on('message', ({ number, job }: Numbered<Job>) => {
+parentPort?.on('message', (job: Job) => {
   let outcome: Outcome;
   try {
-    outcome = { number, result: run(job) };
+    outcome = { result: run(job) };
   } catch (error) {
-    outcome = { number, failure: error instanceof Error ? error.message : String(error) };
+    outcome = { failure: error instanceof Error ? error.message : String(error) };
   }
   parentPort?.postMessage(outcome);
 });

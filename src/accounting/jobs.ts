@@ -70,11 +70,4 @@ export function monotonicMs(): number {
   return Number(process.hrtime.bigint()) / 1e6;
 }
 
-export interface Numbered<T> {
-  readonly number: number;
-  readonly job: T;
-}
-
-export type Outcome =
-  | { readonly number: number; readonly result: Results[keyof Results] }
-  | { readonly number: number; readonly failure: string };
+export type Outcome = { readonly result: Results[keyof Results] } | { readonly failure: string };

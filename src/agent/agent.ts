@@ -245,7 +245,7 @@ export class Agent {
   }
 
   async #handle(request: Request, peer: Peer, socket: Socket): Promise<object> {
-    if (isReading(request)) return this.#readers.handle(request, socket);
+    if (isReading(request)) return this.#readers.handle(request, peer, socket);
     if (request.op === 'handover') return this.#handOver(socket);
     if (request.op === 'release') return this.#release(socket);
     return handleRequest(request, peer, this.#services, this.#listeners);

@@ -138,14 +138,19 @@ function serve(socket: Socket, peer: Peer, onRequest: OnRequest): void {
   let pending = '';
   let waiting = 0;
   let answered = Promise.resolve();
+  let isStream = false;
   const done = (reply: object): void => {
+    if (isStream) return;
+    isStream = 'subscribed' in reply;
     socket.write(`${JSON.stringify(reply)}\n`, () => {
       waiting--;
-      if (waiting < MAX_WAITING) socket.resume();
+      if (isStream || waiting < MAX_WAITING) socket.resume();
     });
   };
   socket.setEncoding('utf8');
   socket.on('data', (text: string) => {
+    // Lines go the other way now. It is still read, as otherwise its end would not be noticed.
+    if (isStream) return;
     pending += text;
     if (pending.length > MAX_LINE) socket.destroy();
     for (let end = pending.indexOf('\n'); end >= 0; end = pending.indexOf('\n')) {
@@ -153,7 +158,7 @@ function serve(socket: Socket, peer: Peer, onRequest: OnRequest): void {
       pending = pending.slice(end + 1);
       waiting++;
       // In the order asked.
-      answered = answered.then(() => answer(line, peer, socket, onRequest)).then(done);
+      answered = answered.then(() => (isStream ? {} : answer(line, peer, socket, onRequest))).then(done);
     }
     if (waiting >= MAX_WAITING) socket.pause();
   });

@@ -15,6 +15,7 @@ import type { Recorder } from '../recorder/recorder.js';
 import { E, SyscallError } from '../sys/errno.js';
 import { openThread } from '../sys/task.js';
 import { budgetsOf } from './budgets.js';
+import type { Peer } from './peer.js';
 
 /** pid_t is signed. */
 const MAX_PID = 0x7fffffff;
@@ -34,7 +35,8 @@ export class Readers {
   }
 
   /** @throws SyscallError */
-  async handle(request: ReadingRequest, socket: Socket): Promise<Reply> {
+  async handle(request: ReadingRequest, { uid }: Peer, socket: Socket): Promise<Reply> {
+    const isRoot = uid === 0;
     // Streams start after the reply, which this turn of the loop writes.
     switch (request.op) {
       case 'events':
@@ -44,7 +46,7 @@ export class Readers {
       case 'watch': {
         const { objects } = request;
         const interval = request.op === 'watch' ? request.interval : undefined;
-        setImmediate(() => this.#accountant.stream(socket, { objects, interval }));
+        setImmediate(() => this.#accountant.stream(socket, isRoot, { objects, interval }));
         return { subscribed: true };
       }
       case 'status':
@@ -52,14 +54,14 @@ export class Readers {
       case 'statistics':
         return this.#statistics();
       case 'who': {
-        const report = await this.#accountant.who(request.kind, request.hostId);
+        const report = await this.#accountant.who(socket, isRoot, request.kind, request.hostId);
         if (report) return report;
         throw new SyscallError(E.ENOENT, 'who', `no ${request.kind} has the host id ${request.hostId}`);
       }
       case 'objects':
       case 'graph':
       case 'processes':
-        setImmediate(() => this.#accountant.report(socket, request));
+        setImmediate(() => void this.#accountant.report(socket, isRoot, request));
         return { subscribed: true };
       case 'task':
         return this.#task(request.pid);

@@ -279,6 +279,35 @@ function daemonTests(): void {
     assert.match(stdout, new RegExp(`^ {2}"process \\d+" -> "map ${map?.hostId}" \\[label="fd"\\];$`, 'm'));
   });
 
+  test('readers who ask without end, and do not wait or read, do not keep root from its listings', async () => {
+    const script = `
+      const { connect } = require('net');
+      const request = (op) => JSON.stringify({ version: 1, op, kind: 'map', objects: true }) + '\\n';
+      const requests = ['processes', 'objects', 'list'].map((op) => request(op).repeat(20));
+      const flood = (nth) => {
+        const socket = connect(process.argv[1]).on('error', () => {});
+        if (nth % 2) socket.pause();
+        socket.write(requests[nth % 3]);
+        setTimeout(() => { socket.destroy(); flood(nth + 1); }, 20);
+      };
+      for (let nth = 0; nth < 20; nth++) flood(nth);`;
+    const asReader = ['--reuid=65534', `--regid=${GROUP}`, '--clear-groups', process.execPath, '-e', script];
+    const flood = spawn('setpriv', [...asReader, client.socket], { stdio: 'inherit' });
+    try {
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+      for (const args of [['ls'], ['map', 'list', '--ns', 'busy']]) {
+        const { status, stdout, stderr } = bpfns(args, { timeoutSeconds: limit(20) });
+        assert.deepEqual([status, stderr], [0, '']);
+        assert.match(stdout, /busy/);
+      }
+      assert.equal(flood.exitCode, null);
+    } finally {
+      flood.kill('SIGKILL');
+    }
+    await until(() => statisticsHolders() === 0, 'the statistics are still on');
+    assert.equal((await client.list()).namespaces.length, 2);
+  });
+
   test('an agent that hangs does not hang `ls`', async () => {
     const { pid } = await client.status();
     process.kill(pid, 'SIGSTOP');
