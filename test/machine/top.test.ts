@@ -57,7 +57,8 @@ function topTests(): void {
   });
 
   test('shows namespaces with CPU, events, memory, objects and trapped calls, at 80 columns', async () => {
-    const terminal = open();
+    // Long enough for the guest to run its program and to call, also on a busy machine.
+    const terminal = open('-i 1');
     // CPU, events, average and calls are above 0; 5.8K of memory, say; 3 maps and a program; one process.
     await shows(terminal, /^[> ] +(?!0\.00)\d+\.\d\d +(?!0 )\S+ +(?!0 )\S+ +[\d.]+K +4 +1 +(?!0 )\S+ +hot$/m);
     const lines = terminal.screen().split('\n');
