@@ -84,6 +84,7 @@ export function together(): Promise<string> {
           () => guest(inside, 'together', what, CALLS / callers, callers),
           () => guest(minimal, 'together', what, CALLS / callers, callers),
           callers === 10 ? TOGETHER_GOAL : undefined,
+          5,
         ),
       );
     });
