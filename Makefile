@@ -222,7 +222,7 @@ build/bench/peer: bench/peer.go build/bench/filtered
 .PHONY: bench
 bench:
 	tools/setup.sh test
-	$(MAKE) --no-print-directory build build/bench/guest build/bench/responder build/bench/minimal build/bench/worst \
+	$(MAKE) --no-print-directory build build/bench/guest build/bench/responder build/bench/minimal build/bench/worst build/bench/tracer \
 		$(if $(shell command -v go),build/bench/peer) build/guests/pid-iter build/guests/pid-iter.bpf.o
 	node build/js/bench/run.js $(subst $(comma), ,$(BENCH))
 comma := ,

@@ -10,6 +10,7 @@ import { garbage } from './garbage.js';
 import { progress } from './measure.js';
 import { write } from './report.js';
 import { memory, together } from './scale.js';
+import { tracing } from './tracing.js';
 import { worst } from './worst.js';
 
 const sections: Readonly<Record<string, readonly [title: string, measure: () => Promise<string>]>> = {
@@ -28,6 +29,7 @@ const sections: Readonly<Record<string, readonly [title: string, measure: () => 
   memory: ['Memory', memory],
   garbage: ['Garbage', garbage],
   together: ['Callers at once', together],
+  tracing: ['Tracing of own tasks', tracing],
   worst: ['While another guest does its worst', worst],
   fork: ['fork and exec of 1,000 processes inside, the start of bpfns included, against outside', forks],
 };

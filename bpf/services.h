@@ -37,6 +37,31 @@ int one_task(struct bpf_iter__task *ctx)
 	return 0;
 }
 
+/*
+ * The agent reads this iterator once it has bound a container's filter: tasks that started under it before
+ * that have no mark, and get it now. Those that start later get theirs when they are forked.
+ */
+SEC("iter/task")
+int mark_members(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct bpfns_status *stat = get_status();
+	struct bpfns_task *state;
+	__u64 filter;
+	__u32 *ns;
+
+	if (!task || !stat || (task->flags & PF_EXITING))
+		return 0;
+	filter = filter_of_task(task);
+	ns = filter ? bpf_map_lookup_elem(&filters, &filter) : NULL;
+	if (!ns || is_lost(stat, task->pid))
+		return 0;
+	state = bpf_task_storage_get(&tasks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (state && state->ns == BPFNS_INIT)
+		state->ns = *ns;
+	return 0;
+}
+
 /* Run by a thread of the agent: what it makes from now on is somebody else's. */
 SEC("syscall")
 int act_for(struct bpfns_creator *args)

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { describe, test } from 'node:test';
 import { parseAllDocuments } from 'yaml';
 import product from '../package.json' with { type: 'json' };
+import { loadConfig } from '../src/config/load.js';
 import { root, run } from './support/host.js';
 
 type Json = Readonly<Record<string, unknown>>;
@@ -160,7 +161,14 @@ function at(value: unknown, path: string): unknown {
 
 const kindOf = (document: Json): string => `${String(document.apiVersion)} ${String(document.kind)}`;
 
-const names = ['base/namespace.yaml', 'base/daemonset.yaml', 'base/keeper.yaml', 'pod.yaml'];
+const names = [
+  'base/namespace.yaml',
+  'base/daemonset.yaml',
+  'base/keeper.yaml',
+  'overlays/tracing-own/profile.yaml',
+  'pod.yaml',
+  'tracing-pod.yaml',
+];
 for (const name of names) {
   describe(name, () => {
     for (const document of manifest(name)) {
@@ -172,6 +180,30 @@ for (const name of names) {
     }
   });
 }
+
+describe('the pod that traces', () => {
+  const spec = at(manifest('tracing-pod.yaml')[0], 'spec');
+  const overlay = at(manifest('overlays/tracing-own/profile.yaml')[0], 'spec.template.spec.initContainers.0.command');
+
+  test('has CAP_BPF alone, and the profile that the overlay writes', () => {
+    assert.deepEqual(at(spec, 'containers.0.securityContext.capabilities'), { drop: ['ALL'], add: ['BPF'] });
+    const profile = String(at(spec, 'containers.0.securityContext.seccompProfile.localhostProfile'));
+    assert.deepEqual((overlay as string[]).slice(-6), [
+      '--tracing',
+      'own',
+      '--cap-add',
+      'bpf',
+      '--output',
+      `/profiles/${profile}`,
+    ]);
+  });
+
+  test('mounts the view that the daemon makes', () => {
+    const { tracing } = loadConfig(`${root}packaging/kubernetes/overlays/tracing-own/bpfns.toml`);
+    assert.ok(tracing.tracefs);
+    assert.equal(at(spec, 'volumes.0.hostPath.path'), '/run/bpfns/tracefs');
+  });
+});
 
 describe('the check itself', () => {
   const cases: ReadonlyArray<[what: string, pod: object, found: string]> = [
@@ -301,8 +333,9 @@ for (const overlay of readdirSync(`${root}packaging/kubernetes/overlays`)) {
         const maps = list('configMapGenerator').map((each) => at(each, 'name'));
         for (const where of ['containers', 'initContainers']) {
           for (const container of named(patch, where)) {
-            // kustomize would add one of another name.
-            assert.ok(named(base, where).some(({ name }) => name === container.name));
+            // kustomize adds one of another name, which then has to be whole.
+            const isWhole = container.image !== undefined && container.command !== undefined;
+            assert.ok(isWhole || named(base, where).some(({ name }) => name === container.name));
             for (const { name } of (container.volumeMounts as Json[] | undefined) ?? [])
               assert.ok(volumes.includes(name));
           }

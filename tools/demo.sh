@@ -78,4 +78,23 @@ done
 id=$("$bpfns" map list | awk '$2 ~ /:db$/ && $5 == "db" { print $1; exit }')
 show "$bpfns" who map "$id"
 
+say "5. Not names only: sight, too. The same bpftrace one-liner in two namespaces, with CAP_BPF alone, while the host is busy:"
+script='tracepoint:raw_syscalls:sys_enter { @[comm] = count(); } interval:s:1 { exit(); }'
+for app in web-app db-app host-app; do cp "$(command -v dd)" "$work/$app"; done
+forever() { echo "while :; do $work/$1 if=/dev/zero of=/dev/null bs=1 count=9999 2>/dev/null; done"; }
+traced() { # NAME: what its bpftrace prints
+	"$bpfns" run --tracing=own -- setpriv --bounding-set=-all,+bpf --inh-caps=-all,+bpf sh -c \
+		"$(forever "$1") & bpftrace -e '$script' 2>/dev/null; kill \$!" >"$work/$1.out"
+}
+sh -c "$(forever host-app)" &
+host=$!
+traced web-app &
+web=$!
+traced db-app &
+wait $! "$web"
+kill "$host"
+printf '$ %s\n' "bpftrace -e '$script'"
+paste -d '|' "$work/web-app.out" "$work/db-app.out" |
+	awk -F '|' 'NR == 1 { print "  in one namespace    in the other" } /@/ { printf "  %-20s%s\n", $1, $2 }'
+
 say "Done. The guests end now; with the last of them bpfns takes itself down."

@@ -2,12 +2,12 @@
  * The agent: one process for the machine. It starts on demand, serves every namespace, and exits
  * when the last namespace ends, after it removed the recorder.
  */
-import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { Accountant } from '../accounting/accountant.js';
 import { restoreMarks } from '../calls/commands/clone3.js';
 import { PathResolver } from '../calls/commands/pins/path-resolver.js';
 import { ProgramLoader, type TracingLimits } from '../calls/commands/tracing/program-loader.js';
+import { TracefsView } from '../calls/commands/tracing/tracefs-view.js';
 import { KeptFds } from '../calls/kept-fds.js';
 import { Listeners } from '../calls/listeners.js';
 import { LostContainers } from '../calls/lost-containers.js';
@@ -15,6 +15,7 @@ import { OwnRights } from '../calls/own-rights.js';
 import type { OnFault, Services } from '../calls/services.js';
 import { MOST_SLOW_CALLS, Turns } from '../calls/turns.js';
 import { Watchdog } from '../calls/watchdog.js';
+import { paths } from '../config/paths.js';
 import { type HandoverReply, isReading, type ReleaseReply, type Request } from '../control/protocol.js';
 import type { RuntimeChoice } from '../control/usage.js';
 import { probeKernel } from '../kernel/facts.js';
@@ -56,6 +57,8 @@ export interface AgentOptions {
   readonly runtime: RuntimeChoice;
   /** The id of the group whose members may read, besides root. */
   readonly readOnlyGroup: number | undefined;
+  /** Whether the view of tracefs is there from the start. */
+  readonly tracefs: boolean;
   /** Of each top-level namespace. */
   readonly limits: Limits & TracingLimits;
   readonly onFault: OnFault;
@@ -66,11 +69,6 @@ export interface AgentOptions {
   readonly onReplaced: () => void;
   /** Called once the agent has finished. `isDone` is true if a next agent would have nothing to do. */
   readonly onExit: (isDone: boolean) => void;
-}
-
-/** The kernel's limit for its own namespaces: half of the threads (user_namespaces(7), /proc/sys/user). */
-export function defaultMaxNamespaces(): number {
-  return Math.floor(Number(readFileSync('/proc/sys/kernel/threads-max', 'latin1')) / 2);
 }
 
 export class Agent {
@@ -117,6 +115,7 @@ export class Agent {
       paths: new PathResolver(),
       turns: new Turns(1, MOST_SLOW_CALLS),
       programs: new ProgramLoader(options.limits),
+      tracefs: new TracefsView(paths.tracefs),
       inspector,
       journal: beginning.journal,
       watchdog: new Watchdog(),
@@ -163,8 +162,9 @@ export class Agent {
     this.#timer = setTimeout(() => this.#tick(), TICK);
   }
 
-  listen(): Promise<void> {
-    return this.#control.listen(this.#options.readOnlyGroup);
+  async listen(): Promise<void> {
+    if (this.#options.tracefs) await this.#services.tracefs.make();
+    await this.#control.listen(this.#options.readOnlyGroup);
   }
 
   /**
@@ -191,6 +191,7 @@ export class Agent {
     this.#ring.close();
     this.#mirror.close();
     const isDone = !this.#hasNamespaces;
+    if (isDone) this.#services.tracefs.remove();
     if (isDone) this.#recorder.remove();
     else this.#recorder.close();
     this.#options.onExit(isDone);
@@ -236,7 +237,7 @@ export class Agent {
         }),
       recorder: this.#recorder.status(),
       usage: () => this.#accountant.usage(programs),
-      budgets: () => budgetsOf(this.#mirror),
+      budgets: () => budgetsOf(this.#services),
     };
   }
 

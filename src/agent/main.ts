@@ -1,5 +1,5 @@
 /** Runs the agent as a process, under its supervisor: readiness, log, signals, metrics. */
-import { closeSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { type Config, checkConfig } from '../config/config.js';
 import { groupId } from '../config/group.js';
@@ -9,7 +9,7 @@ import { SupervisorLink } from '../supervisor/link.js';
 import { openFds } from '../sys/fd.js';
 import { notifyManager, watchdogInterval } from '../sys/notify.js';
 import { daemonLog, type Log, logTo, toFile } from '../telemetry/log.js';
-import { Agent, type AgentOptions, defaultMaxNamespaces } from './agent.js';
+import { Agent, type AgentOptions } from './agent.js';
 
 const DEFAULT_LINGER_MS = 1000;
 /** Bytes of tracing programs. */
@@ -40,6 +40,7 @@ export async function agentMain({ ready, daemon }: AgentMainOptions): Promise<vo
         maxNamespacesPerUser: maxNamespaces(config),
         runtime: config.statistics.runtime,
         readOnlyGroup: readOnlyGroup(config),
+        tracefs: config.tracing.tracefs,
         limits: limitsOf(config),
         onFault: (command, error) =>
           log('error', `fault in ${command}: ${error instanceof Error ? error.stack : String(error)}`),
@@ -128,4 +129,9 @@ async function leave(supervisor: SupervisorLink, isDone: boolean): Promise<never
   if (isDone && leaked.length > 0) writeFileSync(paths.leakedFds, leaked.join('\n\n'));
   await supervisor.leaving();
   process.exit(0);
+}
+
+/** The kernel's limit for its own namespaces: half of the threads (user_namespaces(7), /proc/sys/user). */
+function defaultMaxNamespaces(): number {
+  return Math.floor(Number(readFileSync('/proc/sys/kernel/threads-max', 'latin1')) / 2);
 }

@@ -74,7 +74,7 @@ export class Readers {
     const namespaces = this.#services.mirror.model.all().length;
     const { backend } = this.#recorder;
     const isDaemon = this.#isDaemon;
-    const budgets = budgetsOf(this.#services.mirror);
+    const budgets = budgetsOf(this.#services);
     return { pid: process.pid, isDaemon, backend, namespaces, ...lost, budgets };
   }
 

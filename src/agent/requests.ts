@@ -9,6 +9,7 @@ import type {
   NamespaceReply,
   Request,
   RunRequest,
+  TracefsReply,
 } from '../control/protocol.js';
 import { INIT } from '../model/ids.js';
 import { nameProblem } from '../model/names.js';
@@ -21,17 +22,19 @@ import { isListener } from '../sys/seccomp.js';
 import { getFd } from '../sys/task.js';
 import type { Peer } from './peer.js';
 
-/** The requests about one namespace. */
-export type NamespaceRequest = Extract<Request, { op: 'run' | 'join' | 'create' | 'describe' | 'remove' }>;
+/** The requests that this file answers. */
+export type ChangingRequest = Extract<Request, { op: 'run' | 'join' | 'create' | 'describe' | 'remove' | 'tracefs' }>;
 
-/** Answers every request about namespaces. @throws SyscallError */
+/** Answers every request about namespaces, and for the view of tracefs. @throws SyscallError */
 export async function handleRequest(
-  request: NamespaceRequest,
+  request: ChangingRequest,
   peer: Peer,
   services: Services,
   listeners: Listeners,
-): Promise<NamespaceReply> {
+): Promise<NamespaceReply | TracefsReply> {
   switch (request.op) {
+    case 'tracefs':
+      return { path: await services.tracefs.make() };
     case 'run':
       return enterWithFilter(request, peer, services, listeners, () => createForRun(request, peer, services));
     case 'join':

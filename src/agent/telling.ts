@@ -6,9 +6,12 @@ import type { NamespaceWatcher } from '../recorder/lifecycle.js';
 import type { Events } from '../telemetry/events.js';
 import type { Statistics } from '../telemetry/statistics.js';
 
+const NO_WALL =
+  'filtered keeps the noise of others out, but is no wall: who has CAP_PERFMON can trace the whole machine';
+
 export function lifeOf(events: Events, statistics: Statistics): NamespaceWatcher {
-  const tell = (event: NamespaceEvent['event'], { id, path, level }: Namespace): void =>
-    events.emit({ event, namespace: id, path, level });
+  const tell = (event: NamespaceEvent['event'], { id, path, level, spec: { tracing } }: Namespace): void =>
+    events.emit({ event, namespace: id, path, level, tracing, note: tracing === 'filtered' ? NO_WALL : null });
   return {
     onCreated: (namespace) => tell('namespace-created', namespace),
     onRemoved: (namespace) => {

@@ -47,6 +47,7 @@ export class Listeners {
    */
   async add(listener: number, namespace: Namespace, container = ''): Promise<void> {
     this.#bind(listener, namespace);
+    if (container !== '') this.#services.mirror.tasks.markMembers();
     // The supervisor gets its copy first, so that a call is answered even if this agent dies during
     // it.
     const token = await this.#supervisor.save(listener, namespace.id, container);
@@ -74,6 +75,8 @@ export class Listeners {
       return namespace ? [{ listener: fd, namespace, token, container }] : [];
     });
     for (const { listener, namespace } of sources) this.#bind(listener, namespace);
+    // While no filter was bound, tasks may have started under one without a mark.
+    if (sources.some(({ container }) => container !== '')) this.#services.mirror.tasks.markMembers();
     this.#serveUnanswered(sources);
     for (const source of sources) this.#watch(source);
   }

@@ -10,6 +10,7 @@ import type { Statistics } from '../telemetry/statistics.js';
 import type { Eyes } from './caller.js';
 import type { PathResolver } from './commands/pins/path-resolver.js';
 import type { ProgramLoader } from './commands/tracing/program-loader.js';
+import type { TracefsView } from './commands/tracing/tracefs-view.js';
 import type { LostContainers } from './lost-containers.js';
 import type { OwnRights } from './own-rights.js';
 import type { Turns } from './turns.js';
@@ -26,6 +27,7 @@ export interface Services {
   /** For answers that take long to put together. */
   readonly turns: Turns;
   readonly programs: ProgramLoader;
+  readonly tracefs: TracefsView;
   readonly inspector: Inspector;
   readonly lifecycle: Lifecycle;
   readonly journal: Journal;

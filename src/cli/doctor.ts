@@ -7,6 +7,7 @@ import type { StatusReply } from '../control/protocol.js';
 import { type Answer, type Feature, features } from '../kernel/features.js';
 import { perfEventAdvice, perfEventParanoid } from '../kernel/perf-events.js';
 import { measureTracepointCost } from '../kernel/tracepoint-cost.js';
+import { type TracingMode, tracingModes } from '../model/namespaces.js';
 import type { Backend } from '../recorder/hooks.js';
 import { Recorder } from '../recorder/recorder.js';
 import { installedEngines } from './engines.js';
@@ -32,6 +33,7 @@ export async function doctor(asJson: boolean): Promise<Diagnosis> {
   const recorder = tried && 'backend' in tried ? tried : null;
   const isReady = recorder !== null;
   const engines = installedEngines();
+  const modes = isRoot ? tracingModesHere(examined) : [];
   if (asJson) {
     const kernel = { release: release(), arch: arch() };
     const hasThirdCopy = agent !== null && existsSync(paths.service);
@@ -47,6 +49,7 @@ export async function doctor(asJson: boolean): Promise<Diagnosis> {
         agent,
         listenersKeptByServiceManager: hasThirdCopy,
         perfEventParanoid: perfEventParanoid() ?? null,
+        tracing: modes,
         features: found,
         engines,
       }),
@@ -58,6 +61,9 @@ export async function doctor(asJson: boolean): Promise<Diagnosis> {
     '',
     ...(isRoot ? [featureTable(examined), ''] : []),
     ...(recorder ? [`recorder: ${recorder.backend} hooks; ${recorder.cost}`] : []),
+    ...modes.map(({ mode, missing: lacks }) => {
+      return `tracing=${mode}: ${lacks.length === 0 ? `works here; ${MODES[mode].means}` : `does not work here: ${lacks.join('; ')}`}`;
+    }),
     `agent: ${agent ? `running, pid ${agent.pid}, ${agent.namespaces - 1} namespaces` : 'not running; it starts on demand'}`,
     ...(agent && agent.lostObjects + agent.lostTasks > 0
       ? [
@@ -114,6 +120,32 @@ function chooseRecorder(agent: StatusReply | null): { backend: Backend; cost: st
   } catch (error) {
     return { failure: error instanceof Error ? error.message : String(error) };
   }
+}
+
+interface ModeHere {
+  readonly mode: TracingMode;
+  /** What the kernel lacks for it. */
+  readonly missing: readonly string[];
+}
+
+/** What each mode means, and the features that it needs besides those that are required. */
+const MODES: Readonly<Record<TracingMode, { readonly means: string; readonly needs: readonly string[] }>> = {
+  host: { means: 'a guest with CAP_PERFMON traces the whole machine', needs: [] },
+  own: { means: 'a guest with CAP_BPF alone traces its own tasks', needs: ['system call tracepoints'] },
+  filtered: { means: 'a guest with CAP_PERFMON sees its own tasks; no wall', needs: [] },
+  none: { means: 'no guest traces', needs: [] },
+};
+
+function tracingModesHere(examined: readonly Examined[]): ModeHere[] {
+  return tracingModes.map((mode) => {
+    const lacks = examined.filter(
+      ({ feature, answer }) => answer !== 'yes' && (feature.required || MODES[mode].needs.includes(feature.name)),
+    );
+    return {
+      mode,
+      missing: lacks.map(({ feature, detail }) => `${feature.name} (Linux ${feature.since}): ${detail || 'missing'}`),
+    };
+  });
 }
 
 function costOf(backend: Backend): string {

@@ -1,5 +1,7 @@
 /** `bpfns map|prog|link|btf list`, `bpfns who`: the host's view, in words or JSON. */
 
+import { AgentClient } from '../control/client.js';
+import type { StatusReply } from '../control/protocol.js';
 import { cgroup2Mount } from '../host/cgroups.js';
 import { containerTitle } from '../model/container.js';
 import type { HostObject, ObjectReport } from '../model/host-object.js';
@@ -7,6 +9,7 @@ import type { Kind } from '../model/ids.js';
 import { dot } from './dot.js';
 import { findNamespace, graph, namespaces, objects, report } from './host-view.js';
 import { type Column, json, printable, table } from './output.js';
+import { bytes } from './quantities.js';
 
 const objectColumns: readonly Column<HostObject>[] = [
   { title: 'HOSTID', align: 'right', value: (object) => String(object.hostId) },
@@ -39,7 +42,22 @@ async function withAllBelow(ns: string): Promise<ReadonlySet<number>> {
 /** Describes one object. */
 export async function who(kind: Kind, id: number, asJson: boolean): Promise<string> {
   const found = await report(kind, id);
-  return asJson ? json(found) : describeReport(found).map(printable).join('\n');
+  if (asJson) return json(found);
+  return [...describeReport(found), ...(found.isByAgent ? await agentsMemory(found) : [])].map(printable).join('\n');
+}
+
+/** What the agent has loaded for the top-level namespace of an object, and the bound. */
+async function agentsMemory({ namespace }: ObjectReport): Promise<string[]> {
+  const client = await AgentClient.connect();
+  const status = await client?.ask<StatusReply>({ op: 'status' });
+  client?.close();
+  const [top] = namespace.path.split('/');
+  const budget = status?.budgets.find(({ path }) => path === top);
+  if (!budget) return [];
+  const { programMemory, maxProgramMemory } = budget;
+  return [
+    `  such memory   ${bytes(programMemory)} of ${bytes(maxProgramMemory)} in namespace ${top}, with all below it`,
+  ];
 }
 
 /** What keeps it alive, and what keeps that alive, for dot(1). */
@@ -61,6 +79,7 @@ export function describeReport(found: ObjectReport): string[] {
     creator
       ? `  created by    ${creator.comm}[${creator.pid}], uid ${creator.uid}, cgroup ${cgroupTitle(creator.cgroup)}, at ${creator.time}`
       : '  created by    not recorded: it was created before the recorder was in place, or by the kernel',
+    `  memory        ${bytes(object.memory)}${object.isByAgent ? ', charged to the agent, which loaded it' : ''}`,
     `  visible in    ${visibleIn.map(({ namespace, id: its }) => `${label(namespace)} as ${its}`).join('; ')}`,
     ...(keptAliveBy.length > 0
       ? keptAliveBy.map((reason, i) => `  ${i === 0 ? 'kept alive by' : '             '} ${reason}`)

@@ -209,7 +209,7 @@ function addProfile(main: Command): void {
     .option('--listener <path>', "the daemon's socket", `${runDirectory}/seccomp.sock`)
     .option(
       '--metadata <text>',
-      'settings for the daemon, separated by commas: name=, parent=, pins=own|any, share=pod',
+      'settings for the daemon, separated by commas: name=, parent=, pins=own|any, tracing=, share=pod, annotations=allow',
       '',
     )
     .option(
@@ -225,6 +225,14 @@ function addProfile(main: Command): void {
     .action(async (flags: ProfileFlags) => {
       const text = (await import('./profile.js')).profile(flags, warn);
       if (text !== '') out(text);
+    });
+
+  main
+    .command('tracefs')
+    .description('make a read-only view of tracefs for containers that trace their own tasks; print its directory')
+    .action(async () => {
+      await requireHost('tracefs');
+      out(await (await import('./tracefs.js')).tracefs());
     });
 }
 

@@ -52,6 +52,7 @@ const schema = v.strictObject({
     }),
     {},
   ),
+  tracing: v.optional(v.strictObject({ tracefs: v.optional(v.boolean('true or false'), false) }), {}),
   control: v.optional(
     v.strictObject({
       'read-only-group': v.optional(v.pipe(v.string('a string'), v.regex(/^[a-z_][a-z0-9_-]*$/, "a group's name"))),

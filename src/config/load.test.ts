@@ -14,6 +14,7 @@ describe('a configuration file', () => {
       log: { level: 'info', format: 'text' },
       metrics: { namespaces: 200, programs: 0 },
       statistics: { runtime: 'on-demand' },
+      tracing: { tracefs: false },
       control: {},
     });
   });
@@ -25,6 +26,7 @@ describe('a configuration file', () => {
       objects = 100
       numbers = 300
       namespaces = 7
+      program-memory = 5
       [log]
       level = "debug"
       format = "json"
@@ -34,13 +36,16 @@ describe('a configuration file', () => {
       programs = 4
       [statistics]
       runtime = "always"
+      [tracing]
+      tracefs = true
       [control]
       read-only-group = "adm"`;
     assert.deepEqual(parseConfig(text, 'x.toml'), {
-      limits: { 'namespaces-per-user': 12, objects: 100, numbers: 300, namespaces: 7 },
+      limits: { 'namespaces-per-user': 12, objects: 100, numbers: 300, namespaces: 7, 'program-memory': 5 },
       log: { level: 'debug', format: 'json' },
       metrics: { listen: 'unix:/run/bpfns/metrics.sock', namespaces: 3, programs: 4 },
       statistics: { runtime: 'always' },
+      tracing: { tracefs: true },
       control: { 'read-only-group': 'adm' },
     });
   });

@@ -18,6 +18,8 @@ export const paths = {
   /** Where `bpfns keeper` takes fds, if it runs, and where it says which it has. */
   keeper: `${runDir}/keeper.sock`,
   keeperFds: `${runDir}/keeper-fds.sock`,
+  /** The view of tracefs for guests with tracing=own, if it has been asked for. */
+  tracefs: `${runDir}/tracefs`,
   log: `${runDir}/agent.log`,
   /** Written by an agent that leaves descriptors open, if BPFNS_TRACK_FDS has it look. */
   leakedFds: `${runDir}/leaked-fds`,

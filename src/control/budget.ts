@@ -11,6 +11,9 @@ export interface BudgetReply {
   readonly maxNumbers: number;
   readonly namespaces: number;
   readonly maxNamespaces: number;
+  /** Bytes of the programs that the agent has loaded for it, which are charged to the agent. */
+  readonly programMemory: number;
+  readonly maxProgramMemory: number;
   /** Objects that were created beyond the budget so far: they belong to init. */
   readonly unowned: number;
 }

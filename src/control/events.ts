@@ -2,6 +2,7 @@
  * The events of the agent, as `bpfns events --json` prints them: one JSON object per line.
  * docs/control-api.md describes each; a test compares the two.
  */
+import type { TracingMode } from '../model/namespaces.js';
 import type { ObjectEvent } from '../model/object-event.js';
 
 /** Each event also has a `time`: ISO 8601, in UTC. */
@@ -26,6 +27,9 @@ export interface NamespaceEvent {
   readonly namespace: number;
   readonly path: string;
   readonly level: number;
+  readonly tracing: TracingMode;
+  /** What to know about the mode. */
+  readonly note: string | null;
 }
 
 /** A top-level namespace, or what is below it, wanted more than its budget. */

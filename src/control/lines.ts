@@ -24,6 +24,7 @@ export const shapes: Readonly<Record<Request['op'], Readonly<Record<string, keyo
   create: { parent: 'text', name: 'text', pins: 'pins', tracing: 'tracing', ownerUid: 'count', maxNamespaces: 'count' },
   describe: { namespace: 'text' },
   remove: { namespace: 'text' },
+  tracefs: {},
   status: {},
   events: {},
   statistics: {},

@@ -65,6 +65,11 @@ export interface RemoveRequest {
   readonly namespace: NamespaceReference;
 }
 
+/** Makes the view of tracefs for guests with tracing=own, unless it is there. */
+export interface TracefsRequest {
+  readonly op: 'tracefs';
+}
+
 export interface StatusRequest {
   readonly op: 'status';
 }
@@ -141,6 +146,7 @@ export type Request =
   | CreateRequest
   | DescribeRequest
   | RemoveRequest
+  | TracefsRequest
   | StatusRequest
   | EventsRequest
   | StatisticsRequest
@@ -181,6 +187,11 @@ export interface NamespaceReply {
   readonly tracing: TracingMode;
   /** Whether it still exists after the request. */
   readonly exists: boolean;
+}
+
+export interface TracefsReply {
+  /** Of its directory, which stays as long as the agent. */
+  readonly path: string;
 }
 
 export interface StatusReply {

@@ -2,7 +2,14 @@
 
 import { readFileSync } from 'node:fs';
 import { AgentClient } from '../control/client.js';
-import type { DescribeRequest, JoinRequest, NamespaceReply, PinsPolicy, RunRequest } from '../control/protocol.js';
+import type {
+  DescribeRequest,
+  JoinRequest,
+  NamespaceReply,
+  PinsPolicy,
+  RunRequest,
+  TracefsReply,
+} from '../control/protocol.js';
 import { buildFilter, type OtherCalls } from '../filter/filter.js';
 import { enterChild, kernelUsesBit34, ownNamespace } from '../filter/own-command.js';
 import { trappedFor } from '../filter/trapped.js';
@@ -13,6 +20,7 @@ import { close, cStrings, execvpe } from '../sys/libc.js';
 import { installFilter } from '../sys/seccomp.js';
 import { CAP_PERFMON, CAP_SYS_ADMIN, giveUpCapabilities } from '../sys/task.js';
 import { inheritedEnvironment, restoreInherited, splitStrings } from './inherited.js';
+import { replaceTracefs } from './tracefs.js';
 
 /** Exit statuses of bpfns itself, like those of env(1) and timeout(1). */
 export const EXIT_FAILED = 125;
@@ -89,6 +97,8 @@ async function enterThroughAgent(
   const agent = await AgentClient.connectOrStart();
   const described = await agent.ask<NamespaceReply>(description);
   const { tracing, request } = choose(described.tracing);
+  // Before the filter: the agent keeps the view as long as there is a namespace, or this connection.
+  if (tracing === 'own') replaceTracefs((await agent.ask<TracefsReply>({ op: 'tracefs' })).path);
   const filter = buildFilter(trappedFor(tracing, stats), { ...nestingOf(nesting), perf: tracing !== 'host' });
   const listener = check(installFilter(filter), 'seccomp', installProblem);
   await agent.ask<NamespaceReply>({ ...request, listener });

@@ -46,6 +46,10 @@ export interface HostObject {
 /** Everything that can be told of one object. */
 export interface ObjectReport extends HostObject {
   readonly containers: readonly ContainerLabels[];
+  /** The kernel's, in bytes; 0 for a link. */
+  readonly memory: number;
+  /** Whether the agent loaded the program for its owner, and is charged for the memory. */
+  readonly isByAgent: boolean;
   /** Every namespace from init down to the owner, with the object's id there. */
   readonly visibleIn: ReadonlyArray<{ readonly namespace: HostNamespace; readonly id: number }>;
   /** A line for each reason. */

@@ -44,7 +44,7 @@ const zero = instruction(Op.moveImm);
 
 /** The guest's part of a confined program that began with these instructions. */
 function body(kind: Kind, ...instructions: Instruction[]): Instruction[] {
-  const prologue = filter(bare(exit), kind, scope).instructions.length - 1;
+  const prologue = filter(bare(exit), tracepoint, scope).instructions.length - 1;
   return confine(bare(...instructions), kind, scope, kernel, []).instructions.slice(prologue);
 }
 
@@ -170,6 +170,18 @@ describe('a confined program', () => {
     assert.deepEqual(inInit.instructions.slice(-2), [callHelper(14), exit]);
   });
 
+  test('asks a helper for them where the kernel lets no program read them', () => {
+    const pidHelper = { device: 4, inode: 0xf0000001, answers: { fd: 55, count: 8192 } };
+    const { instructions } = confine(bare(callHelper(14), exit), perfEvent, scope, { ...kernel, pidHelper }, [0]);
+    checkForm(instructions);
+    const calls = instructions.filter(({ code }) => code === Op.call).map(({ imm }) => imm);
+    assert.deepEqual(calls.slice(-3), [8, 120, 8]);
+    assert.ok(!calls.includes(14));
+    // No register that the program keeps across the call.
+    const [last] = instructions.map(({ imm }, at) => (imm === 120 ? at : 0)).filter((at) => at > 0);
+    for (const { dst } of instructions.slice((last ?? 0) - 9, -1)) assert.ok(dst < 6);
+  });
+
   test('hides no tracepoint from others: main always returns 1, functions what they like', () => {
     const call = instruction(Op.call, { src: 1, imm: 1 });
     const one = instruction(Op.moveImm, { imm: 1 });
@@ -180,8 +192,16 @@ describe('a confined program', () => {
     assert.deepEqual(body(multi, zero, exit), [zero, exit]);
   });
 
+  test('of a timer, with tracing=filtered, runs in any task if it looks at none', () => {
+    const read = instruction(Op.loadLong, { dst: 2, src: 1, off: 128 });
+    assert.equal(filter(bare(callHelper(25), exit), perfEvent, scope).instructions.length, 2);
+    for (const each of [read, callHelper(14), callHelper(35), callHelper(113)]) {
+      assert.ok(filter(bare(each, exit), perfEvent, scope).instructions.length > 10);
+    }
+  });
+
   test('of a timer runs in any task if it looks at none, and not in the kernel if it reads registers', () => {
-    const length = filter(bare(exit), perfEvent, scope).instructions.length - 1;
+    const length = filter(bare(exit), tracepoint, scope).instructions.length - 1;
     const prologue = (...instructions: Instruction[]): number =>
       confine(bare(...instructions), perfEvent, scope, kernel, []).instructions.length - instructions.length;
     const read = instruction(Op.loadLong, { dst: 2, src: 1, off: 128 });

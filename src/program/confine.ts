@@ -3,7 +3,7 @@ import { type Kind, TracingType, UPROBE_MULTI } from './check.js';
 import { helpersOf, usesContext } from './context.js';
 import { forEachInstruction } from './flow.js';
 import { helper } from './helpers.js';
-import { callHelper, type Instruction, instruction, loadMap, Op } from './instruction.js';
+import { callHelper, type Instruction, instruction, loadMap, loadMapValue, Op } from './instruction.js';
 import { type Edit, type Program, rewrite } from './rewrite.js';
 import { clearStack, functionStarts } from './stack.js';
 
@@ -18,6 +18,7 @@ const Helper = {
   getStack: 67,
   probeReadUser: 112,
   probeReadUserStr: 114,
+  nsCurrentPidTgid: 120,
   taskStorageGet: 156,
   currentTaskBtf: 158,
 } as const;
@@ -51,12 +52,29 @@ export interface KernelView {
   readonly pidLevel: number;
   readonly pidNumbers: number;
   readonly numberSize: number;
+  /** Where programs may not read the numbers of struct pid: a helper is asked instead. */
+  readonly pidHelper?: PidHelper;
+}
+
+/** What bpf_get_ns_current_pid_tgid() needs: the PID namespace, and where each CPU may put the answer. */
+export interface PidHelper {
+  /** Of the namespace's file in nsfs. */
+  readonly device: number;
+  readonly inode: number;
+  /** An array of one value: fd in the process that loads the program; how many answers fit, a power of two. */
+  readonly answers: { readonly fd: number; readonly count: number };
 }
 
 /** Puts the scope check in front, and changes nothing else (tracing=filtered). */
 export function filter(program: Program, kind: Kind, scope: Scope): Program {
-  return rewrite(program, new Map(), scopeCheck(scope, valueOutside(kind)));
+  const { instructions } = program;
+  const isOfNobody = kind.type === TracingType.perfEvent && !usesContext(instructions) && isNeutral(instructions);
+  return rewrite(program, new Map(), isOfNobody ? [] : scopeCheck(scope, valueOutside(kind)));
 }
+
+/** A timer interrupts whatever runs: a program that looks at nothing of that may go on (bpftrace's `interval`). */
+const isNeutral = (instructions: readonly Instruction[]): boolean =>
+  [...helpersOf(instructions)].every((id) => helper(id).isNeutral);
 
 /**
  * The scope check, and what `helpers` calls `changed`. The program has been checked.
@@ -89,9 +107,7 @@ function checkFor(instructions: readonly Instruction[], kind: Kind, scope: Scope
   if (kind.type !== TracingType.perfEvent) return scopeCheck(scope, valueOutside(kind));
   // The registers of a sample may be the kernel's, at work for anybody.
   if (usesContext(instructions)) return scopeCheck(scope, 0, kernel.userMode);
-  // A timer interrupts whatever runs: a program that looks at nothing of that may go on (bpftrace's `interval`).
-  const isNeutral = [...helpersOf(instructions)].every((id) => helper(id).isNeutral);
-  return isNeutral ? [] : scopeCheck(scope, 0);
+  return isNeutral(instructions) ? [] : scopeCheck(scope, 0);
 }
 
 /**
@@ -186,7 +202,8 @@ function changedCall({ code, src, imm }: Instruction, kernel: KernelView): Edit 
     case Helper.currentTask:
       return { before: [loseArguments()], becomes: [instruction(Op.moveImm, { dst: 0 })] };
     case Helper.currentPidTgid:
-      return kernel.level === 0 ? undefined : pidsAsSeen(kernel);
+      if (kernel.level === 0) return undefined;
+      return kernel.pidHelper ? pidsFromHelper(kernel.pidHelper) : pidsAsSeen(kernel);
     default:
       return undefined;
   }
@@ -231,4 +248,31 @@ function pidsAsSeen({ level, groupLeader, threadPid, pidLevel, pidNumbers, numbe
     instruction(Op.moveImm, { dst: 1 }),
   ];
   return { before, becomes: [instruction(Op.moveImm, { dst: 0 })] };
+}
+
+/**
+ * The same by a helper, which says 0 for tasks of PID namespaces below. It writes into the answer of the CPU: nothing
+ * else runs there meanwhile that would (the kernel runs one tracing program on a CPU at a time). No register
+ * and no stack is needed that the program may use itself.
+ */
+function pidsFromHelper({ device, inode, answers }: PidHelper): Edit {
+  const answerIn = (dst: number): Instruction[] => [
+    callHelper(Helper.smpProcessorId),
+    instruction(Op.andImm, { dst: 0, imm: answers.count - 1 }),
+    instruction(Op.shiftLeftImm, { dst: 0, imm: 3 }),
+    ...loadMapValue(dst, answers.fd),
+    instruction(Op.addReg, { dst, src: 0 }),
+  ];
+  const before = [
+    ...answerIn(3),
+    instruction(Op.moveWordImm, { dst: 1, imm: device }),
+    instruction(Op.moveWordImm, { dst: 2, imm: inode | 0 }),
+    instruction(Op.moveImm, { dst: 4, imm: 8 }),
+    callHelper(Helper.nsCurrentPidTgid),
+    ...answerIn(1),
+    instruction(Op.loadWord, { dst: 0, src: 1, off: 4 }),
+    instruction(Op.shiftLeftImm, { dst: 0, imm: 32 }),
+    instruction(Op.loadWord, { dst: 1, src: 1, off: 0 }),
+  ];
+  return { before, becomes: [instruction(Op.orReg, { dst: 0, src: 1 })] };
 }

@@ -49,6 +49,10 @@ export const Op = {
   jumpIfLessImm: 0xa5,
   jumpIfSetImm: 0x45,
   addImm: 0x07,
+  addReg: 0x0f,
+  andImm: 0x57,
+  /** Clears the upper half. */
+  moveWordImm: 0xb4,
   shiftLeftImm: 0x67,
   orReg: 0x4f,
 } as const;
@@ -113,6 +117,12 @@ export const instruction = (code: number, rest: Partial<Omit<Instruction, 'code'
 /** The two slots of a 64-bit load of the address of a map, by its fd in the process that loads the program. */
 export const loadMap = (dst: number, fd: number): Instruction[] => [
   instruction(Op.loadImm64, { dst, src: Load64Of.mapFd, imm: fd }),
+  instruction(0),
+];
+
+/** The same of the address of an array's first value. */
+export const loadMapValue = (dst: number, fd: number): Instruction[] => [
+  instruction(Op.loadImm64, { dst, src: Load64Of.mapValue, imm: fd }),
   instruction(0),
 ];
 

@@ -117,9 +117,12 @@ export class Recorder {
     return this.#object.mapFd(name);
   }
 
-  /** Attaches the program `one_task`, where the kernel has no pidfds of threads. The caller closes it. */
-  attachTaskIterator(): Attached {
-    return this.#object.attach('one_task');
+  /**
+   * Attaches an iterator over all tasks: `one_task` where the kernel has no pidfds of threads, `mark_members` for
+   * containers. The caller closes it.
+   */
+  attachTaskIterator(program: 'one_task' | 'mark_members'): Attached {
+    return this.#object.attach(program);
   }
 
   /** The map with the request to `one_task`. */

@@ -32,7 +32,7 @@ export interface TaskHandle extends Disposable {
 export class TaskStates {
   readonly #recorder: Recorder;
   readonly #hasThreadPidfd = hasThreadPidfd() > 0;
-  #iterator: Attached | undefined;
+  readonly #iterators = new Map<string, Attached>();
 
   constructor(recorder: Recorder) {
     this.#recorder = recorder;
@@ -59,17 +59,28 @@ export class TaskStates {
     return readState(this.#recorder.mapFd('tasks'), pidfd);
   }
 
+  /** Marks the tasks that came under a bound filter before it was bound. */
+  markMembers(): void {
+    this.#walk('mark_members');
+  }
+
   close(): void {
-    this.#iterator?.close();
+    for (const iterator of this.#iterators.values()) iterator.close();
   }
 
   /** Makes the program `one_task` carry out `request`, and write its answer there. */
   #ask(request: Buffer): void {
-    this.#iterator ??= this.#recorder.attachTaskIterator();
     mapUpdate(this.#recorder.requestFd, u32Key(0), request);
-    using iterator = new Fd(this.#iterator.iterate());
-    read(iterator.number, Buffer.alloc(16), 16); // the program writes no output: one read runs it over all tasks
+    this.#walk('one_task');
     mapLookup(this.#recorder.requestFd, u32Key(0), request);
+  }
+
+  #walk(program: 'one_task' | 'mark_members'): void {
+    const attached = this.#iterators.get(program) ?? this.#recorder.attachTaskIterator(program);
+    this.#iterators.set(program, attached);
+    using iterator = new Fd(attached.iterate());
+    // The programs write no output: one read runs over all tasks, or over a million of them.
+    while (read(iterator.number, Buffer.alloc(16), 16) === -E.EAGAIN);
   }
 }
 

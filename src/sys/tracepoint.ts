@@ -35,22 +35,38 @@ export function tracepointsOf(root: string, system: string): string[] {
   }
 }
 
-/** Calls `use` with the root of a tracefs; where none is mounted, of one that is for the moment. @throws SyscallError */
-export function withTracefs<T>(use: (root: string) => T): T {
+export interface Tracepoint {
+  readonly system: string;
+  readonly name: string;
+  readonly id: number;
+}
+
+export interface Tracefs extends Disposable {
+  /** Its directory. */
+  readonly root: string;
+}
+
+/** Where no tracefs is mounted, one is until this is disposed of. @throws SyscallError */
+export function openTracefs(): Tracefs {
   for (const root of usual) {
     try {
       readFileSync(`${root}/events/header_page`);
     } catch {
       continue; // not mounted there
     }
-    return use(root);
+    return { root, [Symbol.dispose]: () => undefined };
   }
-  const own = mkdtempSync('/run/bpfns-tracefs-');
-  check(mount('bpfns', own, 'tracefs', 0, null), 'mount', `cannot mount tracefs at '${own}'`);
-  try {
-    return use(own);
-  } finally {
-    umount2(own, 0);
-    rmdirSync(own);
-  }
+  const root = mkdtempSync('/run/bpfns-tracefs-');
+  check(mount('bpfns', root, 'tracefs', 0, null), 'mount', `cannot mount tracefs at '${root}'`);
+  const unmount = (): void => {
+    umount2(root, 0);
+    rmdirSync(root);
+  };
+  return { root, [Symbol.dispose]: unmount };
+}
+
+/** Calls `use` with the root of a tracefs, as {@link openTracefs}. @throws SyscallError */
+export function withTracefs<T>(use: (root: string) => T): T {
+  using tracefs = openTracefs();
+  return use(tracefs.root);
 }

@@ -5,7 +5,7 @@ import { afterEach, describe, test } from 'node:test';
 import { Events } from './events.js';
 
 const path = `/tmp/bpfns-events-test-${process.pid}.sock`;
-const gone = { event: 'namespace-gone', namespace: 7, path: 'web', level: 1 } as const;
+const gone = { event: 'namespace-gone', namespace: 7, path: 'web', level: 1, tracing: 'host', note: null } as const;
 
 /** A subscriber's two ends. */
 async function subscriber(events: Events): Promise<{ near: Socket; far: Socket; close: () => void }> {

@@ -80,6 +80,8 @@ describe('metrics', () => {
         maxNumbers: 9,
         namespaces: 10,
         maxNamespaces: 11,
+        programMemory: 13,
+        maxProgramMemory: 14,
         unowned: 12,
       },
     ],

@@ -149,16 +149,22 @@ function addBudgets(add: Add, bound: SeriesBound, measure: () => Measured): void
     'bpfns_budget_used',
     `${help}: what is used.`,
     'gauge',
-    series(({ objects, numbers, namespaces }) => ({ objects, numbers, namespaces })),
+    series(({ objects, numbers, namespaces, programMemory }) => ({
+      objects,
+      numbers,
+      namespaces,
+      'program-memory': programMemory,
+    })),
   );
   add(
     'bpfns_budget_limit',
     `${help}: the most.`,
     'gauge',
-    series(({ maxObjects, maxNumbers, maxNamespaces }) => ({
+    series(({ maxObjects, maxNumbers, maxNamespaces, maxProgramMemory }) => ({
       objects: maxObjects,
       numbers: maxNumbers,
       namespaces: maxNamespaces,
+      'program-memory': maxProgramMemory,
     })),
   );
 }

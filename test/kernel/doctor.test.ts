@@ -38,6 +38,15 @@ describe('doctor', { skip: skipReason }, () => {
     assert.match(stdout, /'bpfns run' works here\.\n$/);
   });
 
+  test('says of each tracing mode whether it works here', () => {
+    const { stdout } = bpfns(['doctor']);
+    for (const mode of ['host', 'own', 'filtered', 'none']) {
+      assert.match(stdout, new RegExp(`^tracing=${mode}: works here; `, 'm'));
+    }
+    const { tracing } = JSON.parse(bpfns(['doctor', '--json']).stdout);
+    assert.deepEqual(tracing[1], { mode: 'own', missing: [] });
+  });
+
   test('says who keeps the listeners while an agent runs', async () => {
     const guest = await startInNamespace('echo ready; read -r _ || true');
     assert.match(bpfns(['doctor']).stdout, /^listeners: the agent and its supervisor have them; .*systemd/m);

@@ -202,6 +202,19 @@ describe('tracing=own', { skip: skipReason }, () => {
     assert.ok(namespaces.some(({ tracing }: { tracing: string }) => tracing === 'own'));
     await guest.end();
   });
+
+  test('the memory of such programs is shown with each, with the sum and its bound', async () => {
+    const guest = await startBpftrace('tracepoint:raw_syscalls:sys_enter { @ = count(); }');
+    const { objects } = JSON.parse(bpfns(['prog', 'list', '--json']).stdout);
+    const program = objects.find(
+      (each: { type: string; namespace: { id: number } }) => each.type === 'tracepoint' && each.namespace.id !== 0,
+    );
+    assert.equal(JSON.parse(bpfns(['who', 'prog', String(program.hostId), '--json']).stdout).memory, 4096);
+    const { stdout } = bpfns(['who', 'prog', String(program.hostId)]);
+    assert.match(stdout, /^ {2}memory {8}4\.0K, charged to the agent, which loaded it$/m);
+    assert.match(stdout, /^ {2}such memory {3}8\.0K of 64M in namespace \d+, with all below it$/m);
+    await guest.end();
+  });
 });
 
 describe('tracing=none', { skip: skipReason }, () => {

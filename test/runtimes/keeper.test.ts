@@ -25,8 +25,8 @@ import { leavesNoContainersBehind } from './support/machine.js';
 const caller = 'while :; do bpftool map list >/dev/null 2>&1; echo $?; sleep 0.02; done';
 
 /** What bpfns in a container needs of the host. */
-const hostDirectories = ['/usr', '/lib', '/lib64', root, dirname(dirname(process.execPath))].filter(
-  (path, i, all) => all.indexOf(path) === i,
+const mounts = Object.fromEntries(
+  ['/usr', '/lib', '/lib64', root, dirname(dirname(process.execPath))].map((path) => [path, path]),
 );
 
 class Keeper {
@@ -101,7 +101,7 @@ describe('bpfns keeper', { skip: skipReason }, () => {
           label: 'kept',
           profile: writeProfile('kept'),
           script: caller,
-          hostDirectories,
+          mounts,
         });
         await goesOn();
       });

@@ -13,6 +13,13 @@ export const nobodyWithBpfAlone: readonly string[] = [
   '--ambient-caps=-all,+bpf',
 ];
 
+/** With CAP_PERFMON, too: what tracing=filtered is for. */
+export const rootWithPerfmon: readonly string[] = [
+  'setpriv',
+  '--bounding-set=-all,+bpf,+perfmon',
+  '--inh-caps=-all,+bpf,+perfmon',
+];
+
 /** Said by a timer of the script once it runs. */
 const READY = 'interval:ms:200 /@ready == 0/ { printf("ready\\n"); @ready = 1; }';
 
@@ -22,7 +29,7 @@ const READY = 'interval:ms:200 /@ready == 0/ { printf("ready\\n"); @ready = 1; }
  */
 export function startBpftrace(
   script: string,
-  options: { beside?: string; before?: readonly string[] } = {},
+  options: { beside?: string; before?: readonly string[]; mode?: 'own' | 'filtered' } = {},
 ): Promise<Guest> {
   const shell = `
     bpftrace -e "$SCRIPT" 2>&1 &
@@ -31,7 +38,9 @@ export function startBpftrace(
     read -r _ || true
     kill -INT $tracer 2>/dev/null || true
     wait $tracer`;
-  const command = [bpfnsPath, 'run', '--tracing=own', '--', ...rootWithBpfAlone, 'sh', '-c', shell];
+  const { mode = 'own' } = options;
+  const user = mode === 'own' ? rootWithBpfAlone : rootWithPerfmon;
+  const command = [bpfnsPath, 'run', `--tracing=${mode}`, '--', ...user, 'sh', '-c', shell];
   return start([...(options.before ?? []), ...command], { SCRIPT: `${script} ${READY}` });
 }
 

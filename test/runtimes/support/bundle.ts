@@ -1,13 +1,12 @@
 /** OCI bundles (config.json) for runc and crun, without an engine above them. */
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { command } from './command.js';
-import { type Container, type Engine, initCommand, type StartOptions } from './engine.js';
+import { type Container, type Engine, initCommand, type StartOptions, usualCapabilities } from './engine.js';
 import { makePins, note, rootDir, workDir } from './machine.js';
 import { pinMount } from './root-file-system.js';
 
-const capabilities = ['CAP_BPF', 'CAP_PERFMON', 'CAP_NET_ADMIN'];
-
-function config({ script, profile, annotations, hostDirectories = [] }: StartOptions, pins: string): object {
+function config({ script, profile, annotations, mounts, ...options }: StartOptions, pins: string): object {
+  const capabilities = (options.capabilities ?? usualCapabilities).map((name) => `CAP_${name.toUpperCase()}`);
   const all = { bounding: capabilities, effective: capabilities, permitted: capabilities };
   return {
     ociVersion: '1.0.2',
@@ -19,7 +18,9 @@ function config({ script, profile, annotations, hostDirectories = [] }: StartOpt
       { destination: '/sys', type: 'none', source: '/sys', options: ['rbind', 'ro'] },
       { destination: '/tmp', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'nodev'] },
       { destination: pinMount, type: 'none', source: pins, options: ['bind', 'rw'] },
-      ...hostDirectories.map((path) => ({ destination: path, type: 'none', source: path, options: ['rbind', 'ro'] })),
+      ...Object.entries(mounts ?? {}).map(([destination, source]) => {
+        return { destination, type: 'none', source, options: ['rbind', 'ro'] };
+      }),
     ],
     annotations: annotations ?? {},
     linux: {

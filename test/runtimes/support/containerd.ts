@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { until } from '../../support/host.js';
 import { command, mustRun } from './command.js';
-import { type Container, type Engine, initCommand, type StartOptions } from './engine.js';
+import { type Container, type Engine, initCommand, type StartOptions, usualCapabilities } from './engine.js';
 import { imageTar, makePins, note, workDir } from './machine.js';
 import { imageName, pauseImageName, pinMount } from './root-file-system.js';
 
@@ -67,7 +67,6 @@ const dropped = [
   ...['AUDIT_WRITE', 'CHOWN', 'DAC_OVERRIDE', 'FOWNER', 'FSETID', 'KILL', 'MKNOD', 'NET_BIND_SERVICE', 'NET_RAW'],
   ...['SETFCAP', 'SETGID', 'SETPCAP', 'SETUID', 'SYS_CHROOT'],
 ].map((name) => ['--cap-drop', `CAP_${name}`]);
-const added = ['BPF', 'PERFMON', 'NET_ADMIN'].map((name) => ['--cap-add', `CAP_${name}`]);
 
 class Ctr implements Engine {
   readonly name = 'ctr';
@@ -83,11 +82,16 @@ class Ctr implements Engine {
     await closeContainerd();
   }
 
-  async start({ label, script, profile, annotations }: StartOptions): Promise<Container> {
+  async start({ label, script, profile, annotations, mounts, ...more }: StartOptions): Promise<Container> {
     const id = `bpfns-${process.pid}-${label}`;
     const pins = makePins(label);
+    const added = (more.capabilities ?? usualCapabilities).map((name) => ['--cap-add', `CAP_${name.toUpperCase()}`]);
     const options = [
       ...['--detach', '--snapshotter', 'native', ...dropped.flat(), ...added.flat()],
+      ...Object.entries(mounts ?? {}).flatMap(([dst, src]) => [
+        '--mount',
+        `type=bind,src=${src},dst=${dst},options=rbind:ro`,
+      ]),
       ...['--mount', `type=bind,src=${pins},dst=${pinMount},options=rbind:rw`],
       ...(profile === undefined ? [] : ['--seccomp', '--seccomp-profile', profile]),
       ...Object.entries(annotations ?? {}).flatMap(([key, value]) => ['--annotation', `${key}=${value}`]),

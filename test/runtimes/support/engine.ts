@@ -8,10 +8,7 @@ export interface Engine {
   /** Called before the first container, and after the last. */
   open(): Promise<void>;
   close(): Promise<void>;
-  /**
-   * Starts a container that runs a shell script and then sleeps. It has CAP_BPF, CAP_PERFMON,
-   * CAP_NET_ADMIN and nothing else.
-   */
+  /** Starts a container that runs a shell script and then sleeps. It has these capabilities and nothing else. */
   start(options: StartOptions): Promise<Container>;
 }
 
@@ -22,9 +19,13 @@ export interface StartOptions {
   /** The file of a seccomp profile on the host; by default the engine's own profile. */
   readonly profile?: string;
   readonly annotations?: Readonly<Record<string, string>>;
-  /** Directories of the host that it has at the same paths, read-only: bundles alone. */
-  readonly hostDirectories?: readonly string[];
+  /** As "bpf"; by default {@link usualCapabilities}. */
+  readonly capabilities?: readonly string[];
+  /** Directories of the host, by their paths in the container, which can read them. */
+  readonly mounts?: Readonly<Record<string, string>>;
 }
+
+export const usualCapabilities: readonly string[] = ['bpf', 'perfmon', 'net_admin'];
 
 export interface Container {
   /** The id in the OCI runtime. */

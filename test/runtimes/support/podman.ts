@@ -1,7 +1,7 @@
 /** podman, with separate storage. */
 import { rmSync } from 'node:fs';
 import { command, mustRun } from './command.js';
-import { type Container, type Engine, initCommand, type StartOptions } from './engine.js';
+import { type Container, type Engine, initCommand, type StartOptions, usualCapabilities } from './engine.js';
 import { imageTar, makePins, note, workDir } from './machine.js';
 import { imageName, pinMount } from './root-file-system.js';
 
@@ -12,7 +12,6 @@ export const podmanCommand: readonly string[] = [
 ];
 /** No higher limits than this process has, as raising them takes CAP_SYS_RESOURCE; no network to set up. */
 export const podmanOptions = ['--ulimit', 'nofile=1024:1024', '--ulimit', 'nproc=1024:1024', '--network', 'host'];
-const capabilities = ['--cap-drop=all', '--cap-add=bpf,perfmon,net_admin'];
 
 class Podman implements Engine {
   readonly name: string;
@@ -38,9 +37,11 @@ class Podman implements Engine {
     await mustRun([...podmanCommand, 'rmi', '--all', '--force']);
   }
 
-  async start({ label, script, profile, annotations }: StartOptions): Promise<Container> {
+  async start({ label, script, profile, annotations, mounts, ...more }: StartOptions): Promise<Container> {
     const pins = makePins(label);
+    const capabilities = ['--cap-drop=all', `--cap-add=${(more.capabilities ?? usualCapabilities).join(',')}`];
     const options = [
+      ...Object.entries(mounts ?? {}).map(([destination, source]) => `--volume=${source}:${destination}:ro`),
       ...(profile === undefined ? [] : ['--security-opt', `seccomp=${profile}`]),
       ...Object.entries(annotations ?? {}).flatMap(([key, value]) => ['--annotation', `${key}=${value}`]),
       ...(this.#pod === undefined ? [] : ['--pod', this.#pod]),

@@ -27,6 +27,8 @@ export interface LoadRequest {
   readonly creator: Uint8Array;
   /** How deep the PID namespace is whose ids the program is told. */
   readonly pidLevel: number;
+  /** The same namespace: of its file in nsfs. */
+  readonly pidNamespace: { readonly device: number; readonly inode: number };
 }
 
 export interface LoadAnswer {

@@ -1,13 +1,14 @@
 /** Checks, confines and loads one program, on a thread that may take its time. */
 
 import { describe, type Kind, refuseInstructions, refuseKind } from '../../../program/check.js';
-import { confine, filter, type Scope } from '../../../program/confine.js';
+import { confine, filter, type PidHelper, type Scope } from '../../../program/confine.js';
 import { checkForm } from '../../../program/flow.js';
 import { decode, type Instruction, Load64Of, Op, ProgramError } from '../../../program/instruction.js';
 import type { Program } from '../../../program/rewrite.js';
 import { guessDepths } from '../../../program/stack.js';
 import { architecture } from '../../../sys/architecture.js';
 import { bpfns_namespace, bpfns_task } from '../../../sys/contract.gen.js';
+import { createArray } from '../../../sys/create-map.js';
 import { E } from '../../../sys/errno.js';
 import type { Fd } from '../../../sys/fd.js';
 import { bpf_attr } from '../../../sys/kernel.gen.js';
@@ -149,11 +150,26 @@ function loadAllowed(
   }
   const refusal = refuseObjects(descriptors.numbers());
   if (refusal) return refused(request, describe(refusal), E.EACCES);
-  const view = { level: request.pidLevel, userMode: architecture.userMode, ...readLayout() };
+  const { isOpenEnded, ...layout } = readLayout();
+  const pidHelper = isOpenEnded || request.pidLevel === 0 ? {} : { pidHelper: pidHelperFor(request) };
+  const view = { level: request.pidLevel, userMode: architecture.userMode, ...layout, ...pidHelper };
   const loaded = loadCleared(guessDepths(instructions), askedLog(request), (depths, log) =>
     loadInKernel(request, fds, confine(program, kind, scope, view, depths), log),
   );
   return answerOf(loaded);
+}
+
+/** NR_CPUS is not more than this. */
+const MAX_CPUS = 8192;
+/** Of struct bpf_pidns_info. */
+const PID_ANSWER = 8;
+/** Made by the first program that needs it; it ends with this process and the programs. */
+let answers: number | undefined;
+
+/** @throws SyscallError */
+function pidHelperFor({ pidNamespace }: LoadRequest): PidHelper {
+  answers ??= createArray(MAX_CPUS * PID_ANSWER);
+  return { ...pidNamespace, answers: { fd: answers, count: MAX_CPUS } };
 }
 
 const answerOf = ({ fd, log, logTrueSize }: Loaded): LoadAnswer => ({

@@ -24,6 +24,12 @@ class Account {
     this.#sizes.set(host, size);
   }
 
+  /** Bytes; the dead of the last moment may be among them. */
+  used(mirror: Mirror): number {
+    this.isAtLeast(1, mirror);
+    return this.#sum;
+  }
+
   isAtLeast(most: number, mirror: Mirror): boolean {
     if (this.#sum < most) return false;
     const begin = performance.now();
@@ -41,16 +47,22 @@ class Account {
 
 export class ProgramMemory {
   readonly #accounts = new WeakMap<Namespace, Account>();
-  readonly #most: number;
+  /** Bytes for a top-level namespace. */
+  readonly most: number;
 
   /** @param most bytes for a top-level namespace. A program of a one-line script takes 4096. */
   constructor(most: number) {
-    this.#most = most;
+    this.most = most;
   }
 
   /** Whether the programs of a namespace, and of those that share its limit, use as much as they may. */
   isFull({ top }: Namespace, mirror: Mirror): boolean {
-    return this.#accountOf(top).isAtLeast(this.#most, mirror);
+    return this.#accountOf(top).isAtLeast(this.most, mirror);
+  }
+
+  /** Bytes that the programs of a top-level namespace, and of all below it, take. */
+  used(top: Namespace, mirror: Mirror): number {
+    return this.#accountOf(top).used(mirror);
   }
 
   /** Counts a program that was loaded for a namespace. */

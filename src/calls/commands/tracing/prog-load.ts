@@ -4,6 +4,8 @@
  * tracing=own or none has no CAP_PERFMON, so that the kernel refuses a tracing type that is put
  * there after this look. In `filtered` the guest has it, and the mode is no wall.
  */
+
+import { statSync } from 'node:fs';
 import { isTracingType, TracingType } from '../../../program/check.js';
 import { encodeCreator } from '../../../recorder/records.js';
 import { E } from '../../../sys/errno.js';
@@ -67,12 +69,13 @@ function loadForGuest(call: Call, services: Services, mode: LoadRequest['mode'])
   // Opened while the thread id is known to be the caller's.
   const thread = caller.thread.number;
   const pidLevel = Math.max(caller.directory.pidChain().length - 1, 0);
+  const pidNamespace = { device: statSync('/proc/self/ns/pid').dev, inode: caller.directory.namespaceInode('pid') };
   const size = Math.min(call.size, attr.length);
   return services.programs
     .load(call.namespace.top.id, () =>
       services.programs.memory.isFull(call.namespace, services.mirror)
         ? refuse(call, services, COMMAND, 'the programs of this namespace use all the memory they may', E.ENOMEM)
-        : readProgram(call, services, { attr, size, mode, thread, pidLevel }),
+        : readProgram(call, services, { attr, size, mode, thread, pidLevel, pidNamespace }),
     )
     .then((answer): Reply => {
       using fd = new Fd(answer.result);
@@ -118,7 +121,10 @@ function problemOf(call: Call, attr: Buffer): number {
 function readProgram(
   call: Call,
   { mirror }: Services,
-  { attr, ...rest }: Pick<LoadRequest, 'size' | 'mode' | 'thread' | 'pidLevel'> & { readonly attr: Buffer },
+  {
+    attr,
+    ...rest
+  }: Pick<LoadRequest, 'size' | 'mode' | 'thread' | 'pidLevel' | 'pidNamespace'> & { readonly attr: Buffer },
 ): LoadRequest | number {
   const { caller, namespace } = call;
   const read = (pointerAt: number, length: number): Buffer | undefined => {

@@ -1,0 +1,109 @@
+/** The view of tracefs: what tools read about tracepoints, for guests that trace their own tasks. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { describe, test } from 'node:test';
+import { withTracefs } from '../../src/sys/tracepoint.js';
+import { bpfns, bpfnsPath, leavesNothingBehind, run, runDir, skipReason, until } from '../support/host.js';
+import { nobodyWithBpfAlone } from '../support/tracing.js';
+
+const ROOT = '/sys/kernel/tracing';
+const mountsBelowSys = (): string[] =>
+  readFileSync('/proc/self/mounts', 'utf8')
+    .split('\n')
+    .filter((line) => line.includes(' /sys/kernel/'));
+
+function inside(script: string): string {
+  const { stdout, stderr } = bpfns(['run', '--tracing=own', '--', ...nobodyWithBpfAlone, 'sh', '-ec', script]);
+  assert.equal(stderr, '');
+  return stdout;
+}
+
+describe('bpfns run --tracing=own', { skip: skipReason }, () => {
+  leavesNothingBehind(() => void bpfns(['rm', 'keeper']));
+
+  test('shows any user the ids and formats of the tracepoints that it may use', () => {
+    for (const file of ['syscalls/sys_enter_openat/id', 'raw_syscalls/sys_enter/format']) {
+      const real = withTracefs((root) => readFileSync(`${root}/events/${file}`, 'utf8'));
+      assert.equal(inside(`cat ${ROOT}/events/${file}`), real);
+    }
+    const available = inside(`cat ${ROOT}/available_events`).trimEnd().split('\n');
+    assert.ok(available.includes('syscalls:sys_exit_read') && available.length > 600);
+    assert.ok(!available.some((name) => name.startsWith('sched:')));
+  });
+
+  test("shows nothing of the machine's traces, and cannot be written to", () => {
+    const names = inside(`cd ${ROOT}; ls; ls events`).trimEnd().split('\n');
+    assert.deepEqual(names.sort(), [
+      'available_events',
+      'events',
+      'exceptions',
+      'header_event',
+      'header_page',
+      'raw_syscalls',
+      'signal',
+      'syscalls',
+    ]);
+    const { stderr } = bpfns(['run', '--tracing=own', '--', 'touch', `${ROOT}/uprobe_events`]);
+    assert.match(stderr, /Read-only file system/);
+  });
+
+  test('is there in a mount namespace that does not get the mounts of the agent', () => {
+    bpfns(['create', 'keeper', '--tracing=own']);
+    const words = ['unshare', '--mount', '--propagation=private', bpfnsPath, 'run', '--tracing=own', '--', 'ls', ROOT];
+    assert.equal(run(words).stdout, 'available_events\nevents\n');
+    bpfns(['rm', 'keeper']);
+  });
+
+  test('mounts nothing for others', () => {
+    const before = mountsBelowSys();
+    bpfns(['create', 'keeper', '--tracing=own']);
+    assert.match(inside('cat /proc/self/mountinfo'), / \/sys\/kernel\/tracing .* tmpfs /);
+    assert.deepEqual(mountsBelowSys(), before);
+    const { stdout } = bpfns(['exec', 'keeper', '--', 'ls', ROOT]);
+    assert.match(stdout, /^available_events\nevents\n$/);
+  });
+});
+
+describe('bpfns tracefs', { skip: skipReason }, () => {
+  let daemon: ChildProcess | undefined;
+  leavesNothingBehind(() => void daemon?.kill());
+  const view = `${runDir}/tracefs`;
+
+  test('needs an agent', () => {
+    const { status, stderr } = bpfns(['tracefs']);
+    assert.equal(status, 1);
+    assert.match(stderr, /start 'bpfns daemon' first/);
+  });
+
+  test('makes the view, which goes with the daemon; tracefs = true makes it at the start', async () => {
+    daemon = await startDaemon([]);
+    assert.ok(!existsSync(view));
+    assert.equal(bpfns(['tracefs']).stdout, `${view}\n`);
+    assert.equal(statSync(`${view}/events/raw_syscalls/sys_enter/id`).mode & 0o777, 0o444);
+    await stop(daemon);
+    assert.ok(!existsSync(view));
+    const file = `/tmp/bpfns-tracefs-${process.pid}.toml`;
+    writeFileSync(file, '[tracing]\ntracefs = true\n');
+    daemon = await startDaemon(['--config', file]);
+    assert.ok(existsSync(`${view}/available_events`));
+    await stop(daemon);
+    rmSync(file);
+  });
+});
+
+async function startDaemon(args: readonly string[]): Promise<ChildProcess> {
+  const daemon = spawn(bpfnsPath, ['daemon', ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
+  let said = '';
+  daemon.stderr.setEncoding('utf8').on('data', (text: string) => {
+    said += text;
+  });
+  await until(() => / ready$/m.test(said), 'the daemon is not ready');
+  return daemon;
+}
+
+function stop(daemon: ChildProcess): Promise<void> {
+  const gone = new Promise<void>((resolve) => daemon.once('exit', () => resolve()));
+  daemon.kill();
+  return gone;
+}
