@@ -48,6 +48,8 @@ const TICK = 500;
 const LONGEST_TICK = 2000;
 /** How many records to check at a time. It bounds how long guests may wait for that. */
 const SWEEP = 2048;
+/** How long the dead are looked for between two turns of the loop, in ms: calls wait that long. */
+const BETWEEN_CALLS = 10;
 
 export interface AgentOptions {
   /** How long an idle agent stays, in ms; Infinity for a daemon. */
@@ -254,7 +256,7 @@ export class Agent {
 
   /** In turns of the event loop, with calls and commands between them. */
   #catchUp(): void {
-    this.#mirror.update();
+    this.#mirror.update(BETWEEN_CALLS);
     if (!this.#mirror.sweeper.isBehind || this.#isCatchingUp || this.#isStopped) return;
     this.#isCatchingUp = true;
     setImmediate(() => {
@@ -269,7 +271,8 @@ export class Agent {
     this.#mirror.checkOverflow();
     const missed = this.#recorder.newMisses();
     if (missed) this.#services.events.emit({ event: 'hooks-missed', ...missed });
-    this.#mirror.sweeper.sweep(SWEEP);
+    // In a flood it does nothing else anyway.
+    if (!this.#mirror.sweeper.isBehind) this.#mirror.sweeper.sweep(SWEEP);
     this.#services.lifecycle.collect();
     // Connections that arrived while the loop was busy are accepted before that, in this turn of
     // the event loop.

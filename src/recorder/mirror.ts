@@ -90,12 +90,12 @@ export class Mirror {
     return this.#ids.next;
   }
 
-  /** Takes in what the recorder noted since the last time. Call before every answer. */
-  update(): void {
+  /** Takes in what the recorder noted. Call before every answer. @param patience for the dead, in ms */
+  update(patience = PATIENCE): void {
     // A ring that held that much was perhaps full: then the caller's last creation may not have got into it.
     if (this.#ring.consume() >= MANY_EVENTS) this.#mayHaveLost = true;
     if (this.#mayHaveLost) this.#readLost();
-    this.sweeper.catchUp(PATIENCE);
+    this.sweeper.catchUp(patience);
   }
 
   /** Readable when it is high time for {@link update}: the ring is half full. Open as long as the mirror. */

@@ -5,8 +5,6 @@ import type { HostId, Kind } from '../model/ids.js';
 const LOOKS_PER_EVENT = 2;
 /** Every record that there can be, once (bpf/maps.h). */
 const MOST_OWED = 262_144;
-/** So many records may wait: a small part of what a namespace may have. */
-const FAR_BEHIND = 4096;
 /** So many that were looked at are taken out in one go. */
 const MANY_DONE = 16_384;
 /** How many are looked at between two looks at the clock. */
@@ -51,16 +49,14 @@ export class Sweeper {
     return this.#done < this.#fresh.length || this.#owed > 0;
   }
 
-  /** Then answers must wait: records that are not given back in time are missing for new objects. */
-  get #isFarBehind(): boolean {
-    return this.#fresh.length - this.#done > FAR_BEHIND || this.#owed > LOOKS_PER_EVENT * FAR_BEHIND;
-  }
-
-  /** Looks at what was noted and at as many older ones, for so many ms at most, unless there are very many. */
+  /**
+   * Looks at what was noted and at as many older ones, for so many ms at most. In a flood of creations the
+   * dead pile up meanwhile: they count for the budget of whoever makes them.
+   */
   catchUp(patience: number): void {
     if (!this.isBehind) return;
     const end = performance.now() + patience;
-    while (this.isBehind && (this.#isFarBehind || performance.now() < end)) {
+    while (this.isBehind && performance.now() < end) {
       for (const [kind, host] of this.#fresh.slice(this.#done, this.#done + LOOKS)) this.#look(kind, host);
       this.#done += LOOKS;
       if (this.#done >= Math.min(this.#fresh.length, MANY_DONE)) {
