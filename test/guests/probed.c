@@ -118,7 +118,10 @@ static void try(const char *name, struct probe probe)
 		close(fd);
 }
 
-/* $FOREIGN is a process of the host, $OWN_FILE a copy of this file that the user may write. */
+/*
+ * $FOREIGN is a process of the host. The files are copies of this one: $OWN_FILE the user may write,
+ * $OVERLAY_FILE too, and $FUSE_FILE is served by a process.
+ */
 static void try_all(void)
 {
 	uint64_t function = offset_of(probed_function), location = offset_of(probed_location);
@@ -168,6 +171,7 @@ static void try_all(void)
 	TRY_FILE("no-file", "/nothing", .offset = function, .pid = all);
 	TRY_FILE("directory", "/", .offset = function, .pid = all);
 	TRY_FILE("device", "/dev/zero", .offset = function, .pid = all);
+	TRY_FILE("fuse", getenv("FUSE_FILE"), .offset = function, .pid = all);
 	TRY_FILE("text", "/etc/passwd", .offset = function, .pid = all);
 	TRY_FILE("unreadable", "/etc/shadow", .offset = function, .pid = all);
 	TRY_FILE("other-process", "/proc/1/exe", .offset = function, .pid = all);

@@ -29,7 +29,11 @@ import { counts, nobodyWithBpfAlone, rootWithBpfAlone } from '../support/tracing
 
 const directory = mkdtempSync('/tmp/bpfns-uprobes-');
 const probed = guestPath('probed');
-const files = { OWN_FILE: `${directory}/own`, OVERLAY_FILE: `${directory}/merged/own` };
+const files = {
+  OWN_FILE: `${directory}/own`,
+  OVERLAY_FILE: `${directory}/merged/own`,
+  FUSE_FILE: `${directory}/fuse/file`,
+};
 const NOBODY = 65534;
 const EACCES = 13;
 
@@ -83,7 +87,7 @@ describe('uprobes with tracing=own', { skip: skipReason }, () => {
   before(() => {
     for (const name of ['first', 'alpha', 'beta', 'gamma']) symlinkSync(probed, `${directory}/${name}`);
     chmodSync(directory, 0o755);
-    for (const name of ['lower', 'upper', 'work', 'merged']) mkdirSync(`${directory}/${name}`);
+    for (const name of ['lower', 'upper', 'work', 'merged', 'fuse']) mkdirSync(`${directory}/${name}`);
     for (const copy of ['own', 'lower/own']) {
       copyFileSync(probed, `${directory}/${copy}`);
       chownSync(`${directory}/${copy}`, NOBODY, NOBODY);
@@ -141,7 +145,8 @@ describe('uprobes with tracing=own', { skip: skipReason }, () => {
     assert.equal(uprobes('count'), 'all 0 own 1000\n');
   });
 
-  test('a breakpoint goes where an instruction begins, and a semaphore is what the notes say', () => {
+  test('a breakpoint goes where an instruction begins, and a semaphore is what the notes say', async () => {
+    const server = await start([guestPath('fuse-file'), `${directory}/fuse`, probed]);
     const foreign = spawn('sleep', ['60']);
     try {
       const lines = uprobes('try', { FOREIGN: String(foreign.pid), ...files })
@@ -191,12 +196,15 @@ describe('uprobes with tracing=own', { skip: skipReason }, () => {
         'no-file': [2, 0],
         directory: [22, 0],
         device: [22, 0],
+        // Its server could keep the kernel waiting, with all of tracing.
+        fuse: no,
         text: no,
         unreadable: no,
         'other-process': no,
       });
     } finally {
       foreign.kill();
+      await server.end();
     }
   });
 
@@ -204,13 +212,16 @@ describe('uprobes with tracing=own', { skip: skipReason }, () => {
     assert.equal(bpfns(['create', 'kept']).status, 0);
     const events = new Guest(['sh', '-c', `${bpfnsPath} events --json & read -r _; kill $!; wait`]);
     await until(() => bpfns(['run', '--', 'true']).status === 0 && events.lines.length > 0, 'no event comes');
+    const server = await start([guestPath('fuse-file'), `${directory}/fuse`, probed]);
     uprobes('try', { FOREIGN: '1', ...files });
+    await server.end();
     const reasons = (): string[] =>
       events.lines.map((line) => String((JSON.parse(line) as { reason?: string }).reason));
     for (const reason of [
       /^a uprobe at offset 0x\w+: neither a function nor a USDT probe is there, by the file's own tables$/,
       /^a uprobe at offset 0x\w+ with a semaphore at 0x\w+: the file's notes say nothing of that$/,
       /^a return probe at offset 0x\w+: it can kill others who run this file/,
+      /^a uprobe in a file of FUSE/,
       /^a uprobe in a file whose functions are not known: it is not a 64-bit ELF file$/,
     ]) {
       await until(() => reasons().some((each) => reason.test(each)), `no event says: ${reason}`);
