@@ -63,7 +63,12 @@ typedef struct {
 	__u64 val;
 } kernel_cap_t;
 
+typedef struct {
+	__u32 val;
+} kuid_t;
+
 struct cred {
+	kuid_t uid;
 	kernel_cap_t cap_effective;
 	struct user_namespace *user_ns;
 };
@@ -111,6 +116,18 @@ struct seccomp {
 #define NR_CLONE3 435
 #define PF_EXITING 4
 
+struct kernfs_node {
+	__u64 id;
+};
+
+struct cgroup {
+	struct kernfs_node *kn;
+};
+
+struct css_set {
+	struct cgroup *dfl_cgrp;
+};
+
 struct task_struct {
 	unsigned int flags;
 	int pid;
@@ -122,6 +139,7 @@ struct task_struct {
 	struct mm_struct *mm;
 	struct callback_head *task_works;
 	struct seccomp seccomp;
+	struct css_set *cgroups;
 	char comm[16];
 };
 

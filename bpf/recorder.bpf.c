@@ -9,6 +9,7 @@
  */
 #include "forks.h"
 #include "hooks.h"
+#include "late.h"
 #include "services.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -8,7 +8,7 @@ import { type Answer, type Feature, features } from '../kernel/features.js';
 import { perfEventAdvice, perfEventParanoid } from '../kernel/perf-events.js';
 import { measureTracepointCost } from '../kernel/tracepoint-cost.js';
 import { type TracingMode, tracingModes } from '../model/namespaces.js';
-import type { Backend } from '../recorder/hooks.js';
+import { type Backend, mayMiss } from '../recorder/hooks.js';
 import { Recorder } from '../recorder/recorder.js';
 import { installedEngines } from './engines.js';
 import { json, table } from './output.js';
@@ -61,6 +61,7 @@ export async function doctor(asJson: boolean): Promise<Diagnosis> {
     '',
     ...(isRoot ? [featureTable(examined), ''] : []),
     ...(recorder ? [`recorder: ${recorder.backend} hooks; ${recorder.cost}`] : []),
+    ...(recorder?.misses ? [`recorder: ${recorder.misses}`] : []),
     ...modes.map(({ mode, missing: lacks }) => {
       return `tracing=${mode}: ${lacks.length === 0 ? `works here; ${MODES[mode].means}` : `does not work here: ${lacks.join('; ')}`}`;
     }),
@@ -112,11 +113,18 @@ function featureTable(examined: readonly Examined[]): string {
   );
 }
 
-/** The recorder's hooks and what they cost. Tries them if no agent uses them now. */
-function chooseRecorder(agent: StatusReply | null): { backend: Backend; cost: string } | { failure: string } {
+interface Chosen {
+  readonly backend: Backend;
+  readonly cost: string;
+  /** When its hooks can miss what they are for; null: never. */
+  readonly misses: string | null;
+}
+
+/** The recorder's hooks, what they cost and miss. Tries them if no agent uses them now. */
+function chooseRecorder(agent: StatusReply | null): Chosen | { failure: string } {
   try {
     const backend = agent?.backend ?? Recorder.rehearse();
-    return { backend, cost: costOf(backend) };
+    return { backend, cost: costOf(backend), misses: mayMiss(backend) ? MISSES : null };
   } catch (error) {
     return { failure: error instanceof Error ? error.message : String(error) };
   }
@@ -147,6 +155,10 @@ function tracingModesHere(examined: readonly Examined[]): ModeHere[] {
     };
   });
 }
+
+const MISSES =
+  'this kernel may preempt tasks inside itself: then these hooks miss creations and forks at times. ' +
+  "They do not with preempt=voluntary, or with 'bpf' in lsm= and Linux 6.14 (CONFIG_FPROBE)";
 
 function costOf(backend: Backend): string {
   if (backend !== 'tracepoint') return 'only bpf(2) takes longer';

@@ -76,6 +76,11 @@ export function backendsToTry(): readonly Backend[] {
   return [...(kprobesKeepUp() ? doubled : []), 'tracepoint', 'function'];
 }
 
+/** Whether the kernel may skip them, so that creations and forks go unnoticed. */
+export function mayMiss(backend: Backend): boolean {
+  return backend !== 'lsm' && isPreemptible();
+}
+
 /** The sets of fork hooks to try, best first. Only an LSM's hook misses nothing on every kernel. */
 export function forkHooksToTry(): readonly ForkHooks[] {
   const traced: ForkHooks = ['task_forked'];

@@ -38,6 +38,13 @@ export class MissCounter {
     };
   }
 
+  /** Whether {@link news} has any. */
+  hasNew(caughtUp: number): boolean {
+    const { missedCalls, missedForks } = this.read(caughtUp);
+    this.#told ??= { missedCalls, missedForks };
+    return missedCalls > this.#told.missedCalls || missedForks > this.#told.missedForks;
+  }
+
   /** Those since the last time; undefined if there are none. The first time tells nothing. */
   news(caughtUp: number): Misses | undefined {
     const now = this.read(caughtUp);

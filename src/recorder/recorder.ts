@@ -9,8 +9,9 @@ import { architecture } from '../sys/architecture.js';
 import { mapDelete, mapForEach, mapUpdate, runProgram } from '../sys/bpf.js';
 import { bpfns_bind, bpfns_charge, bpfns_forget } from '../sys/contract.gen.js';
 import { check } from '../sys/errno.js';
+import { Fd } from '../sys/fd.js';
 import { type Attached, BpfObject } from '../sys/libbpf.js';
-import { mount, umount2 } from '../sys/libc.js';
+import { mount, read, umount2 } from '../sys/libc.js';
 import { bpfObjectPath } from '../sys/object-path.js';
 import { beginInitBudget } from './budgets.js';
 import { takeHeadStart } from './head-start.js';
@@ -182,7 +183,21 @@ export class Recorder {
 
   /** What its hooks have missed since the last call; undefined if nothing. */
   newMisses(): Misses | undefined {
-    return this.#misses.news(readStatus(this.mapFd('status')).caughtUp);
+    const caughtUp = (): number => readStatus(this.mapFd('status')).caughtUp;
+    if (!this.#misses.hasNew(caughtUp())) return undefined;
+    this.#findLate();
+    return this.#misses.news(caughtUp());
+  }
+
+  /** Looks for objects whose creation no hook saw return, and records those that are still open somewhere. */
+  #findLate(): void {
+    const link = this.#object.attach('find_late');
+    try {
+      using iterator = new Fd(link.iterate());
+      read(iterator.number, Buffer.alloc(16), 16); // the program writes no output: one read runs it over all tasks
+    } finally {
+      link.close();
+    }
   }
 
   /** Closes our handles. What is pinned stays. */

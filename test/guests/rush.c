@@ -1,10 +1,12 @@
 /*
- * rush MAPS FORKS: eight processes, each in a namespace of its own, create at once: MAPS maps each, and
- * one in each of FORKS children. All stay open. Prints "ready" when they are there, and ends with the
- * end of its input.
+ * rush MAPS FORKS READERS: eight processes, each in a namespace of its own, create at once: MAPS maps
+ * each, and one in each of FORKS children. All stay open. READERS processes read a large value all the
+ * time, which keeps hooks from running where one of them is preempted. Prints "ready" when the maps are
+ * there, and ends with the end of its input.
  */
 #include "bpf.h"
 #include <sys/mman.h>
+#include <sys/prctl.h>
 
 #define RUNNERS 8
 
@@ -34,13 +36,35 @@ static void run(int maps, int forks)
 			_exit(2);
 }
 
+static void start_reader(void)
+{
+	union bpf_attr attr = { .map_type = BPF_MAP_TYPE_ARRAY,
+				.key_size = 4,
+				.value_size = 4 << 20,
+				.max_entries = 1 };
+	static char value[4 << 20];
+	int key = 0;
+
+	if (fork())
+		return;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	attr = (union bpf_attr){ .map_fd = bpf(BPF_MAP_CREATE, &attr),
+				 .key = (uintptr_t)&key,
+				 .value = (uintptr_t)value };
+	while (!bpf(BPF_MAP_LOOKUP_ELEM, &attr))
+		;
+	_exit(6);
+}
+
 int main(int argc, char **argv)
 {
 	int *ready = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	int input[2], failed = 0;
 
-	if (argc < 3 || ready == MAP_FAILED || pipe(input))
+	if (argc < 4 || ready == MAP_FAILED || pipe(input))
 		return 1;
+	for (int i = 0; i < atoi(argv[3]); i++)
+		start_reader();
 	for (int i = 0; i < RUNNERS; i++) {
 		pid_t child = clone_in_namespace(0);
 

@@ -14,7 +14,7 @@ import {
 
 interface Report {
   ready: boolean;
-  recorder: { backend: string; cost: string } | null;
+  recorder: { backend: string; cost: string; misses: string | null } | null;
   features: Array<{ name: string; required: boolean; answer: string }>;
 }
 

@@ -3,7 +3,7 @@ import { kernelUsesBit34 } from '../../src/filter/own-command.js';
 import { type Answer, no, unknown, yes } from '../../src/kernel/answer.js';
 import { bpf, bpfWithCommonAttributes, objGet } from '../../src/sys/bpf.js';
 import { E, errnoName } from '../../src/sys/errno.js';
-import { bpf_attr, bpf_cmd } from '../../src/sys/kernel.gen.js';
+import { bpf_attr, bpf_cmd, bpf_map_type } from '../../src/sys/kernel.gen.js';
 import { addressOf, close } from '../../src/sys/libc.js';
 
 export interface GuestFeature {
@@ -16,6 +16,7 @@ export interface GuestFeature {
   readonly probe: () => Answer;
 }
 
+const BPF_F_NO_PREALLOC = 1;
 const BPF_F_PATH_FD = 1 << 14;
 const BPF_PROG_TYPE_NETFILTER = 32;
 const BPF_PROG_TYPE_KPROBE = 2;
@@ -82,6 +83,19 @@ export const guestFeatures: readonly GuestFeature[] = [
       const result = bpf(bpf_cmd.BPF_LINK_CREATE, link, bpf_attr.link_create_uprobe_multi_pid + 4);
       close(fd);
       return answer(result, E.ENOENT);
+    },
+  },
+  {
+    name: 'RHASH maps and TRACING_MULTI links',
+    since: '7.2',
+    probe: () => {
+      const map = Buffer.alloc(bpf_attr.sizeof);
+      for (const at of [bpf_attr.key_size, bpf_attr.value_size, bpf_attr.max_entries]) map.writeUInt32LE(4, at);
+      map.writeUInt32LE(bpf_map_type.BPF_MAP_TYPE_RHASH, bpf_attr.map_type);
+      map.writeUInt32LE(BPF_F_NO_PREALLOC, bpf_attr.map_flags);
+      const fd = bpf(bpf_cmd.BPF_MAP_CREATE, map, bpf_attr.map_flags + 4);
+      if (fd >= 0) close(fd);
+      return answer(fd);
     },
   },
 ];
