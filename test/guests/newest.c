@@ -44,13 +44,28 @@ static void try_map(const char *name, uint32_t type, uint32_t value_size, uint32
 	printf("%s %u %s\n", name, id, opens(BPF_MAP_GET_FD_BY_ID, id));
 }
 
+/* A program on the entry of functions must return 0. */
+static int load_multi(void)
+{
+	struct bpf_insn code[] = { RETURN(0) };
+	union bpf_attr attr = {
+		.prog_type = BPF_PROG_TYPE_TRACING,
+		.expected_attach_type = TRACE_FENTRY_MULTI,
+		.insns = (uintptr_t)code,
+		.insn_cnt = sizeof(code) / sizeof(code[0]),
+		.license = (uintptr_t) "GPL",
+	};
+
+	return must(bpf(BPF_PROG_LOAD, &attr), "multi");
+}
+
 static void try_link(void)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
 	uint32_t function = must(btf__find_by_name_kind(btf, "bpf_fentry_test1", BTF_KIND_FUNC),
 				 "bpf_fentry_test1");
 	uint32_t shown[1] = {};
-	int prog = load_program(BPF_PROG_TYPE_TRACING, TRACE_FENTRY_MULTI, "multi", -1);
+	int prog = load_multi();
 	struct tracing_multi_attr create = { .prog_fd = prog,
 					     .attach_type = TRACE_FENTRY_MULTI,
 					     .ids = (uintptr_t)&function,
