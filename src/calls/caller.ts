@@ -169,7 +169,10 @@ export class Caller implements Disposable {
 
   /** A copy of one of its fds. -EBADF and other errors as from pidfd_getfd(2). @throws CallerGone */
   takeFd(fd: number): Fd {
-    return this.#takeByKept(fd) ?? getFd(this.#thread ?? this.#keptThread() ?? this.thread, fd);
+    const copy = this.#takeByKept(fd);
+    if (copy) return copy;
+    if (!this.#thread) this.#keepThread();
+    return this.#takeByKept(fd) ?? getFd(this.thread, fd);
   }
 
   /** The same, if it is of a BPF object. What {@link identify} was told is here already. @throws CallerGone */
@@ -191,17 +194,16 @@ export class Caller implements Disposable {
     const kept = threads.get(tid);
     if (!kept) return undefined;
     const copy = getFd(kept, fd);
-    if (copy.number !== -E.ESRCH) return copy;
+    // Closed: the agent had no fd left for the copy, and made room.
+    if (copy.isOpen || (kept.isOpen && copy.number !== -E.ESRCH)) return copy;
     threads.drop(tid);
     return undefined;
   }
 
-  /** Undefined where the kernel has no pidfds of threads. @throws CallerGone */
-  #keptThread(): Fd | undefined {
+  /** Does nothing where the kernel has no pidfds of threads. @throws CallerGone */
+  #keepThread(): void {
     const opened = this.#look(openThreadAlone);
-    if (!opened.isOpen) return undefined;
-    this.#eyes.threads.keep(this.#notification.tid, opened);
-    return opened;
+    if (opened.isOpen) this.#eyes.threads.keep(this.#notification.tid, opened);
   }
 
   /**
