@@ -29,6 +29,8 @@ import {
 import type { KeptFds } from './kept-fds.js';
 
 const SIGKILL = 9;
+/** False once the kernel has said so (before 6.9). */
+let hasThreadPidfds = true;
 
 /** Thrown if the caller is gone: there is nobody to answer. */
 export class CallerGone extends Error {}
@@ -202,7 +204,9 @@ export class Caller implements Disposable {
 
   /** Does nothing where the kernel has no pidfds of threads. @throws CallerGone */
   #keepThread(): void {
+    if (!hasThreadPidfds) return;
     const opened = this.#look(openThreadAlone);
+    hasThreadPidfds = opened.number !== -E.EINVAL;
     if (opened.isOpen) this.#eyes.threads.keep(this.#notification.tid, opened);
   }
 
