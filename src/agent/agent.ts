@@ -178,6 +178,7 @@ export class Agent {
     if (this.#isStopped) return; // systemd and the supervisor both send a signal
     this.#isStopped = true;
     clearTimeout(this.#timer);
+    this.#services.lifecycle.close();
     this.#services.lifecycle.collect(false);
     this.#control.close();
     this.#containers.close();
@@ -219,6 +220,7 @@ export class Agent {
     if (heir !== this.#heir) throw new SyscallError(E.EINVAL, 'release', 'nothing was handed over on this connection');
     this.#isStopped = true;
     clearTimeout(this.#timer);
+    this.#services.lifecycle.close();
     this.#services.paths.close();
     // After the reply.
     setImmediate(() => this.#options.onReplaced());
@@ -244,7 +246,7 @@ export class Agent {
   }
 
   get #hasNamespaces(): boolean {
-    return this.#mirror.model.all().length > 1;
+    return this.#mirror.model.count > 1;
   }
 
   async #handle(request: Request, peer: Peer, socket: Socket): Promise<object> {
@@ -273,7 +275,7 @@ export class Agent {
     if (missed) this.#services.events.emit({ event: 'hooks-missed', ...missed });
     // In a flood it does nothing else anyway.
     if (!this.#mirror.sweeper.isBehind) this.#mirror.sweeper.sweep(SWEEP);
-    this.#services.lifecycle.collect();
+    this.#services.lifecycle.collectSome();
     // Connections that arrived while the loop was busy are accepted before that, in this turn of
     // the event loop.
     setImmediate(() => this.#leaveIfIdle());

@@ -71,7 +71,7 @@ export class Readers {
   #status(): StatusReply {
     const { lostObjects, lostTasks, missedCalls, missedForks, ringOverflows } = this.#recorder.status();
     const lost = { lostObjects, lostTasks, missedCalls, missedForks, ringOverflows };
-    const namespaces = this.#services.mirror.model.all().length;
+    const namespaces = this.#services.mirror.model.count;
     const { backend } = this.#recorder;
     const isDaemon = this.#isDaemon;
     const budgets = budgetsOf(this.#services);

@@ -11,6 +11,9 @@ import { type Command, commandOf } from './commands/index.js';
 import type { Services } from './services.js';
 import type { Source } from './source.js';
 
+/** How long the dead may be looked for after each answer, in ms. */
+const AFTER_ANSWER = 2;
+
 type Outcome = Reply | Promise<Reply>;
 
 /** Serves one notification of a readable listener. @returns as `onReadable` of {@link ReadySet.add} */
@@ -27,6 +30,13 @@ export function serveOne(source: Source, services: Services): number {
  * @returns when it was answered, by performance.now(); 0 if it is answered later, or not at all
  */
 export function serve(source: Source, slot: Slot, services: Services): number {
+  const answered = serveNow(source, slot, services);
+  // Not before: a caller that signals interrupt may have to wait for less than that at a time.
+  services.mirror.sweeper.catchUp(AFTER_ANSWER);
+  return answered;
+}
+
+function serveNow(source: Source, slot: Slot, services: Services): number {
   const call = new Call(source, slot, services);
   const command = commandOf(call.notification);
   services.watchdog.begin(call.notification, source.listener);

@@ -143,10 +143,21 @@ export class Namespaces {
   /** Finds a namespace by id or path. */
   find(reference: string): Namespace | undefined {
     if (/^\d+$/.test(reference)) return this.get(Number(reference) as NamespaceId);
-    return this.all().find((namespace) => namespace.path === reference);
+    for (const namespace of this.each()) if (namespace.path === reference) return namespace;
+    return undefined;
   }
 
-  /** All namespaces, parents before children. */
+  /** How many there are, with init. */
+  get count(): number {
+    return this.#byId.size;
+  }
+
+  /** All namespaces, in the order in which they were added: parents before children. */
+  each(): IterableIterator<Namespace> {
+    return this.#byId.values();
+  }
+
+  /** All namespaces by level, for people. It takes long if there are many. */
   all(): Namespace[] {
     return [...this.#byId.values()].sort((a, b) => a.level - b.level || a.id - b.id);
   }

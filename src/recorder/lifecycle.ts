@@ -1,5 +1,5 @@
 /** Creates namespaces within the limits, and ends them. */
-import { type HostId, INIT, type Kind, kinds } from '../model/ids.js';
+import { INIT, kinds } from '../model/ids.js';
 import { MAX_LEVEL, type Namespace, type TracingMode } from '../model/namespaces.js';
 import { bootTimeNs } from '../sys/clock.js';
 import { E, Refusal } from '../sys/errno.js';
@@ -25,6 +25,10 @@ export interface NamespaceWatcher {
   onTooMany(top: Namespace): void;
 }
 
+/** How long the dead objects of namespaces may be looked for in one go, in ms. */
+const LONGEST_LOOK = 20;
+/** For how many times as long as a look took none is made because of a filter. */
+const REST = 4;
 /** Objects that are looked at in one go. */
 const MANY = 1000;
 
@@ -36,6 +40,9 @@ export class Lifecycle {
   readonly #life: NamespaceWatcher;
   /** The number of filters in use, by the namespace for which they were installed. */
   readonly #filters = new Map<Namespace, number>();
+  #soon: NodeJS.Timeout | undefined;
+  /** By `performance.now()`. */
+  #restUntil = 0;
 
   constructor(mirror: Mirror, inspector: Inspector, perUser: number, life: NamespaceWatcher) {
     this.#life = life;
@@ -80,8 +87,9 @@ export class Lifecycle {
   }
 
   #isFull(parent: Namespace, uid: number): boolean {
-    const owned = this.#mirror.model.all().filter(({ id, spec: { ownerUid } }) => id !== INIT && ownerUid === uid);
-    if (owned.length >= this.#perUser || this.#mirror.budgets.isFull(parent)) return true;
+    let owned = 0;
+    for (const { id, spec } of this.#mirror.model.each()) if (id !== INIT && spec.ownerUid === uid) owned++;
+    if (owned >= this.#perUser || this.#mirror.budgets.isFull(parent)) return true;
     for (let at: Namespace | undefined = parent; at; at = at.parent) {
       if (at.spec.maxNamespaces > 0 && at.descendants >= at.spec.maxNamespaces) return true;
     }
@@ -98,16 +106,49 @@ export class Lifecycle {
     const left = (this.#filters.get(namespace) ?? 0) - 1;
     if (left > 0) this.#filters.set(namespace, left);
     else this.#filters.delete(namespace);
-    this.collect();
+    this.#collectSoon();
+  }
+
+  /**
+   * Once for all filters that fall out of use meanwhile: to look at all tasks and namespaces for each
+   * one would take minutes where thousands end.
+   */
+  #collectSoon(): void {
+    this.#soon ??= setTimeout(
+      () => {
+        this.#soon = undefined;
+        this.collectSome();
+      },
+      Math.max(0, this.#restUntil - performance.now()),
+    );
+  }
+
+  /** Nothing is looked at any more. */
+  close(): void {
+    clearTimeout(this.#soon);
   }
 
   /**
    * Removes every namespace that has no task, no child and no live object, and is not kept by name.
    * @param trustsFilters whether a filter in use means that there are tasks; its end may be
    *   unnoticed
+   * @param patience how long to look for dead objects, in ms; the namespaces that are left stay
    */
-  collect(trustsFilters = true): void {
-    const candidates = this.#mirror.model.all().filter((namespace) => !this.#isNeeded(namespace, trustsFilters));
+  collect(trustsFilters = true, patience = Number.POSITIVE_INFINITY): void {
+    const began = performance.now();
+    this.#endUnused(trustsFilters, began + patience);
+    const end = performance.now();
+    this.#restUntil = end + REST * (end - began);
+  }
+
+  /** As {@link collect}, for a short time: the rest is found later. */
+  collectSome(): void {
+    this.collect(true, LONGEST_LOOK);
+  }
+
+  /** @param until when it is time for others: objects that were not looked at by then count as alive */
+  #endUnused(trustsFilters: boolean, until: number): void {
+    const candidates = [...this.#mirror.model.each()].filter((each) => !this.#isNeeded(each, trustsFilters));
     if (candidates.length === 0) return;
     // The walk takes a while. A task that forks and exits during it may be missed together with its
     // child.
@@ -119,7 +160,8 @@ export class Lifecycle {
     this.#mirror.checkOverflow();
     // Children before parents: the end of a child may end the parent too.
     for (const namespace of candidates.reverse()) {
-      if (namespace.children.size > 0 || populated.has(namespace.id) || this.#ownsLiveObject(namespace)) continue;
+      if (namespace.children.size > 0 || populated.has(namespace.id) || this.#ownsLiveObject(namespace, until))
+        continue;
       if (startedBefore.get(namespace) !== this.#mirror.tasksStarted(namespace)) continue;
       this.#mirror.remove(namespace);
       this.#life.onRemoved(namespace);
@@ -146,11 +188,16 @@ export class Lifecycle {
     return namespace.id === INIT || namespace.keep || (trustsFilters && this.#filters.has(namespace));
   }
 
-  #ownsLiveObject(namespace: Namespace): boolean {
+  #ownsLiveObject(namespace: Namespace, until: number): boolean {
     // Its dead are about to be found in slices: to look at all of them now would hold up every call.
     if (this.#mirror.sweeper.isBehind && kinds.some((kind) => namespace.owned[kind].size > MANY)) return true;
-    const owned = (kind: Kind): HostId[] => [...namespace.owned[kind]];
-    return kinds.some((kind) => owned(kind).some((host) => this.#mirror.isAlive(kind, host)));
+    for (const kind of kinds) {
+      // A dead one is taken out of the set, which a Set permits.
+      for (const host of namespace.owned[kind]) {
+        if (this.#mirror.isAlive(kind, host) || performance.now() > until) return true;
+      }
+    }
+    return false;
   }
 }
 

@@ -33,8 +33,6 @@ import {
 import { Sweeper } from './sweeper.js';
 import { type TaskHandle, TaskStates } from './task-states.js';
 
-/** How long an answer may wait for the dead to be found, in ms. */
-const PATIENCE = 2;
 /** For how many times as long as a reading of all maps took no other is made. */
 const REST = 4;
 /** Far fewer than the ring holds (bpf/maps.h). */
@@ -90,8 +88,8 @@ export class Mirror {
     return this.#ids.next;
   }
 
-  /** Takes in what the recorder noted. Call before every answer. @param patience for the dead, in ms */
-  update(patience = PATIENCE): void {
+  /** Takes in what the recorder noted. Call before every answer. @param patience to look for the dead, in ms */
+  update(patience = 0): void {
     // A ring that held that much was perhaps full: then the caller's last creation may not have got into it.
     if (this.#ring.consume() >= MANY_EVENTS) this.#mayHaveLost = true;
     if (this.#mayHaveLost) this.#readLost();

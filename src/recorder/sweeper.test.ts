@@ -35,6 +35,21 @@ describe('looking for the dead', () => {
     assert.deepEqual(looked, ids(1, 50_001));
   });
 
+  test('lets others go on, however many there are and come', () => {
+    const look = (_: Kind, host: HostId): void => {
+      for (const end = performance.now() + 0.1; performance.now() < end; );
+      sweeper.note('map', hostId(host + 10_000));
+    };
+    const sweeper: Sweeper = new Sweeper(
+      () => [][Symbol.iterator](),
+      look,
+      () => undefined,
+    );
+    for (const id of ids(1, 10_001)) sweeper.note('map', hostId(id));
+    sweeper.catchUp(1);
+    assert.ok(sweeper.isBehind);
+  });
+
   test('does nothing without patience', () => {
     const { sweeper, looked } = sweeperOver([]);
     sweeper.note('map', hostId(1));
