@@ -45,11 +45,11 @@ export function initCommand(script: string): string[] {
   ];
 }
 
-/** The output and exit status of the script. @throws Error if it does not end within 10 s */
-export async function scriptOutput(container: Container): Promise<{ text: string; status: number }> {
+/** The output and exit status of the script. @throws Error if it does not end in time */
+export async function scriptOutput(container: Container, seconds = 10): Promise<{ text: string; status: number }> {
   let done = '';
-  for (const end = Date.now() + limit(10_000); !done.startsWith('status'); ) {
-    if (Date.now() > end) throw new Error(`the script in ${container.id} has not ended within 10 s`);
+  for (const end = Date.now() + limit(seconds * 1000); !done.startsWith('status'); ) {
+    if (Date.now() > end) throw new Error(`the script in ${container.id} has not ended within ${seconds} s`);
     done = (await container.exec(['/bin/cat', '/tmp/done'])).stdout;
   }
   const { stdout } = await container.exec(['/bin/cat', '/tmp/out']);
