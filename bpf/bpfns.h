@@ -20,6 +20,13 @@
 #define BPFNS_NOWHERE 0xffffffff
 
 /*
+ * The version of the pinned state: one more whenever something in it changes its meaning, or when an
+ * older program could not go on without a new member. New members alone need no new version: an
+ * upgrade converts structures by the names of their members (docs/decisions/0023-upgrade.md).
+ */
+#define BPFNS_STATE_VERSION 1
+
+/*
  * The tables' sizes. Each top-level namespace has a budget (struct bpfns_budget), so that a guest
  * cannot fill what others need: BPFNS_GUARANTEED default budgets and init's own fit.
  */
@@ -132,6 +139,14 @@ struct bpfns_task {
 	__u32 next; /* set by the agent: the namespace of the child of the clone3() in progress */
 };
 
+/* The offsets of members in the struct bpfns_task of an earlier recorder. */
+struct bpfns_earlier_task {
+	__u32 ns;
+	__u32 cmd;
+	__u32 newest;
+	__u32 next;
+};
+
 /*
  * Array "one_task_request", one entry: the request to the program one_task. It replaces the map
  * commands on "tasks" where the kernel has no pidfd of a thread (before 6.9).
@@ -166,6 +181,15 @@ struct bpfns_status {
 	__u64 refused; /* fds that the system call did not create */
 	__u64 caught_up; /* objects found after a return that no hook saw */
 };
+
+/*
+ * Array "phase", one entry: what the recorder does with a new object. During an upgrade it only notes
+ * who made it, as the earlier recorder still gives the numbers: such a record has no ids, not even
+ * ids[0]. Written by the agent.
+ */
+#define BPFNS_RECORDING 0
+#define BPFNS_NOTING 1 /* and the earlier recorder's state is still to be copied */
+#define BPFNS_SETTLING 2 /* it has been copied: what was noted is about to get its numbers */
 
 /*
  * Map "filters": the namespace of the tasks under a seccomp filter, by the filter's address. It is for

@@ -162,6 +162,14 @@ static __always_inline void describe(struct bpfns_object *object, struct bpfns_c
 	bpf_get_current_comm(object->comm, sizeof(object->comm));
 }
 
+/* An upgrade is under way, and another recorder gives the numbers. */
+static __always_inline bool is_noting(void)
+{
+	__u32 zero = 0, *now = bpf_map_lookup_elem(&phase, &zero);
+
+	return now && *now != BPFNS_RECORDING;
+}
+
 /*
  * Numbers the object of the draft and publishes it: nobody finds one before all its numbers are
  * there. 0 or -errno. The draft is not an argument: before 6.4 a helper takes no memory of a
@@ -215,6 +223,12 @@ __noinline int record(struct bpfns_task *state, __u32 kind, __u32 host_id)
 		object->top = namespace->top;
 	}
 	describe(object, other);
+	if (is_noting()) {
+		if (bpf_map_update_elem(&objects, &key, object, BPF_NOEXIST))
+			goto unowned;
+		note_newest(stat, kind, host_id);
+		return 0;
+	}
 	budget = get_budget(object->top);
 	if (!budget || !spend(budget, object->level))
 		goto unowned;

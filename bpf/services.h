@@ -247,6 +247,42 @@ int bind_filter(struct bpfns_bind *args)
 	return 0;
 }
 
+/* Gives an object its numbers that was only noted. Without room for them it is init's, like any other. */
+__noinline int number_noted(__u32 kind, __u32 host_id)
+{
+	struct bpfns_object_key key = { .kind = kind, .host_id = host_id };
+	struct bpfns_object *object = bpf_map_lookup_elem(&objects, &key), *changed;
+	struct bpfns_status *stat = get_status();
+	struct bpfns_budget *budget;
+
+	if (!stat || kind >= BPFNS_KINDS || !object || object->ids[0])
+		return -EINVAL;
+	budget = get_budget(object->top);
+	changed = get_draft();
+	if (!changed || !budget || !spend(budget, object->level))
+		goto unowned;
+	*changed = *object;
+	if (allocate_ids(changed, kind, host_id)) {
+		refund(budget, changed->level);
+		goto unowned;
+	}
+	*object = *changed;
+	return 0;
+unowned:
+	bpf_map_delete_elem(&objects, &key);
+	leave_unowned(stat, budget, kind, host_id);
+	return -ENOSPC;
+}
+
+/* The agent runs this at the end of an upgrade. */
+SEC("syscall")
+int settle(struct bpfns_forget *args)
+{
+	creates_nothing();
+	number_noted(args->kind, args->host_id);
+	return 0;
+}
+
 /* Run by the agent: numbers of kernel-owned BTF, which is in every namespace. */
 SEC("syscall")
 int charge(struct bpfns_charge *args)

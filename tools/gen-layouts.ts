@@ -1,7 +1,7 @@
 /**
  * Writes src/sys/kernel.gen.ts (from the running kernel's BTF, or the newer one in the file VMLINUX_BTF) and
  * src/sys/contract.gen.ts (from bpf/bpfns.h, through the BTF of the compiled
- * programs). `--check` writes nothing and fails if the second one is stale.
+ * programs). `--check` writes nothing and fails if the second one is stale. `--contract` writes only that one.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { Btf, BtfKind } from '../src/sys/btf.js';
@@ -27,6 +27,7 @@ const contractStructs = [
   'bpfns_counter',
   'bpfns_counter_key',
   'bpfns_creator',
+  'bpfns_earlier_task',
   'bpfns_event',
   'bpfns_eye',
   'bpfns_forget',
@@ -69,9 +70,10 @@ function file(from: string, parts: readonly string[]): string {
 const recorder = new Btf(elfSection(readFileSync('build/bpf/recorder.bpf.o'), '.BTF'));
 const inspect = new Btf(elfSection(readFileSync('build/bpf/inspect.bpf.o'), '.BTF'));
 const eye = new Btf(elfSection(readFileSync('build/bpf/eye.bpf.o'), '.BTF'));
+const carry = new Btf(elfSection(readFileSync('build/bpf/carry.bpf.o'), '.BTF'));
 const contract = file('bpf/bpfns.h', [
   constants(readFileSync('bpf/bpfns.h', 'utf8')),
-  ...contractStructs.map((name) => struct([recorder, inspect, eye], name)),
+  ...contractStructs.map((name) => struct([recorder, inspect, eye, carry], name)),
 ]);
 
 if (process.argv.includes('--check')) {
@@ -80,8 +82,9 @@ if (process.argv.includes('--check')) {
     process.exit(1);
   }
 } else {
-  const vmlinux = new Btf(readFileSync(process.env.VMLINUX_BTF ?? '/sys/kernel/btf/vmlinux'));
   writeFileSync('src/sys/contract.gen.ts', contract);
+  if (process.argv.includes('--contract')) process.exit();
+  const vmlinux = new Btf(readFileSync(process.env.VMLINUX_BTF ?? '/sys/kernel/btf/vmlinux'));
   writeFileSync(
     'src/sys/kernel.gen.ts',
     file('the BTF of a kernel', [

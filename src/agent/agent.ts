@@ -1,6 +1,8 @@
 /**
  * The agent: one process for the machine. It starts on demand, serves every namespace, and exits
  * when the last namespace ends, after it removed the recorder.
+ *
+ * Long because it puts all parts together.
  */
 import type { Socket } from 'node:net';
 import { Accountant } from '../accounting/accountant.js';
@@ -21,6 +23,7 @@ import type { RuntimeChoice } from '../control/usage.js';
 import { probeKernel } from '../kernel/facts.js';
 import { kinds } from '../model/ids.js';
 import type { Limits } from '../recorder/budgets.js';
+import type { CarriedOver } from '../recorder/carry-over.js';
 import { readLabels } from '../recorder/container-labels.js';
 import { Eye } from '../recorder/eye.js';
 import { Inspector } from '../recorder/inspector.js';
@@ -74,6 +77,8 @@ export interface AgentOptions {
 }
 
 export class Agent {
+  /** What an upgrade has carried over when this agent started. */
+  readonly carriedOver: CarriedOver | undefined;
   readonly #options: AgentOptions;
   readonly #supervisor: SupervisorLink;
   readonly #recorder: Recorder;
@@ -100,6 +105,7 @@ export class Agent {
     this.#supervisor = supervisor;
     const facts = probeKernel();
     this.#recorder = Recorder.install();
+    this.carriedOver = this.#recorder.carriedOver;
     this.#recorder.forgetFilters();
     this.#mirror = new Mirror(this.#recorder, options.limits);
     const inspector = new Inspector();

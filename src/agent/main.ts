@@ -63,6 +63,7 @@ export async function agentMain({ ready, daemon }: AgentMainOptions): Promise<vo
       await supervisor.begin(),
     );
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => agent.stop());
+    if (agent.carriedOver) log('info', 'took over from another version of bpfns', { ...agent.carriedOver });
     await agent.listen();
     const { listen, namespaces, programs } = config.metrics;
     if (listen !== undefined) {

@@ -6,6 +6,7 @@ import { warn } from './standard-streams.js';
 interface DaemonFlags {
   readonly config?: string;
   readonly checkConfig: boolean;
+  readonly checkUpgrade: boolean;
   readonly replace: boolean;
   readonly stay: boolean;
 }
@@ -18,18 +19,21 @@ export function addServices(main: Command): void {
     .option('--replace', 'replace the running agent without a failed call: an upgrade', false)
     .option('--stay', 'when another daemon takes over, do nothing until stopped, instead of exiting', false)
     .option('--check-config', 'check the configuration and exit', false)
-    .action(async ({ config, checkConfig, replace, stay }: DaemonFlags) => {
+    .option('--check-upgrade', 'try to take over what another version has in place, undo it and exit', false)
+    .action(async ({ config, checkConfig, checkUpgrade, replace, stay }: DaemonFlags) => {
       const { daemonConfig } = await import('./daemon.js');
       const { daemonLog } = await import('../telemetry/log.js');
       const settings = daemonConfig(config);
       if (checkConfig) return;
       await requireHost('daemon');
-      // Before anything is taken over: an agent that could not go on would leave its guests waiting.
-      (await import('../recorder/layout.js')).requireSameLayout();
+      if (checkUpgrade) return (await import('./upgrade.js')).checkUpgrade();
+      (await import('../recorder/state.js')).requireKnownState();
+      const { mayTakeOver } = await import('./upgrade.js');
       const { daemonMain } = await import('../supervisor/handover.js');
       await daemonMain(['--daemon', JSON.stringify(settings)], {
         replace,
         whenReplaced: stay ? 'stay' : 'end',
+        mayTakeOver,
         onTakeOver: (pid) =>
           daemonLog(settings.log)('info', 'taking over from an agent that bpfns run started', { pid }),
       });

@@ -27,4 +27,6 @@ export const paths = {
   bpffs: `${runDir}/bpf`,
   maps: `${runDir}/bpf/maps`,
   links: `${runDir}/bpf/links`,
+  /** During an upgrade: at first the new recorder, then what is left of the earlier one. */
+  upgrade: `${runDir}/bpf/upgrade`,
 } as const;

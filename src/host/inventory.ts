@@ -8,8 +8,9 @@ import type { HostObject, Process } from '../model/host-object.js';
 import { type HostId, hostId, type Kind } from '../model/ids.js';
 import { Namespaces } from '../model/namespaces.js';
 import { Inspector } from '../recorder/inspector.js';
-import type { MapName } from '../recorder/recorder.js';
+import type { MapName } from '../recorder/loading.js';
 import { type Creator, forEachBtfNumber, forEachObject, readNamespaces } from '../recorder/records.js';
+import { requireOwnLayout } from '../recorder/state.js';
 import { hostIds, objGet } from '../sys/bpf.js';
 import { toDate } from '../sys/clock.js';
 import { check, E } from '../sys/errno.js';
@@ -24,8 +25,9 @@ export interface Records {
   readonly creatorOf: (kind: Kind, host: HostId) => Creator | undefined;
 }
 
-/** @throws SyscallError */
+/** @throws SyscallError; StateError if another version has recorded */
 export function readRecords(): Records {
+  requireOwnLayout();
   const model = new Namespaces();
   const creators = new Map<string, Creator>();
   if (existsSync(paths.maps)) {
@@ -49,8 +51,9 @@ export function readRecords(): Records {
   return { model, creatorOf: (kind, host) => creators.get(`${kind} ${host}`) };
 }
 
-/** Opens a map of the recorder; undefined if there is none: nothing is recorded. @throws SyscallError */
+/** Opens a map of the recorder; undefined if there is none: nothing is recorded. @throws SyscallError, StateError */
 export function withMap<T>(name: MapName, use: (fd: number) => T): T | undefined {
+  requireOwnLayout();
   const path = `${paths.maps}/${name}`;
   const found = objGet(path);
   if (found === -E.ENOENT) return undefined; // the agent is just leaving

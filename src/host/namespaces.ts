@@ -5,6 +5,7 @@ import type { NamespaceProcess } from '../model/host-object.js';
 import { INIT, type NamespaceId } from '../model/ids.js';
 import type { Inspector } from '../recorder/inspector.js';
 import { readNamespaceOf } from '../recorder/records.js';
+import { requireOwnLayout } from '../recorder/state.js';
 import { objGet } from '../sys/bpf.js';
 import { E } from '../sys/errno.js';
 import { Fd } from '../sys/fd.js';
@@ -20,8 +21,9 @@ export function readProcesses(inspector: Inspector): NamespaceProcess[] {
   return [...found.values()];
 }
 
-/** The namespace of a thread. @throws SyscallError if the thread does not exist */
+/** The namespace of a thread. @throws SyscallError if the thread does not exist; StateError */
 export function namespaceOfTask(tid: number): NamespaceId {
+  requireOwnLayout();
   using pidfd = openThread(tid, () => tid).checked('pidfd_open', `cannot find process ${tid}`);
   using tasks = new Fd(existsSync(`${paths.maps}/tasks`) ? objGet(`${paths.maps}/tasks`) : -E.ENOENT);
   return tasks.isOpen ? readNamespaceOf(tasks.number, pidfd.number) : INIT;

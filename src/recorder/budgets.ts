@@ -108,13 +108,14 @@ export class Budgets {
   }
 }
 
-/** Begins init's own budget, which is fixed. @throws SyscallError */
-export function beginInitBudget(fd: number): void {
+/** Sets the limits of init's own budget, which are fixed. What it uses stays. @throws SyscallError */
+export function setInitBudget(fd: number): void {
   check(write(fd, INIT, initLimits), 'bpf', 'cannot write the budgets');
 }
 
 function write(fd: number, top: NamespaceId, { objects, numbers }: Pick<Limits, 'objects' | 'numbers'>): number {
   const value = Buffer.alloc(bpfns_budget.sizeof);
+  mapLookup(fd, u32Key(top), value); // a new one is zero
   value.writeUInt32LE(objects, bpfns_budget.max_objects);
   value.writeUInt32LE(numbers, bpfns_budget.max_numbers);
   return mapUpdate(fd, u32Key(top), value);

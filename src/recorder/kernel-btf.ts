@@ -1,7 +1,7 @@
 /** BTF of the kernel and its modules, which is visible in every namespace. Its number is its host id. */
 import { type HostId, hostId, kinds } from '../model/ids.js';
 import type { Namespace, Namespaces } from '../model/namespaces.js';
-import { getNextId, mapDelete, mapUpdate, withObject } from '../sys/bpf.js';
+import { getNextId, mapDelete, mapLookup, mapUpdate, withObject } from '../sys/bpf.js';
 import { btfInfo } from '../sys/btf-info.js';
 import { bpfns_id_key } from '../sys/contract.gen.js';
 import type { Budgets } from './budgets.js';
@@ -26,7 +26,8 @@ export class KernelBtf {
     // An agent may have died between the creation of a namespace and the last number.
     for (const namespace of model.all().slice(1)) {
       for (const host of this.#known) {
-        if (namespace.numbers.btf.idOf(host) === undefined) this.#numberLater(namespace, host);
+        if (mapLookup(this.#ids, numberKey(namespace.id, host), u32Key(0)) >= 0) model.numberKernelBtf(namespace, host);
+        else this.#numberLater(namespace, host);
       }
     }
   }

@@ -2,49 +2,23 @@
  * The user half of the recorder: loads and attaches the eBPF programs (or adopts those that an
  * earlier agent left pinned), and removes them.
  */
-import { existsSync, mkdirSync, rmSync, statfsSync } from 'node:fs';
+import { mkdirSync, rmSync, statfsSync } from 'node:fs';
 import { paths } from '../config/paths.js';
 import { INIT } from '../model/ids.js';
-import { architecture } from '../sys/architecture.js';
 import { mapDelete, mapForEach, mapUpdate, runProgram } from '../sys/bpf.js';
 import { bpfns_bind, bpfns_charge, bpfns_forget } from '../sys/contract.gen.js';
 import { check } from '../sys/errno.js';
 import { Fd } from '../sys/fd.js';
-import { type Attached, BpfObject } from '../sys/libbpf.js';
+import type { Attached, BpfObject } from '../sys/libbpf.js';
 import { mount, read, umount2 } from '../sys/libc.js';
-import { bpfObjectPath } from '../sys/object-path.js';
-import { beginInitBudget } from './budgets.js';
+import { setInitBudget } from './budgets.js';
+import { type CarriedOver, carryOver, finishUpgrade } from './carry-over.js';
 import { takeHeadStart } from './head-start.js';
-import {
-  type Backend,
-  backends,
-  backendsToTry,
-  callHooks,
-  forkHooksToTry,
-  type Hook,
-  hookNames,
-  hooks,
-} from './hooks.js';
-import { markLayout, requireSameLayout } from './layout.js';
+import type { Backend } from './hooks.js';
+import { adopt, begin, end, type Loaded, type MapName } from './loading.js';
 import { MissCounter, type Misses } from './misses.js';
 import { counted, counterKey, newCounter, type RecorderStatus, readStatus } from './records.js';
-
-const mapNames = [
-  'namespaces',
-  'next_namespace',
-  'budgets',
-  'counters',
-  'objects',
-  'ids',
-  'tasks',
-  'lost',
-  'filters',
-  'creators',
-  'status',
-  'unowned',
-  'events',
-] as const;
-export type MapName = (typeof mapNames)[number];
+import { inUse, isOfThisVersion, requireKnownState } from './state.js';
 
 const BPF_FS_MAGIC = 0xcafe4a11;
 
@@ -54,15 +28,20 @@ export class Recorder {
   readonly #misses = new MissCounter();
   readonly backend: Backend;
 
-  private constructor(object: BpfObject, links: readonly Attached[], backend: Backend) {
+  /** What an upgrade has carried over when this agent started; undefined if it did not have to. */
+  readonly carriedOver: CarriedOver | undefined;
+
+  private constructor({ object, links, backend }: Loaded, carriedOver?: CarriedOver) {
     this.#object = object;
     this.#links = links;
     this.backend = backend;
+    this.carriedOver = carriedOver;
   }
 
   /**
-   * Mounts the private bpffs, then loads, attaches and pins. What is pinned already is kept.
-   * @throws SyscallError with the step and libbpf's reason
+   * Mounts the private bpffs, then loads, attaches and pins. What is pinned already is kept, or carried
+   * over from another version.
+   * @throws SyscallError with the step and libbpf's reason; StateError; RangeError
    */
   static install(): Recorder {
     mkdirSync(paths.bpffs, { recursive: true, mode: 0o700 });
@@ -70,48 +49,20 @@ export class Recorder {
     if (statfsSync(paths.bpffs).type !== BPF_FS_MAGIC) {
       check(mount('bpfns', paths.bpffs, 'bpf', 0, 'mode=0700'), 'mount', `cannot mount bpffs at '${paths.bpffs}'`);
     }
-    mkdirSync(paths.maps, { recursive: true });
-    mkdirSync(paths.links, { recursive: true });
-    requireSameLayout();
-    for (const backend of backends) {
-      if (callHooks[backend].every((hook) => existsSync(`${paths.links}/${hook}`)))
-        return new Recorder(load([]), [], backend);
-    }
-    markLayout();
-    let failure: unknown;
-    for (const { backend, wanted } of setsToTry()) {
-      removePins();
-      try {
-        const object = load(wanted);
-        for (const what of counted) mapUpdate(object.mapFd('counters'), counterKey(INIT, what), newCounter(0));
-        takeHeadStart(object);
-        beginInitBudget(object.mapFd('budgets'));
-        return new Recorder(object, attachAll(object, wanted), backend);
-      } catch (error) {
-        failure = error;
-      }
-    }
-    removePins();
-    throw failure;
+    requireKnownState();
+    const upgrade = finishUpgrade() ?? (isOfThisVersion() ? undefined : carryOver());
+    if (upgrade) return new Recorder(upgrade.loaded, upgrade.carriedOver);
+    return new Recorder(adopt(inUse) ?? begin(inUse, fillNew));
   }
 
   /**
    * Loads and attaches what {@link install} would, and removes it again. Nothing is pinned.
-   * @throws SyscallError with the step and libbpf's reason, if there is no way
+   * @throws AggregateError with libbpf's reasons, if there is no way
    */
   static rehearse(): Backend {
-    let failure: unknown;
-    for (const { backend, wanted } of setsToTry()) {
-      try {
-        const object = load(wanted, false);
-        for (const link of attachAll(object, wanted, false)) link.close();
-        object.close();
-        return backend;
-      } catch (error) {
-        failure = error;
-      }
-    }
-    throw failure;
+    const loaded = begin(undefined, () => undefined);
+    end(loaded);
+    return loaded.backend;
   }
 
   mapFd(name: MapName): number {
@@ -216,48 +167,9 @@ export class Recorder {
   }
 }
 
-/** Removes what a failed or interrupted attempt has pinned. */
-function removePins(): void {
-  for (const directory of [paths.links, paths.maps]) {
-    rmSync(directory, { recursive: true, force: true });
-    mkdirSync(directory);
-  }
-}
-
-/** Each backend, with each set of fork hooks; best first. */
-function setsToTry(): ReadonlyArray<{ backend: Backend; wanted: readonly Hook[] }> {
-  const forks = forkHooksToTry();
-  return backendsToTry().flatMap((backend) =>
-    forks.map((each) => ({ backend, wanted: [...each, ...callHooks[backend]] })),
-  );
-}
-
-/** Loads the object with these hooks and the programs that are run explicitly. */
-function load(wanted: readonly Hook[], isPinned = true): BpfObject {
-  const object = new BpfObject(bpfObjectPath('recorder'));
-  try {
-    if (isPinned) for (const name of mapNames) object.pinMap(name, `${paths.maps}/${name}`);
-    for (const hook of hookNames) if (!wanted.includes(hook)) object.skip(hook);
-    for (const hook of callHooks.function) {
-      if (wanted.includes(hook)) object.target(hook, architecture.bpfFunction);
-    }
-    object.load();
-  } catch (error) {
-    object.close();
-    throw error;
-  }
-  return object;
-}
-
-function attachAll(object: BpfObject, wanted: readonly Hook[], isPinned = true): Attached[] {
-  const links: Attached[] = [];
-  try {
-    for (const hook of wanted) links.push(hooks[hook](object, hook));
-    for (const [i, link] of isPinned ? links.entries() : []) link.pin(`${paths.links}/${wanted[i]}`);
-  } catch (error) {
-    for (const link of links) link.close();
-    object.close();
-    throw error;
-  }
-  return links;
+/** What a recorder begins with where there was none. */
+function fillNew(object: BpfObject): void {
+  for (const what of counted) mapUpdate(object.mapFd('counters'), counterKey(INIT, what), newCounter(0));
+  takeHeadStart(object);
+  setInitBudget(object.mapFd('budgets'));
 }

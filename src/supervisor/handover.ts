@@ -23,6 +23,8 @@ export interface DaemonOptions {
   /** Whether to replace any agent, not only one that a command started. */
   readonly replace: boolean;
   readonly whenReplaced: WhenReplaced;
+  /** Called before anything is taken over. Throws if the new daemon could not go on. */
+  readonly mayTakeOver: () => void;
   /** Called with the agent that is replaced without `--replace`. */
   readonly onTakeOver: (pid: number) => void;
 }
@@ -32,6 +34,13 @@ export interface DaemonOptions {
  * replaced; SyscallError
  */
 export async function daemonMain(agentArguments: readonly string[], options: DaemonOptions): Promise<void> {
+  const running = await AgentClient.connect();
+  if (running) {
+    await requireReplaceable(running, options);
+    // Takes seconds, and the agent does not keep an idle connection that long.
+    running.close();
+    options.mayTakeOver();
+  }
   for (const since = Date.now(); Date.now() - since < ANSWER; await pause(PAUSE)) {
     const client = await AgentClient.connect();
     if (client) return takePlace(client, agentArguments, options);
@@ -41,19 +50,22 @@ export async function daemonMain(agentArguments: readonly string[], options: Dae
   throw new AgentError('ETIMEDOUT', `another supervisor has the lock of ${runDir}, and its agent does not answer`);
 }
 
+/** @throws AgentError if the agent is a daemon, and is not to be replaced */
+async function requireReplaceable(client: AgentClient, { replace }: DaemonOptions): Promise<void> {
+  if (replace) return;
+  const { pid, isDaemon } = await answered(client.ask<StatusReply>({ op: 'status' }));
+  if (isDaemon === false) return;
+  throw new AgentError('EBUSY', `a daemon is running (process ${pid}); 'bpfns daemon --replace' takes its place`);
+}
+
 async function takePlace(
   client: AgentClient,
   agentArguments: readonly string[],
   options: DaemonOptions,
 ): Promise<void> {
-  if (!options.replace) {
-    const { pid, isDaemon } = await answered(client.ask<StatusReply>({ op: 'status' }));
-    if (isDaemon !== false) {
-      throw new AgentError('EBUSY', `a daemon is running (process ${pid}); 'bpfns daemon --replace' takes its place`);
-    }
-    options.onTakeOver(pid);
-  }
+  await requireReplaceable(client, options);
   const reply = await answered(client.ask<HandoverReply>({ op: 'handover' }));
+  if (!options.replace) options.onTakeOver(reply.pid);
   // From here on the calls of all guests wait for this process.
   const estate = takeOver(reply);
   closeStored();

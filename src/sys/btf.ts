@@ -146,6 +146,20 @@ export class Btf {
     return elements * (this.kind(at) === BtfKind.ptr ? 8 : this.#data.readUInt32LE(this.#at(at) + 8));
   }
 
+  /** Whether an integer or enumeration has a sign. */
+  isSigned(type: number): boolean {
+    const at = this.#at(this.resolve(type));
+    // An integer says it in its encoding, an enumeration in kind_flag.
+    if (this.kind(this.resolve(type)) === BtfKind.int) return ((this.#data.readUInt32LE(at + 12) >>> 24) & 1) === 1;
+    return this.#data.readUInt32LE(at + 4) >>> 31 === 1;
+  }
+
+  /** The type of an array's elements, and their number. */
+  array(type: number): { readonly element: number; readonly count: number } {
+    const at = this.#at(this.resolve(type)) + 12;
+    return { element: this.#data.readUInt32LE(at), count: this.#data.readUInt32LE(at + 8) };
+  }
+
   /** The members of a structure or union, without bit fields. */
   members(type: number): BtfMember[] {
     const at = this.#at(this.resolve(type));

@@ -6,6 +6,7 @@ export const BPFNS_MAX_ID = 0x7ffffffe;
 export const BPFNS_KINDS = 4;
 export const BPFNS_NAME_LEN = 128;
 export const BPFNS_NOWHERE = 0xffffffff;
+export const BPFNS_STATE_VERSION = 1;
 export const BPFNS_NAMESPACES = 16384;
 export const BPFNS_OBJECTS = 524288;
 export const BPFNS_NUMBERS = 1048576;
@@ -15,6 +16,9 @@ export const BPFNS_KEEP = 2;
 export const BPFNS_TRACING_SHIFT = 2;
 export const BPFNS_TASKS = BPFNS_KINDS;
 export const BPFNS_UNOWNED = 16384;
+export const BPFNS_RECORDING = 0;
+export const BPFNS_NOTING = 1;
+export const BPFNS_SETTLING = 2;
 
 export const bpfns_bind = {
   sizeof: 16,
@@ -61,6 +65,14 @@ export const bpfns_creator = {
   cgroup_id: 16,
   comm: 24,
   done: 40,
+} as const;
+
+export const bpfns_earlier_task = {
+  sizeof: 16,
+  ns: 0,
+  cmd: 4,
+  newest: 8,
+  next: 12,
 } as const;
 
 export const bpfns_event = {

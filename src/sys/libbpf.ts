@@ -53,6 +53,11 @@ const setPinPath = lib.func('bpf_map__set_pin_path', 'int', ['void *', 'str']) a
   path: string,
 ) => number;
 const reuseFd = lib.func('bpf_map__reuse_fd', 'int', ['void *', 'int']) as (map: unknown, fd: number) => number;
+const setInitialValue = lib.func('bpf_map__set_initial_value', 'int', ['void *', 'void *', 'size_t']) as (
+  map: unknown,
+  value: Buffer,
+  size: number,
+) => number;
 const linkPin = lib.func('bpf_link__pin', 'int', ['void *', 'str']) as (link: unknown, path: string) => number;
 const linkFd = lib.func('bpf_link__fd', 'int', ['void *']) as (link: unknown) => number;
 const iterCreate = lib.func('bpf_iter_create', 'int', ['int']) as (link: number) => number;
@@ -165,6 +170,15 @@ export class BpfObject {
   /** Uses an existing map. Its fd stays the caller's. */
   reuseMap(map: string, fd: number): void {
     succeeded(reuseFd(this.#map(map), fd), 'bpf_map__reuse_fd', `cannot use fd ${fd} as map '${map}'`);
+  }
+
+  /** Sets all read-only data of the programs, before {@link load}. */
+  setReadOnlyData(data: Buffer): void {
+    succeeded(
+      setInitialValue(this.#map('.rodata'), data, data.length),
+      'bpf_map__set_initial_value',
+      `cannot set the read-only data of '${this.#path}'`,
+    );
   }
 
   load(): void {

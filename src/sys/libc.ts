@@ -2,6 +2,8 @@
  * The parts of the C library that are needed. Functions return what the kernel returns: a value >=
  * 0, or -errno. None throws unless its comment says so. Strings are passed as paths, memory as
  * Buffers, which are used only during the call unless a comment says otherwise.
+ *
+ * Long because it is one list.
  */
 import koffi from 'koffi';
 import { architecture } from './architecture.js';
@@ -183,6 +185,13 @@ export const mount = wrap<[string, string, string, number, string | null]>('moun
   'str',
 ]);
 export const umount2 = wrap<[string, number]>('umount2', 'int', ['str', 'int']);
+export const renameat2 = wrap<[number, string, number, string, number]>('renameat2', 'int', [
+  'int',
+  'str',
+  'int',
+  'str',
+  'uint',
+]);
 export const setns = wrap<[number, number]>('setns', 'int', ['int', 'int']);
 export const unshare = wrap<[number]>('unshare', 'int', ['int']);
 /** Paths are Buffers that end with a NUL: they need not be UTF-8. */

@@ -1,17 +1,16 @@
 /** `bpfns daemon`: configuration, readiness, metrics, events, and replacement by another daemon. */
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
-import { readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { check } from '../../src/sys/errno.js';
 import { bind, close, read, socket } from '../../src/sys/libc.js';
 import { type Watch, watch } from '../../src/sys/poll.js';
 import { addressLength, unixAddress } from '../../src/sys/unix-address.js';
 import { allRight, HANG, startGuest } from '../support/crash-guests.js';
+import { type Daemon, startDaemon } from '../support/daemons.js';
 import {
   agentsOf,
   bpfns,
-  bpfnsPath,
   inNamespace,
   leavesNothingBehind,
   removePins,
@@ -25,23 +24,6 @@ import { followEvents, getMetrics } from '../support/watching.js';
 
 const file = `/tmp/bpfns-test-${process.pid}.toml`;
 const metrics = `/tmp/bpfns-test-${process.pid}.sock`;
-
-interface Daemon {
-  readonly process: ChildProcess;
-  readonly log: () => string;
-}
-
-function startDaemon(args: readonly string[], env: NodeJS.ProcessEnv = {}): Daemon {
-  const child = spawn(bpfnsPath, ['daemon', ...args], {
-    env: { ...process.env, ...env },
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
-  let text = '';
-  child.stderr.setEncoding('utf8').on('data', (part: string) => {
-    text += part;
-  });
-  return { process: child, log: () => text };
-}
 
 const agent = (): string => agentsOf(runDir ?? '').join();
 
@@ -84,19 +66,6 @@ describe('bpfns daemon', { skip: skipReason }, () => {
     for (const pid of agentsOf(runDir ?? '')) process.kill(Number(pid), 'SIGTERM');
     await until(() => agent() === '', 'the daemon has not ended');
     for (const path of [file, metrics]) rmSync(path, { force: true });
-  });
-
-  test('of another layout of maps refuses to take over, and the one that runs goes on', () => {
-    const bpffs = `${runDir}/bpf`;
-    const [mark = ''] = readdirSync(bpffs).filter((name) => name.startsWith('layout-'));
-    renameSync(`${bpffs}/${mark}`, `${bpffs}/layout-of-another-version`);
-    const before = agent();
-    const { status, stderr } = bpfns(['daemon', '--replace', '--config', file]);
-    renameSync(`${bpffs}/layout-of-another-version`, `${bpffs}/${mark}`);
-    assert.equal(status, 1);
-    assert.match(stderr, /is of another version of bpfns/);
-    assert.equal(agent(), before);
-    assert.equal(inNamespace('bpftool map list').status, 0);
   });
 
   test('with a mistake in its configuration tells file, line and key, and does not start', () => {

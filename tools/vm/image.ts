@@ -16,6 +16,8 @@ const project = [
   'build/js',
   'build/bpf',
   'build/guests',
+  'build/other/bin',
+  'build/other/build/lib',
   'src/sys/contract.gen.ts',
   'test/runtimes/support/cri.proto',
 ];
