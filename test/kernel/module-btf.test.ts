@@ -2,9 +2,7 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
-import { Guest } from '../support/guest.js';
-import { bpfns, guestPath, leavesNothingBehind, run, skipReason, until } from '../support/host.js';
-import { followEvents } from '../support/watching.js';
+import { bpfns, leavesNothingBehind, run, skipReason } from '../support/host.js';
 
 /** A module that nothing uses. A kernel that has it built in, or not at all, has no such file. */
 const MODULE = 'dummy';
@@ -26,23 +24,5 @@ describe('a module that is loaded later', { skip: skipReason || lacksModule }, (
     ]);
     assert.equal(status, 0, stderr);
     assert.match(stdout, new RegExp(`^0\\n\\d+: name \\[${MODULE}\\] `));
-  });
-
-  test('has no id where no more are to be had, which an event tells', async () => {
-    const { objects } = JSON.parse(bpfns(['btf', 'list', '--json']).stdout) as { objects: { type: string }[] };
-    const kernels = objects.filter(({ type }) => type === 'kernel').length;
-    // Twice as many ids as objects: those of the kernel, and at most one.
-    const env = { BPFNS_MAX_OBJECTS: String(Math.ceil(kernels / 2)) };
-    const guest = Guest.bpfns(['run', '--name', 'small', '--', guestPath('full')], env);
-    await guest.printed('done');
-    const events = followEvents();
-    await until(() => {
-      run(['modprobe', '-r', MODULE]);
-      run(['modprobe', MODULE]);
-      assert.doesNotMatch(bpfns(['exec', 'small', '--', 'bpftool', 'btf', 'list']).stdout, new RegExp(MODULE));
-      return events.seen().some(({ event, what }) => event === 'over-budget' && what === 'numbers');
-    }, 'no event tells of it');
-    events.stop();
-    await guest.end();
   });
 });
