@@ -29,6 +29,18 @@ import { limit, times } from '../support/slowness.js';
 /** This version, and one with other layouts. */
 const versions = [bpfnsPath, `${root}build/other/bin/bpfns`] as const;
 const [, otherPath] = versions;
+/**
+ * Where the agent that takes over is killed: before its nth system call of a kind. It prepares (mkdir), exchanges maps
+ * and links (renameat2), detaches the earlier hooks and removes what is left (unlink, rmdir).
+ */
+const KILLS: ReadonlyArray<readonly [call: string, nth: number]> = [
+  ['mkdir', 4],
+  ['renameat2', 1],
+  ['renameat2', 2],
+  ['unlink', 2],
+  ['rmdir', 1],
+  ['unlink', 9],
+];
 /** There and back. */
 const UPGRADES = 2 * times(Number(process.env.BPFNS_UPGRADES ?? 6) / 2);
 
@@ -81,6 +93,7 @@ async function startAndKill(program: string, call: string, nth: number): Promise
   const daemon = startDaemon(['--replace'], {}, strace);
   const wasKilled = (): boolean => existsSync(trace) && readFileSync(trace, 'utf8').includes('killed by SIGKILL');
   for (const end = Date.now() + limit(30_000); !wasKilled() && Date.now() < end; ) await pause(5);
+  await pause(100); // until the last of its threads has ended
   // It would kill the next agent too.
   const tracer = /^TracerPid:\s*(\d+)/m.exec(readFileSync(`/proc/${daemon.process.pid}/status`, 'latin1'))?.[1];
   if (Number(tracer) > 0) process.kill(Number(tracer), 'SIGKILL');
@@ -141,6 +154,24 @@ describe('an upgrade to another layout of the maps', { skip: skipReason }, () =>
     const { calls, longest } = await allRight(guests);
     t.diagnostic(`${calls} calls, the longest took ${longest} ms`);
     assert.ok(longest < HANG);
+  });
+
+  test('whose agent is killed in each of its steps is finished by the next agent', async (t) => {
+    const guests = ['list', 'list', 'create', 'create', 'nest'].map((role, i) => startGuest(`k${role}${i}`, role));
+    t.after(() => {
+      for (const { process } of guests) process.kill();
+    });
+    await started(guests);
+    const earlier = recorded('kept');
+    for (const [i, [call, nth]] of KILLS.entries()) {
+      const next = await startAndKill(versions[(i + 1) % 2] ?? otherPath, call, nth);
+      await until(() => next.log().includes(' info ready'), `no agent has come after ${call} ${nth}`, 60);
+      allRunning(guests);
+      daemon = next;
+    }
+    await upgrade(bpfnsPath);
+    assert.deepEqual(recorded('kept'), earlier);
+    await allRight(guests);
   });
 
   test('that dies with its supervisor before it took over leaves the earlier version what it had', async () => {
