@@ -8,9 +8,11 @@ bpfns=${BPFNS:-bin/bpfns}
 pins=/sys/fs/bpf/bpfns-demo
 work=$(mktemp -d)
 chmod 755 "$work"
+busy=
 cleanup() {
 	# The guests end when their end of the pipe closes.
 	exec 7>&- 8>&-
+	[ -z "$busy" ] || kill "$busy"
 	wait 2>/dev/null
 	rm -rf "$pins" "$work"
 }
@@ -78,23 +80,28 @@ done
 id=$("$bpfns" map list | awk '$2 ~ /:db$/ && $5 == "db" { print $1; exit }')
 show "$bpfns" who map "$id"
 
-say "5. Not names only: sight, too. The same bpftrace one-liner in two namespaces, with CAP_BPF alone, while the host is busy:"
-script='tracepoint:raw_syscalls:sys_enter { @[comm] = count(); } interval:s:1 { exit(); }'
-for app in web-app db-app host-app; do cp "$(command -v dd)" "$work/$app"; done
-forever() { echo "while :; do $work/$1 if=/dev/zero of=/dev/null bs=1 count=9999 2>/dev/null; done"; }
-traced() { # NAME: what its bpftrace prints
-	"$bpfns" run --tracing=own -- setpriv --bounding-set=-all,+bpf --inh-caps=-all,+bpf sh -c \
-		"$(forever "$1") & bpftrace -e '$script' 2>/dev/null; kill \$!" >"$work/$1.out"
-}
-sh -c "$(forever host-app)" &
-host=$!
-traced web-app &
-web=$!
-traced db-app &
-wait $! "$web"
-kill "$host"
-printf '$ %s\n' "bpftrace -e '$script'"
-paste -d '|' "$work/web-app.out" "$work/db-app.out" |
-	awk -F '|' 'NR == 1 { print "  in one namespace    in the other" } /@/ { printf "  %-20s%s\n", $1, $2 }'
+if command -v bpftrace >/dev/null; then
+	say "5. Not names only: sight, too. The same bpftrace one-liner in two namespaces, with CAP_BPF alone, while the host is busy:"
+	script='tracepoint:raw_syscalls:sys_enter { @[comm] = count(); } interval:s:1 { exit(); }'
+	for app in web-app db-app host-app; do cp "$(command -v dd)" "$work/$app"; done
+	forever() { echo "while :; do $work/$1 if=/dev/zero of=/dev/null bs=1 count=9999 2>/dev/null; done"; }
+	traced() { # NAME: what its bpftrace prints
+		"$bpfns" run --tracing=own -- setpriv --bounding-set=-all,+bpf --inh-caps=-all,+bpf sh -c \
+			"$(forever "$1") & bpftrace -e '$script' 2>/dev/null; kill \$!" >"$work/$1.out"
+	}
+	sh -c "$(forever host-app)" &
+	busy=$!
+	traced web-app &
+	web=$!
+	traced db-app &
+	wait $! "$web"
+	kill "$busy"
+	busy=
+	printf '$ %s\n' "bpftrace -e '$script'"
+	paste -d '|' "$work/web-app.out" "$work/db-app.out" |
+		awk -F '|' 'NR == 1 { print "  in one namespace    in the other" } /@/ { printf "  %-20s%s\n", $1, $2 }'
+else
+	say "5. Left out, as there is no bpftrace: the same bpftrace one-liner in two namespaces, with CAP_BPF alone."
+fi
 
 say "Done. The guests end now; with the last of them bpfns takes itself down."

@@ -8,7 +8,6 @@ export const MountFlag = {
   noExec: 0x8,
   remount: 0x20,
   bind: 0x1000,
-  recursive: 0x4000,
   slave: 0x80000,
 } as const;
 

@@ -1,13 +1,20 @@
 /** The view of tracefs: what tools read about tracepoints, for guests that trace their own tasks. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { describe, test } from 'node:test';
 import { withTracefs } from '../../src/sys/tracepoint.js';
 import { bpfns, bpfnsPath, leavesNothingBehind, run, runDir, skipReason, until } from '../support/host.js';
 import { nobodyWithBpfAlone } from '../support/tracing.js';
 
 const ROOT = '/sys/kernel/tracing';
+/** Runs a command in a root at $0 that has the machine's directories. */
+const CHROOT = `for directory in $(cd /; echo *); do
+    [ -d "/$directory" ] && [ ! -L "/$directory" ] || { cp --no-dereference "/$directory" "$0"; continue; }
+    mkdir "$0/$directory"; [ "$directory" = tmp ] || mount --rbind "/$directory" "$0/$directory"
+  done
+  exec chroot "$0" "$@"`;
 const mountsBelowSys = (): string[] =>
   readFileSync('/proc/self/mounts', 'utf8')
     .split('\n')
@@ -53,6 +60,14 @@ describe('bpfns run --tracing=own', { skip: skipReason }, () => {
     const words = ['unshare', '--mount', '--propagation=private', bpfnsPath, 'run', '--tracing=own', '--', 'ls', ROOT];
     assert.equal(run(words).stdout, 'available_events\nevents\n');
     bpfns(['rm', 'keeper']);
+  });
+
+  test('is there in a chroot, whose root directory is not a mount', () => {
+    const directory = mkdtempSync(`${tmpdir()}/bpfns-chroot-`);
+    const words = ['unshare', '--mount', '--propagation=private', 'sh', '-ec', CHROOT, directory];
+    const { stdout, stderr } = run([...words, bpfnsPath, 'run', '--tracing=own', '--', 'ls', ROOT]);
+    rmSync(directory, { recursive: true });
+    assert.equal(stdout, 'available_events\nevents\n', stderr);
   });
 
   test('mounts nothing for others', () => {
