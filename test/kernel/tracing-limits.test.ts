@@ -8,7 +8,7 @@ import { nobodyWithBpfAlone } from '../support/tracing.js';
 
 const exhaust = guestPath('exhaust');
 
-describe('tracing=own', { skip: skipReason }, () => {
+describe('events with tracing=own', { skip: skipReason }, () => {
   leavesNothingBehind();
 
   test('a guest opens so many events, and as many again once they are closed', () => {
@@ -20,8 +20,12 @@ describe('tracing=own', { skip: skipReason }, () => {
     const expected = ['tracepoint 8', 'timer 8', 'fast-timer 2', `output ${outputs}`];
     assert.deepEqual([stdout, stderr], [expected.map(twice).join(''), '']);
   });
+});
 
-  test('the programs of a namespace below count, and those that are gone do not', async () => {
+describe('programs with tracing=own', { skip: skipReason }, () => {
+  leavesNothingBehind();
+
+  test('those of a namespace below count, and those that are gone do not', async () => {
     // The first command starts the agent, with its settings: 128 pages of programs.
     const keep = await start([bpfnsPath, 'run', '--', 'sh', '-c', 'echo ready; read -r _'], {
       BPFNS_MAX_OBJECTS: '64',
