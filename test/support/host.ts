@@ -195,6 +195,16 @@ async function dismissAgent(): Promise<void> {
   for (const pid of agentsOf(runDir ?? '')) process.kill(Number(pid), 'SIGTERM');
 }
 
+/** The host now, and what it should be: an object of `earlier` may have ended, also one of the test before. */
+function compared(earlier: HostState): [now: HostState, expected: HostState] {
+  const now = hostState();
+  const objects = Object.entries(earlier.objects).map(([kind, ids]) => {
+    const living = new Set(now.objects[kind]);
+    return [kind, ids.filter((id) => living.has(id))] as const;
+  });
+  return [now, { ...earlier, objects: Object.fromEntries(objects) }];
+}
+
 /**
  * Compares the host before and after the tests of a `describe`: nothing of ours may be left. Call it
  * before any other hook. `cleanUp` runs once the guests have ended.
@@ -211,9 +221,8 @@ export function leavesNothingBehind(cleanUp: () => void | Promise<void> = () => 
     if (isSlow) await dismissAgent();
     await agentGone();
     // The kernel frees objects a moment after their last reference (RCU).
-    await until(() => isDeepStrictEqual(hostState(), earlier), 'the host has not gone back to what it was').catch(
-      () => undefined,
-    );
-    assert.deepEqual(hostState(), earlier);
+    const isBack = (): boolean => isDeepStrictEqual(...compared(earlier));
+    await until(isBack, 'the host has not gone back to what it was').catch(() => undefined);
+    assert.deepEqual(...compared(earlier));
   });
 }
