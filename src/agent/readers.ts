@@ -14,7 +14,7 @@ import type {
 import type { Recorder } from '../recorder/recorder.js';
 import { E, SyscallError } from '../sys/errno.js';
 import { openThread } from '../sys/task.js';
-import { budgetsOf } from './budgets.js';
+import { budgetsOf, fullest } from './budgets.js';
 import type { Peer } from './peer.js';
 
 /** pid_t is signed. */
@@ -74,7 +74,7 @@ export class Readers {
     const namespaces = this.#services.mirror.model.count;
     const { backend } = this.#recorder;
     const isDaemon = this.#isDaemon;
-    const budgets = budgetsOf(this.#services);
+    const budgets = fullest(budgetsOf(this.#services));
     return { pid: process.pid, isDaemon, backend, namespaces, ...lost, budgets };
   }
 

@@ -57,6 +57,24 @@ describe('the most namespaces a user may own', { skip: skipReason }, () => {
   });
 });
 
+describe('hundreds of namespaces at once', { skip: skipReason }, () => {
+  leavesNothingBehind();
+
+  test('keep nobody from making one, running a command, or looking', async () => {
+    bpfns(['create', 'first']);
+    const { AgentClient } = await import('../../src/control/client.js');
+    const client = await AgentClient.connect();
+    const names = Array.from({ length: 400 }, (_, i) => `many${i}`);
+    const empty = { parent: 'init', pins: 'own', tracing: 'host', ownerUid: 0, maxNamespaces: 0 } as const;
+    for (const name of names) await client?.ask({ op: 'create', name, ...empty });
+    assert.deepEqual(bpfns(['create', 'last']), { status: 0, stdout: '', stderr: '' });
+    assert.equal(bpfns(['run', '--', 'echo', 'runs']).stdout, 'runs\n');
+    assert.match(bpfns(['ls']).stdout, / many399 .* kept$/m);
+    for (const namespace of ['first', 'last', ...names]) await client?.ask({ op: 'remove', namespace });
+    client?.close();
+  });
+});
+
 describe('numbers', { skip: skipReason }, () => {
   leavesNothingBehind();
 

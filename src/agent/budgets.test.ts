@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { BudgetReply } from '../control/budget.js';
+import { MAX_LINE } from '../control/protocol.js';
+import { fullest, MOST_SHOWN } from './budgets.js';
+
+const empty = { objects: 0, maxObjects: 10, numbers: 0, maxNumbers: 10, namespaces: 1, maxNamespaces: 10 };
+const budget = (namespace: number, more: Partial<BudgetReply> = {}): BudgetReply => ({
+  namespace,
+  path: '\u{1}'.repeat(63),
+  ...empty,
+  programMemory: 0,
+  maxProgramMemory: 10,
+  unowned: 0,
+  ...more,
+});
+
+describe('the budgets that a status shows', () => {
+  test('are the fullest, and first those with objects beyond', () => {
+    const many = [budget(1), budget(2, { numbers: 9 }), budget(3, { unowned: 1 }), budget(4, { programMemory: 10 })];
+    assert.deepEqual(
+      fullest(many).map(({ namespace }) => namespace),
+      [3, 4, 2, 1],
+    );
+  });
+
+  test('fit into a line, however many namespaces there are and whatever they are called', () => {
+    const shown = fullest(Array.from({ length: 10_000 }, (_, i) => budget(i)));
+    assert.equal(shown.length, MOST_SHOWN);
+    assert.ok(JSON.stringify(shown).length < MAX_LINE / 2);
+  });
+});
