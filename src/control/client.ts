@@ -83,7 +83,11 @@ export class AgentClient {
       this.#socket.on('error', () => undefined); // 'close' follows
       this.#socket.on('data', (part: string) => {
         text += part;
-        if (text.length > MAX_LINE) this.#socket.destroy();
+        if (text.length > MAX_LINE) {
+          reject(new AgentError('EMSGSIZE', `the agent answered with a line of more than ${MAX_LINE} bytes`));
+          this.#socket.destroy();
+          return;
+        }
         const end = text.indexOf('\n');
         if (end < 0) return;
         this.#socket.removeAllListeners('data');
