@@ -6,6 +6,9 @@ import { mount, SYS, syscallPerfEventOpen, umount2 } from './libc.js';
 
 export const PERF_TYPE_TRACEPOINT = 2;
 export const PERF_FLAG_FD_CLOEXEC = 8;
+/** The word of flags in struct perf_event_attr: its bit fields have no offsets of their own. */
+export const PERF_ATTR_FLAGS = 40;
+export const PERF_ATTR_DISABLED = 1;
 const usual = ['/sys/kernel/tracing', '/sys/kernel/debug/tracing'];
 
 /** Opens the perf event of a tracepoint. The caller closes it. @throws SyscallError */

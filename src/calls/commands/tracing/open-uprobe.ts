@@ -17,7 +17,7 @@ import {
   W_OK,
 } from '../../../sys/libc.js';
 import { NoElf, type Place, placeAt } from '../../../sys/probe-places.js';
-import { PERF_FLAG_FD_CLOEXEC } from '../../../sys/tracepoint.js';
+import { PERF_ATTR_DISABLED, PERF_ATTR_FLAGS, PERF_FLAG_FD_CLOEXEC } from '../../../sys/tracepoint.js';
 import { keepsReturnsApart, PERF_FLAG_PID_CGROUP, REF_CTR_SHIFT, RETURN_PROBE } from '../../../sys/uprobe.js';
 import { lookUp } from '../pins/caller-view.js';
 import type { UprobeAnswer, UprobeRequest } from '../pins/path-request.js';
@@ -26,8 +26,6 @@ import { judge } from './uprobe-rules.js';
 const a = perf_event_attr;
 /** Up to probe_offset. */
 const PERF_ATTR_SIZE_VER1 = 72;
-const FLAGS = 40;
-const DISABLED = 1;
 const FUSE_SUPER_MAGIC = 0x65735546;
 const OVERLAYFS_SUPER_MAGIC = 0x794c7630;
 
@@ -84,7 +82,7 @@ function open({ probe, type, isDisabled, pid, cpu, cgroup }: UprobeRequest, file
   attr.writeUInt32LE(type, a.type);
   attr.writeUInt32LE(attr.length, a.size);
   attr.writeBigUInt64LE((BigInt(semaphore) << REF_CTR_SHIFT) | (probe.isReturn ? RETURN_PROBE : 0n), a.config);
-  attr.writeUInt32LE(isDisabled ? DISABLED : 0, FLAGS);
+  attr.writeUInt32LE(isDisabled ? PERF_ATTR_DISABLED : 0, PERF_ATTR_FLAGS);
   attr.writeBigUInt64LE(addressOf(path), a.uprobe_path);
   attr.writeBigUInt64LE(BigInt(probe.offset), a.probe_offset);
   // Of all tasks, the event itself counts those of an empty cgroup: programs on it run for all tasks all the same.

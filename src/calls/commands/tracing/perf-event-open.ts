@@ -9,7 +9,12 @@ import { E } from '../../../sys/errno.js';
 import { Fd } from '../../../sys/fd.js';
 import { perf_event_attr } from '../../../sys/kernel.gen.js';
 import { SYS, syscallPerfEventOpen } from '../../../sys/libc.js';
-import { PERF_FLAG_FD_CLOEXEC, PERF_TYPE_TRACEPOINT } from '../../../sys/tracepoint.js';
+import {
+  PERF_ATTR_DISABLED,
+  PERF_ATTR_FLAGS,
+  PERF_FLAG_FD_CLOEXEC,
+  PERF_TYPE_TRACEPOINT,
+} from '../../../sys/tracepoint.js';
 import { type Call, hasSetByte, type Reply } from '../../call.js';
 import type { Services } from '../../services.js';
 import type { Use } from './event-budget.js';
@@ -23,9 +28,6 @@ const PERF_ATTR_SIZE_VER0 = 64;
 const PERF_TYPE_SOFTWARE = 1;
 const PERF_COUNT_SW_CPU_CLOCK = 0n;
 const PERF_COUNT_SW_BPF_OUTPUT = 10n;
-/** The word of flags in struct perf_event_attr: its bit fields have no offsets of their own. */
-const FLAGS = 40;
-const DISABLED = 1;
 const FREQUENCY = 1 << 10;
 const WATERMARK = 1 << 14;
 const WRITE_BACKWARD = 1 << 27;
@@ -62,7 +64,10 @@ export function perfEventOpen(call: Call, services: Services): Reply | Promise<R
   return withinBudget(call, services, useOf(call, event.attr), () => open(call, event));
 }
 
-/** Counts the event that is opened, unless that would be one too many. */
+/**
+ * Counts the event that is opened, unless that would be one too many. It is asked again afterwards:
+ * events that are opened on other threads meanwhile count only when they are there.
+ */
 function withinBudget(
   call: Call,
   services: Services,
@@ -70,12 +75,22 @@ function withinBudget(
   openEvent: () => Reply | Promise<Reply>,
 ): Reply | Promise<Reply> {
   const { events } = services.programs;
-  const excess = events.refusal(call.namespace, use);
-  if (excess !== undefined) return refuse(call, services, COMMAND, excess, E.ENOSPC);
+  const refused = (): Reply | undefined => {
+    const excess = events.refusal(call.namespace, use);
+    return excess === undefined ? undefined : refuse(call, services, COMMAND, excess, E.ENOSPC);
+  };
   const counted = (reply: Reply): Reply => {
-    if (reply instanceof Fd && reply.isOpen) events.count(call.namespace, use, reply.number);
+    if (!(reply instanceof Fd) || !reply.isOpen) return reply;
+    const late = refused();
+    if (late !== undefined) {
+      reply.close();
+      return late;
+    }
+    events.count(call.namespace, use, reply.number);
     return reply;
   };
+  const early = refused();
+  if (early !== undefined) return early;
   const reply = openEvent();
   return reply instanceof Promise ? reply.then(counted) : counted(reply);
 }
@@ -107,14 +122,14 @@ function chooseEvent(attr: Buffer): Event | string {
  */
 function tracepoint(attr: Buffer, config: bigint): Event | string {
   if (!isAllowedTracepoint(Number(config))) return `tracepoint ${config}: it shows other tasks, or the kernel`;
-  return { attr: fresh(attr, DISABLED), of: 'caller' };
+  return { attr: fresh(attr, PERF_ATTR_DISABLED), of: 'caller' };
 }
 
 /** What programs write goes there, and nothing else. */
 function output(attr: Buffer): Event | string {
   const samples = attr.readBigUInt64LE(a.sample_type);
   if ((samples & ~OUTPUT_SAMPLES) !== 0n) return `sample type 0x${samples.toString(16)} for the output of programs`;
-  const made = fresh(attr, DISABLED | WATERMARK | WRITE_BACKWARD);
+  const made = fresh(attr, PERF_ATTR_DISABLED | WATERMARK | WRITE_BACKWARD);
   attr.copy(made, a.sample_period, a.sample_period, a.sample_period + 8);
   attr.copy(made, a.wakeup_events, a.wakeup_events, a.wakeup_events + 4);
   made.writeBigUInt64LE(samples, a.sample_type);
@@ -124,11 +139,11 @@ function output(attr: Buffer): Event | string {
 /** Its count is the time that has passed; its samples are empty. */
 function timer(attr: Buffer): Event | string {
   const period = attr.readBigUInt64LE(a.sample_period);
-  const isFrequency = (attr.readUInt32LE(FLAGS) & FREQUENCY) !== 0;
+  const isFrequency = (attr.readUInt32LE(PERF_ATTR_FLAGS) & FREQUENCY) !== 0;
   if (period === 0n || (isFrequency ? period > MAX_FREQUENCY : period < MIN_PERIOD)) {
     return `a timer of more than ${MAX_FREQUENCY} Hz`;
   }
-  const made = fresh(attr, DISABLED | FREQUENCY);
+  const made = fresh(attr, PERF_ATTR_DISABLED | FREQUENCY);
   attr.copy(made, a.sample_period, a.sample_period, a.sample_period + 8);
   return { attr: made, of: 'cpu' };
 }
@@ -138,7 +153,7 @@ function fresh(attr: Buffer, flags: number): Buffer {
   const made = Buffer.alloc(PERF_ATTR_SIZE_VER0);
   attr.copy(made, 0, 0, a.config + 8);
   made.writeUInt32LE(made.length, a.size);
-  made.writeUInt32LE(attr.readUInt32LE(FLAGS) & flags, FLAGS);
+  made.writeUInt32LE(attr.readUInt32LE(PERF_ATTR_FLAGS) & flags, PERF_ATTR_FLAGS);
   return made;
 }
 
@@ -147,7 +162,7 @@ function useOf({ notification }: Call, attr: Buffer): Use {
   if (attr.readUInt32LE(a.type) === PERF_TYPE_TRACEPOINT) return { of: 'tracepoint', id: Number(config) };
   if (config !== PERF_COUNT_SW_CPU_CLOCK) return { of: 'memory' };
   const period = Number(attr.readBigUInt64LE(a.sample_period));
-  const isFrequency = (attr.readUInt32LE(FLAGS) & FREQUENCY) !== 0;
+  const isFrequency = (attr.readUInt32LE(PERF_ATTR_FLAGS) & FREQUENCY) !== 0;
   return { of: 'timer', cpu: notification.argument(2), hz: isFrequency ? period : Math.ceil(1e9 / period) };
 }
 

@@ -9,6 +9,7 @@ import { perf_event_attr } from '../../../sys/kernel.gen.js';
 import { ProcDir } from '../../../sys/proc-dir.js';
 import { readPointer } from '../../../sys/seccomp.js';
 import { CAP_KILL, sendSignal } from '../../../sys/task.js';
+import { PERF_ATTR_DISABLED, PERF_ATTR_FLAGS } from '../../../sys/tracepoint.js';
 import { REF_CTR_SHIFT, RETURN_PROBE, uprobeType } from '../../../sys/uprobe.js';
 import type { Call, Reply } from '../../call.js';
 import type { Services } from '../../services.js';
@@ -18,8 +19,6 @@ import type { Probe } from '../pins/path-request.js';
 import { refuse } from './policy.js';
 
 const a = perf_event_attr;
-const FLAGS = 40;
-const DISABLED = 1;
 
 /** Whether the event is one. */
 export const isUprobe = (attr: Buffer): boolean => attr.readUInt32LE(a.type) === uprobeType();
@@ -45,7 +44,7 @@ export async function uprobe(call: Call, services: Services, command: string): P
     capabilities: call.initCapabilities,
     probe,
     type: attr.readUInt32LE(a.type),
-    isDisabled: (attr.readUInt32LE(FLAGS) & DISABLED) !== 0,
+    isDisabled: (attr.readUInt32LE(PERF_ATTR_FLAGS) & PERF_ATTR_DISABLED) !== 0,
     // By its number; it is the caller's if the caller still waits afterwards.
     pid: number === 0 ? caller.hint : (process?.pid ?? -1),
     mayKill: number === 0 || (process !== undefined && mayKill(call, process.pid)),
