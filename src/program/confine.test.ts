@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { kernel, scope } from '../../test/support/confinement.js';
 import {
   describe as describeRefusal,
   type Kind,
@@ -10,26 +11,12 @@ import {
   TracingType,
   UPROBE_MULTI,
 } from './check.js';
-import { confine, filter, type KernelView, type Scope } from './confine.js';
+import { confine, filter } from './confine.js';
 import { checkForm, forEachInstruction, referenceOf } from './flow.js';
 import { helper, helpers } from './helpers.js';
 import { callHelper, type Instruction, instruction, Op } from './instruction.js';
 import { NO_RECORDS, type Program } from './rewrite.js';
 
-const scope: Scope = {
-  namespace: 7,
-  tasks: { fd: 100, namespaceAt: 0 },
-  namespaces: { fd: 101, ancestorAt: 40 },
-};
-const kernel: KernelView = {
-  userMode: { at: 136, mask: 3, ifSet: true },
-  level: 1,
-  groupLeader: 8,
-  threadPid: 16,
-  pidLevel: 4,
-  pidNumbers: 96,
-  numberSize: 16,
-};
 const tracepoint: Kind = { type: TracingType.tracepoint, attachType: 0 };
 const rawTracepoint: Kind = { type: TracingType.rawTracepoint, attachType: 0 };
 const perfEvent: Kind = { type: TracingType.perfEvent, attachType: 0 };

@@ -1,8 +1,9 @@
 /** Random streams of instructions: bytes of no meaning, and valid programs in which something was changed. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { kernel, scope } from '../../test/support/confinement.js';
 import { refuseInstructions, TracingType } from './check.js';
-import { confine, filter, type KernelView, type Scope } from './confine.js';
+import { confine, filter } from './confine.js';
 import { checkForm, forEachInstruction, referenceOf } from './flow.js';
 import { helper } from './helpers.js';
 import { CallOf, decode, encode, type Instruction, Load64Of, Op, ProgramError } from './instruction.js';
@@ -13,20 +14,6 @@ import { guessDepths } from './stack.js';
 const STREAMS = Number(process.env.BPFNS_FUZZ ?? 10_000);
 const MOST = 48;
 
-const scope: Scope = {
-  namespace: 7,
-  tasks: { fd: 100, namespaceAt: 0 },
-  namespaces: { fd: 101, ancestorAt: 40 },
-};
-const kernel: KernelView = {
-  userMode: { at: 136, mask: 3, ifSet: true },
-  level: 1,
-  groupLeader: 8,
-  threadPid: 16,
-  pidLevel: 4,
-  pidNumbers: 96,
-  numberSize: 16,
-};
 const kinds = [TracingType.tracepoint, TracingType.kprobe, TracingType.rawTracepoint];
 
 /** A generator of numbers with a state of 32 bits (mulberry32). */

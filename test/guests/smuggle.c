@@ -3,7 +3,7 @@
  * NAME ERRNO LAST-LINE-OF-LOG.
  */
 #include "guest.h"
-#include "insn.h"
+#include "load.h"
 #include <linux/btf.h>
 
 #define INDIRECT (BPF_LDX | BPF_MEM | BPF_DW)
@@ -13,22 +13,6 @@
 #define PID_TGID 14
 #define KTIME 5
 #define LOAD_ACQUIRE 0x100
-
-static char log_text[65536];
-
-static void prepare_load(union bpf_attr *attr, int type, const struct bpf_insn *code, int count)
-{
-	*attr = (union bpf_attr){
-		.prog_type = type,
-		.insns = (uintptr_t)code,
-		.insn_cnt = count,
-		.license = (uintptr_t) "GPL",
-		.log_buf = (uintptr_t)log_text,
-		.log_size = sizeof(log_text),
-		.log_level = 1,
-	};
-	log_text[0] = 0;
-}
 
 /* An fd, or -1 with errno and log_text. */
 static int load_code(int type, const struct bpf_insn *code, int count)

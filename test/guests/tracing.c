@@ -3,7 +3,7 @@
  * what an event shows. "tracing hostile", "tracing perf", "tracing exchange", "tracing foreign FD".
  */
 #include "guest.h"
-#include "insn.h"
+#include "load.h"
 #include <linux/perf_event.h>
 #include <poll.h>
 #include <pthread.h>
@@ -14,22 +14,12 @@
 
 #define UPROBE_MULTI 48
 
-static char log_text[65536];
-
 static int load_as(int type, int attach, const struct bpf_insn *code, int count)
 {
-	union bpf_attr attr = {
-		.prog_type = type,
-		.expected_attach_type = attach,
-		.insns = (uintptr_t)code,
-		.insn_cnt = count,
-		.license = (uintptr_t) "GPL",
-		.log_buf = (uintptr_t)log_text,
-		.log_size = sizeof(log_text),
-		.log_level = 1,
-	};
+	union bpf_attr attr;
 
-	log_text[0] = 0;
+	prepare_load(&attr, type, code, count);
+	attr.expected_attach_type = attach;
 	return bpf(BPF_PROG_LOAD, &attr);
 }
 
