@@ -33,8 +33,9 @@ const [, otherPath] = versions;
  * Where the agent that takes over is killed: before its nth system call of a kind. It prepares (mkdir), exchanges maps
  * and links (renameat2), detaches the earlier hooks and removes what is left (unlink, rmdir).
  */
-const KILLS: ReadonlyArray<readonly [call: string, nth: number]> = [
-  ['mkdir', 4],
+const KILLS: ReadonlyArray<readonly [call: string, nth: number, path?: string]> = [
+  // The supervisor makes directories too, as often as it waits for the lock.
+  ['mkdir', 3, `${runDir}/bpf/upgrade/maps`],
   ['renameat2', 1],
   ['renameat2', 2],
   ['unlink', 2],
@@ -86,14 +87,16 @@ async function used(): Promise<unknown[]> {
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Starts a daemon that replaces another, and whose agent is killed. */
-async function startAndKill(program: string, call: string, nth: number): Promise<Daemon> {
+async function startAndKill(program: string, call: string, nth: number, path?: string): Promise<Daemon> {
   const trace = `/tmp/bpfns-test-${process.pid}.trace`;
   // -D: strace is not the parent of what it traces, and that runs on when strace is gone.
-  const strace = ['strace', '-D', '-f', '-o', trace, '-e', `inject=${call}:signal=KILL:when=${nth}`, program];
+  const where = ['-e', `inject=${call}:signal=KILL:when=${nth}`, ...(path ? ['-P', path] : [])];
+  const strace = ['strace', '-D', '-f', '-o', trace, ...where, program];
   const daemon = startDaemon(['--replace'], {}, strace);
   const wasKilled = (): boolean => existsSync(trace) && readFileSync(trace, 'utf8').includes('killed by SIGKILL');
   for (const end = Date.now() + limit(30_000); !wasKilled() && Date.now() < end; ) await pause(5);
   await pause(100); // until the last of its threads has ended
+  assert.ok(daemon.process.exitCode === null && daemon.process.signalCode === null, `the daemon ended: ${daemon.log()}`);
   // It would kill the next agent too.
   const tracer = /^TracerPid:\s*(\d+)/m.exec(readFileSync(`/proc/${daemon.process.pid}/status`, 'latin1'))?.[1];
   if (Number(tracer) > 0) process.kill(Number(tracer), 'SIGKILL');
@@ -163,8 +166,8 @@ describe('an upgrade to another layout of the maps', { skip: skipReason }, () =>
     });
     await started(guests);
     const earlier = recorded('kept');
-    for (const [i, [call, nth]] of KILLS.entries()) {
-      const next = await startAndKill(versions[(i + 1) % 2] ?? otherPath, call, nth);
+    for (const [i, [call, nth, path]] of KILLS.entries()) {
+      const next = await startAndKill(versions[(i + 1) % 2] ?? otherPath, call, nth, path);
       await until(() => next.log().includes(' info ready'), `no agent has come after ${call} ${nth}`, 60);
       allRunning(guests);
       daemon = next;
