@@ -96,7 +96,10 @@ async function startAndKill(program: string, call: string, nth: number, path?: s
   const wasKilled = (): boolean => existsSync(trace) && readFileSync(trace, 'utf8').includes('killed by SIGKILL');
   for (const end = Date.now() + limit(30_000); !wasKilled() && Date.now() < end; ) await pause(5);
   await pause(100); // until the last of its threads has ended
-  assert.ok(daemon.process.exitCode === null && daemon.process.signalCode === null, `the daemon ended: ${daemon.log()}`);
+  assert.ok(
+    daemon.process.exitCode === null && daemon.process.signalCode === null,
+    `the daemon ended: ${daemon.log()}`,
+  );
   // It would kill the next agent too.
   const tracer = /^TracerPid:\s*(\d+)/m.exec(readFileSync(`/proc/${daemon.process.pid}/status`, 'latin1'))?.[1];
   if (Number(tracer) > 0) process.kill(Number(tracer), 'SIGKILL');
