@@ -153,8 +153,12 @@ build/guests/%: test/guests/%.c $(wildcard include/*.h test/guests/*.h)
 build/guests/%.bpf.o: test/guests/%.bpf.c $(wildcard bpf/*.h test/guests/*.h)
 	mkdir -p $(@D)
 	$(CLANG) $(BPF_CFLAGS) -Ibpf -c $< -o $@
+build/guests/%: test/guests/%.go
+	mkdir -p $(@D)
+	GO111MODULE=off CGO_ENABLED=0 go build -o $@ $<
 GUEST_SOURCES := $(wildcard test/guests/*.c)
 GUESTS := $(patsubst test/guests/%.c,build/guests/%,$(filter-out %.bpf.c,$(GUEST_SOURCES))) \
+	$(patsubst test/guests/%.go,build/guests/%,$(wildcard test/guests/*.go)) \
 	$(patsubst test/guests/%.bpf.c,build/guests/%.bpf.o,$(filter %.bpf.c,$(GUEST_SOURCES)))
 
 # Unit tests: they need no root, no eBPF, and nothing but Node and npm packages.
@@ -198,10 +202,12 @@ KERNEL_TESTS := $(patsubst %.ts,build/js/%.js,$(wildcard test/kernel/*.test.ts))
 test-vm-ci:
 	$(MAKE) --no-print-directory test-vm TESTS=--ci VM_JOBS=2 VM_TIMEOUT=1200 VM_QUIET=1
 
-# Two million creations, and 200,000 of each call: the agent's memory must not grow.
+# Two million creations, and 200,000 of each call: the agent's memory must not grow. A million calls
+# of a Go program, whose signals interrupt them.
 .PHONY: soak
 soak: build $(GUESTS)
-	BPFNS_SOAK=1 node --enable-source-maps build/js/tools/run-tests.js build/js/test/kernel/soak.test.js
+	BPFNS_SOAK=1 node --enable-source-maps build/js/tools/run-tests.js build/js/test/kernel/soak.test.js \
+		build/js/test/runtimes/interrupted.test.js
 
 .PHONY: lint
 lint: node_modules/.package-lock.json

@@ -22,7 +22,7 @@ interface Count {
 
 /** What the guests `interrupted` counted in a container: one line each. */
 async function counted(container: Container): Promise<Count[]> {
-  const { text, status } = await scriptOutput(container, 300);
+  const { text, status } = await scriptOutput(container, isSoak ? 3600 : 300);
   assert.equal(status, 0, text);
   const found = [...text.matchAll(/^calls (\d+), signals (\d+), interrupted (\d+), fds (-?\d+)$/gm)];
   assert.ok(found.length > 0, text);
@@ -41,6 +41,12 @@ function agentsFds(): number {
 
 /** Calls of a guest under fire, for each way to handle the signal. */
 const CALLS = times(50_000);
+const isSoak = process.env.BPFNS_SOAK === '1';
+/** Calls of a Go program, for each way to call. Raw ones take long: most of them are interrupted many times. */
+const goCalls = [
+  ['syscall', isSoak ? 1_000_000 : times(20_000)],
+  ['raw', times(1000)],
+] as const;
 /** Guests that the freezer meets, and how often it does. */
 const GUESTS = 8;
 const FREEZES = times(1000);
@@ -114,6 +120,18 @@ describe('a call that is interrupted', { skip: skipReason }, () => {
         assert.ok(interrupted > 0);
         assert.equal(fds, 0);
       });
+
+      for (const [way, count] of goCalls) {
+        test(`of a Go program (${way}) is made again by the kernel, however often its runtime signals`, async (t) => {
+          const before = agentsFds();
+          const { calls, signals, interrupted, fds } = await during(`preempted ${way} ${count}`);
+          t.diagnostic(`${calls} calls, ${signals} signals`);
+          assert.ok(calls >= count);
+          assert.ok(signals > 0);
+          assert.deepEqual({ interrupted, fds }, { interrupted: 0, fds: 0 });
+          await until(() => agentsFds() <= before, 'the agent has left descriptors open');
+        });
+      }
 
       test('by the freezer goes on when the cgroup is thawed', async () => {
         const script = `for i in $(seq ${GUESTS}); do interrupted until /tmp/stop & done; wait`;

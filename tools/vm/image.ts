@@ -58,8 +58,11 @@ function compileGuests(architecture: string, base: string): void {
        ! grep -q '"int $0x80"' "$source" || continue
        "$1-gcc" -O1 -g -pthread -idirafter /usr/include -o "$2/bpfns/build/guests/$(basename "$source" .c)" "$source" \
          "$2/usr/lib/$1/libbpf.so.1" -Wl,--allow-shlib-undefined
+     done
+     for source in test/guests/*.go; do
+       GO111MODULE=off CGO_ENABLED=0 GOARCH="$3" go build -o "$2/bpfns/build/guests/$(basename "$source" .go)" "$source"
      done`,
-    [compiler, base],
+    [compiler, base, architecture],
   );
 }
 

@@ -23,7 +23,8 @@ export const pinMount = '/pins';
 export const sleepSeconds = String(1_000_000 + process.pid);
 
 const applets = ['sh', 'sleep', 'cat', 'id', 'grep', 'true', 'mkfifo'];
-const binaries = ['/usr/sbin/bpftool', guestPath('commands'), guestPath('attach'), guestPath('interrupted')];
+const guests = ['commands', 'attach', 'interrupted', 'preempted'];
+const binaries = ['/usr/sbin/bpftool', ...guests.map(guestPath)];
 
 /** Fills an empty directory. */
 export function makeRoot(root: string): void {
