@@ -77,7 +77,7 @@ export function getFd(pidfd: Pick<Fd, 'number'>, fd: number): Fd {
 }
 
 /** Sends a signal to the process or thread behind a pidfd; 0 only checks. -ESRCH if it has been waited for. */
-export function sendSignal(pidfd: Fd, signal: number): number {
+export function sendSignal(pidfd: Pick<Fd, 'number'>, signal: number): number {
   return syscall5(SYS.pidfd_send_signal, pidfd.number, signal, 0, 0, 0);
 }
 

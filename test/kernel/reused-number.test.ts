@@ -3,19 +3,54 @@
  * that process.
  */
 import assert from 'node:assert/strict';
-import { rmSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { before, describe, test } from 'node:test';
 import { Caller, CallerGone, killCaller } from '../../src/calls/caller.js';
+import { PathResolver } from '../../src/calls/commands/pins/path-resolver.js';
 import { KeptFds } from '../../src/calls/kept-fds.js';
+import { Namespaces } from '../../src/model/namespaces.js';
 import { Eye } from '../../src/recorder/eye.js';
 import { Recorder } from '../../src/recorder/recorder.js';
 import { TaskStates } from '../../src/recorder/task-states.js';
 import { E } from '../../src/sys/errno.js';
-import type { Fd } from '../../src/sys/fd.js';
+import { Fd } from '../../src/sys/fd.js';
 import { seccomp_notif } from '../../src/sys/kernel.gen.js';
+import { ProcDir } from '../../src/sys/proc-dir.js';
 import { Notification, receive } from '../../src/sys/seccomp.js';
-import { getFd, openProcess } from '../../src/sys/task.js';
+import { getFd, openProcess, openThread } from '../../src/sys/task.js';
+import { uprobeType } from '../../src/sys/uprobe.js';
 import { type Guest, guestPath, leavesNothingBehind, runDir, skipReason, start } from '../support/host.js';
+
+const ENTRY_POINT = 24;
+
+/** The offset at which a program begins. */
+function entryOf(file: string): number {
+  return Number(readFileSync(file).readBigUInt64LE(ENTRY_POINT));
+}
+
+/** Opens a uprobe for the task that has the number now, if `pidfd` says that it is still its own. */
+async function openUprobe(pid: number, pidfd: Fd): Promise<number> {
+  const paths = new PathResolver();
+  using self = new ProcDir('self');
+  const file = guestPath('reused');
+  const { result } = await paths.openUprobe(new Namespaces().init, {
+    directory: self.number,
+    thread: -1,
+    path: Buffer.from(file),
+    pathFd: undefined,
+    capabilities: 0n,
+    probe: { offset: entryOf(file), semaphore: 0, isReturn: false },
+    type: uprobeType(),
+    isDisabled: true,
+    pid,
+    pidfd: pidfd.number,
+    mayKill: false,
+    cpu: -1,
+  });
+  paths.close();
+  new Fd(result).close();
+  return result;
+}
 
 for (const [thread, by] of [
   ['first', 'system calls'],
@@ -96,6 +131,12 @@ for (const [thread, by] of [
       assert.equal(caller.directory.status(), '');
       assert.equal(caller.directory.namespaceInode('user'), 0);
       assert.throws(() => caller.identify({ rights: true }, false), CallerGone);
+    });
+
+    test('its memory gets no breakpoint', async () => {
+      assert.equal(await openUprobe(notification.tid, caller.thread), -E.ESRCH);
+      using other = openThread(notification.tid, () => notification.tid);
+      assert.ok((await openUprobe(notification.tid, other)) >= 0);
     });
 
     test('it is not killed in place of the caller', async () => {

@@ -58,6 +58,8 @@ export interface UprobeRequest extends CallerPath {
   readonly isDisabled: boolean;
   /** The task whose memory gets the breakpoint; -1 for all. */
   readonly pid: number;
+  /** A pidfd of that task, open until the answer; -1 for all. */
+  readonly pidfd: number;
   /** Whether the caller could kill that task anyway. */
   readonly mayKill: boolean;
   readonly cpu: number;

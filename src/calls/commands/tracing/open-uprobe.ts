@@ -17,6 +17,7 @@ import {
   W_OK,
 } from '../../../sys/libc.js';
 import { NoElf, type Place, placeAt } from '../../../sys/probe-places.js';
+import { sendSignal } from '../../../sys/task.js';
 import { PERF_ATTR_DISABLED, PERF_ATTR_FLAGS, PERF_FLAG_FD_CLOEXEC } from '../../../sys/tracepoint.js';
 import { keepsReturnsApart, PERF_FLAG_PID_CGROUP, REF_CTR_SHIFT, RETURN_PROBE } from '../../../sys/uprobe.js';
 import { lookUp } from '../pins/caller-view.js';
@@ -75,8 +76,12 @@ function placeIn(file: number, offset: number): Place | undefined {
   });
 }
 
-/** The file is named by its fd: nobody can put another one there. */
-function open({ probe, type, isDisabled, pid, cpu, cgroup }: UprobeRequest, file: number, semaphore: number): number {
+/**
+ * The file is named by its fd: nobody can put another one there. The task is named by its number, so it is looked
+ * at last whether that is still its own: the kernel inserts the breakpoint at once, even if the event is disabled.
+ */
+function open(request: UprobeRequest, file: number, semaphore: number): number {
+  const { probe, type, isDisabled, pid, pidfd, cpu, cgroup } = request;
   const path = Buffer.from(`/proc/self/fd/${file}\0`);
   const attr = Buffer.alloc(PERF_ATTR_SIZE_VER1);
   attr.writeUInt32LE(type, a.type);
@@ -87,5 +92,6 @@ function open({ probe, type, isDisabled, pid, cpu, cgroup }: UprobeRequest, file
   attr.writeBigUInt64LE(BigInt(probe.offset), a.probe_offset);
   // Of all tasks, the event itself counts those of an empty cgroup: programs on it run for all tasks all the same.
   const [target, flag] = pid < 0 ? [cgroup, PERF_FLAG_PID_CGROUP] : [pid, 0];
+  if (pid >= 0 && sendSignal({ number: pidfd }, 0) === -E.ESRCH) return -E.ESRCH;
   return syscallPerfEventOpen(SYS.perf_event_open, attr, target, cpu, -1, PERF_FLAG_FD_CLOEXEC | flag);
 }

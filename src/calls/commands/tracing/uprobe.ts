@@ -47,6 +47,7 @@ export async function uprobe(call: Call, services: Services, command: string): P
     isDisabled: (attr.readUInt32LE(PERF_ATTR_FLAGS) & PERF_ATTR_DISABLED) !== 0,
     // By its number; it is the caller's if the caller still waits afterwards.
     pid: number === 0 ? caller.hint : (process?.pid ?? -1),
+    pidfd: number === 0 ? caller.thread.number : (pidfd?.number ?? -1),
     mayKill: number === 0 || (process !== undefined && mayKill(call, process.pid)),
     cpu,
   };
