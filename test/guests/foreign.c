@@ -87,6 +87,8 @@ static void target(int fd, int host_id)
 	for (int function = 1; own < 0 && function < 64; function++)
 		own = load_on(fd, function);
 	printf("loaded: %s\n", outcome(own));
+	if (own < 0)
+		return;
 	attr.raw_tracepoint.prog_fd = own;
 	attached = bpf(BPF_RAW_TRACEPOINT_OPEN, &attr);
 	printf("attached: %s\n", outcome(attached));

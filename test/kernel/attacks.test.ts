@@ -7,7 +7,6 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import fc from 'fast-check';
 import { keepsOneAgent } from '../support/agent.js';
-import { lacking } from '../support/features.js';
 import {
   asContainerUser,
   bpfns,
@@ -33,15 +32,6 @@ function foreignPin(name: string): string {
   run(['bpftool', 'map', 'create', `${directory}/pin`, ...CREATE.split(' '), 'name', 'foreign']);
   run(['chmod', '-R', 'a+rwx', directory]);
   return `${directory}/pin`;
-}
-
-/** What `foreign` prints in a namespace of its own, with the fd of a pinned object that was opened outside. */
-function withForeign(what: string, path: string, kind: 'map' | 'prog'): string {
-  const { id } = JSON.parse(run(['bpftool', kind, 'show', 'pinned', path, '--json']).stdout);
-  const script = `exec ${bpfnsPath} run -- ${asContainerUser.join(' ')} ${guestPath('foreign')} ${what} $FD ${id}`;
-  const { stdout, stderr } = run([guestPath('with-pin'), path, 'FD', 'sh', '-ec', script]);
-  assert.equal(stderr, '');
-  return stdout;
 }
 
 /** The output of a guest in a namespace of its own, as the container user. */
@@ -95,30 +85,6 @@ describe('attacks', { skip: skipReason }, () => {
       const script = `exec 9<>/dev/null; exec ${bpfnsPath} run -- ${asContainerUser.join(' ')} ${attacks} dup $FD`;
       const { stdout, stderr } = run([guestPath('with-pin'), foreign, 'FD', 'sh', '-ec', script]);
       assert.deepEqual([stdout, stderr], ['id of the foreign map: 0\n', '']);
-    });
-
-    test('a foreign map within a map of its own opens by no id, neither the one found there nor the host id', () => {
-      assert.equal(
-        withForeign('inner', foreignPin('inner'), 'map'),
-        'created: ok\nput in: ok\nlooked up: ok\nopens: ENOENT, ENOENT\nids: outer 1, foreign 0, last 1\n',
-      );
-    });
-
-    const cannotTrace = lacking('function hooks (fentry, fexit)');
-    test('a foreign program traced by its fd opens by no id, and is called 0', { skip: cannotTrace }, () => {
-      const pinned = `${pinDirectory()}/target`;
-      run(['bpftool', 'prog', 'load', guestPath('xdp.bpf.o'), pinned, 'type', 'xdp']);
-      assert.equal(
-        withForeign('target', pinned, 'prog'),
-        `loaded: ok\nattached: ok
-ids: foreign 0, its BTF 0, its BTF as target 0, target of the link 0\nopens: ENOENT\n`,
-      );
-    });
-
-    test('copies that io_uring installs while maps are created do not make a foreign map theirs', (t) => {
-      const told = withForeign('install', foreignPin('install'), 'map');
-      if (told === 'unsupported\n') t.skip('io_uring is off, or older than 6.8: it installs no fds');
-      else assert.equal(told, 'installed some, ids: foreign 0, 0\n');
     });
 
     test('a link exchanged while its pin is looked up never opens a foreign one', () => {
