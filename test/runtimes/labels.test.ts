@@ -12,7 +12,7 @@ import {
   skipReason,
   until,
 } from '../support/host.js';
-import { type Events, followEvents, getMetrics } from '../support/watching.js';
+import { type Events, eventsFromNow, getMetrics } from '../support/watching.js';
 import { create } from './support/bpftool.js';
 import { criPod } from './support/cri.js';
 import { Daemon, writeProfile } from './support/daemon.js';
@@ -42,12 +42,7 @@ describe('a container that a kubelet would start', { skip: skipReason }, () => {
       writeFileSync(config, `[metrics]\nlisten = "unix:${metrics}"\n`);
       daemon = new Daemon(['--config', config]);
       await daemon.ready();
-      events = followEvents();
-      await until(() => {
-        bpfns(['create', 'sign']);
-        bpfns(['rm', 'sign']);
-        return events.seen().length > 0;
-      }, 'no event has come');
+      events = await eventsFromNow();
       await criPod.open();
       const profile = writeProfile('labels');
       container = await criPod.start({ label: 'named', profile, script: create('labelled') });

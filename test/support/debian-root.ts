@@ -15,15 +15,18 @@ import { type Outcome, root as repository, run, until } from './host.js';
 
 export type Suite = 'bookworm' | 'trixie';
 
-/** For all but `only`: what an earlier run has made, and never changes, is in build/roots. */
-function tarOf(suite: Suite, packages: readonly string[]): string {
-  const tar = `${repository}build/roots/${suite}-${packages.join('-')}.tar`;
+/**
+ * A tar file of these packages and what they need; with `extract` they are unpacked and not set up. What an earlier
+ * run has made is in build/roots, as it never changes.
+ */
+export function tarOf(suite: Suite, packages: readonly string[], variant: 'minbase' | 'extract' = 'minbase'): string {
+  const tar = `${repository}build/roots/${suite}-${variant}-${packages.join('-')}.tar`;
   if (existsSync(tar)) return tar;
   mkdirSync(`${repository}build/roots`, { recursive: true });
   const words = [
     'mmdebstrap',
     '--quiet',
-    '--variant=minbase',
+    `--variant=${variant}`,
     '--format=tar',
     `--include=${packages.join(',')}`,
     suite,

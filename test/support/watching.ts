@@ -1,7 +1,7 @@
 /** Reads a daemon's events and metrics while it runs. */
 import { spawn } from 'node:child_process';
 import { request } from 'node:http';
-import { bpfnsPath } from './host.js';
+import { bpfns, bpfnsPath, until } from './host.js';
 
 export interface Events {
   /** All events so far. */
@@ -9,7 +9,7 @@ export interface Events {
   stop(): void;
 }
 
-/** Runs `bpfns events --json`. Resolves once it is connected: earlier events are not reported. */
+/** Runs `bpfns events --json`. Events of before it is connected are not reported. */
 export function followEvents(): Events {
   const follower = spawn(bpfnsPath, ['events', '--json'], { stdio: ['ignore', 'pipe', 'inherit'] });
   let text = '';
@@ -24,6 +24,17 @@ export function followEvents(): Events {
         .map((line) => JSON.parse(line) as Record<string, unknown>),
     stop: () => follower.kill(),
   };
+}
+
+/** The same, once it is connected: what happens from here on is reported. */
+export async function eventsFromNow(): Promise<Events> {
+  const events = followEvents();
+  await until(() => {
+    bpfns(['create', 'sign']);
+    bpfns(['rm', 'sign']);
+    return events.seen().length > 0;
+  }, 'no event has come');
+  return events;
 }
 
 /** The metrics, as Prometheus gets them from a daemon's unix socket. */

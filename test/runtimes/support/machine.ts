@@ -57,10 +57,11 @@ function leftovers(): Leftovers {
   };
 }
 
-/** Processes of containers, and shims and monitors with our directory among their arguments. */
+/** Processes of containers, and shims and monitors with our directory or a container's id among their arguments. */
 function isContainerProcess(pid: string): boolean {
   try {
     const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+    if ([...containers].some((id) => command.includes(id))) return true;
     return command.includes(workDir) || command.includes(`bpfns-${process.pid}-`) || command.includes(sleep);
   } catch {
     return false;
