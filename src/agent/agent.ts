@@ -116,13 +116,15 @@ export class Agent {
     this.#mirror.onLostTask = (tid) => events.emit({ event: 'task-lost', tid });
     this.#mirror.onUnowned = (top, count) => tellOfBudget(events, top, 'objects', count);
     this.#mirror.kernelBtf.onUnnumbered = ({ top }) => tellOfBudget(events, top, 'numbers', 1);
+    const programs = new ProgramLoader(options.limits);
+    const life = lifeOf(events, statistics, (namespace) => programs.expect(namespace));
     this.#services = {
       mirror: this.#mirror,
       facts,
       own: new OwnRights(),
       paths: new PathResolver(),
       turns: new Turns(1, MOST_SLOW_CALLS),
-      programs: new ProgramLoader(options.limits),
+      programs,
       tracefs: new TracefsView(paths.tracefs),
       inspector,
       journal: beginning.journal,
@@ -136,7 +138,7 @@ export class Agent {
         eyes.threads.close();
       }),
       onFault: options.onFault,
-      lifecycle: new Lifecycle(this.#mirror, inspector, options.maxNamespacesPerUser, lifeOf(events, statistics)),
+      lifecycle: new Lifecycle(this.#mirror, inspector, options.maxNamespacesPerUser, life),
     };
     this.#listeners = new Listeners(this.#services, supervisor, (container, namespace) =>
       this.#containers.left(container, namespace),

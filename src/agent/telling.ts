@@ -9,11 +9,19 @@ import type { Statistics } from '../telemetry/statistics.js';
 const NO_WALL =
   'filtered keeps the noise of others out, but is no wall: who has CAP_PERFMON can trace the whole machine';
 
-export function lifeOf(events: Events, statistics: Statistics): NamespaceWatcher {
+/** @param onCreated is told, too */
+export function lifeOf(
+  events: Events,
+  statistics: Statistics,
+  onCreated: (namespace: Namespace) => void,
+): NamespaceWatcher {
   const tell = (event: NamespaceEvent['event'], { id, path, level, spec: { tracing } }: Namespace): void =>
     events.emit({ event, namespace: id, path, level, tracing, note: tracing === 'filtered' ? NO_WALL : null });
   return {
-    onCreated: (namespace) => tell('namespace-created', namespace),
+    onCreated: (namespace) => {
+      tell('namespace-created', namespace);
+      onCreated(namespace);
+    },
     onRemoved: (namespace) => {
       removeLabels(namespace.id);
       statistics.namespaces.delete(namespace.id);

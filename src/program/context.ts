@@ -76,32 +76,52 @@ const isMapPointer = ({ code, src }: Instruction): boolean =>
 /** The program has the form that checkForm() wants. */
 function follow(instructions: readonly Instruction[], sources: Sources): Facts {
   const facts: Facts = { context: 'nowhere', stack: 'nowhere', isReturned: false, readAt: -1, writtenAt: -1 };
-  const before: (State | undefined)[] = Array.from({ length: instructions.length });
-  before[0] = frameOf(sources.atStart, 0);
+  const isTarget = targetsOf(instructions);
+  /** Where it begins and at each target: in between, one instruction follows the other. */
+  const before = new Map([[0, frameOf(sources.atStart, 0)]]);
   const todo = [0];
-  for (let at = todo.pop(); at !== undefined; at = todo.pop()) {
-    const instruction = instructions[at];
-    const state = before[at];
-    if (!instruction || !state) return { ...facts, readAt: at, writtenAt: at };
-    const { context, stack, isReturned } = facts;
-    note(instruction, at, state, facts);
-    const made = sources.isMadeBy(instruction);
-    const after = made ? put(state, instruction.dst, true, false) : step(instruction, state, facts);
-    // Elsewhere less may have been found than is true now.
-    if (facts.context !== context || facts.stack !== stack || facts.isReturned !== isReturned) {
-      before.forEach((known, other) => {
-        if (known) todo.push(other);
-      });
-    }
-    for (const [next, entry] of successors(instruction, at, state, after, sources)) {
-      const known = before[next];
-      const joined = known ? join(known, entry) : entry;
-      if (known && isSame(known, joined)) continue;
-      before[next] = joined;
-      todo.push(next);
+  const enter = (at: number, entry: State): void => {
+    const known = before.get(at);
+    const joined = known ? join(known, entry) : entry;
+    if (known && isSame(known, joined)) return;
+    before.set(at, joined);
+    todo.push(at);
+  };
+  for (let start = todo.pop(); start !== undefined; start = todo.pop()) {
+    let state = before.get(start);
+    for (let at = start; ; ) {
+      const instruction = instructions[at];
+      if (!instruction || !state) return { ...facts, readAt: at, writtenAt: at };
+      const { context, stack, isReturned } = facts;
+      note(instruction, at, state, facts);
+      const made = sources.isMadeBy(instruction);
+      const after: State = made ? put(state, instruction.dst, true, false) : step(instruction, state, facts);
+      // Elsewhere less may have been found than is true now.
+      if (facts.context !== context || facts.stack !== stack || facts.isReturned !== isReturned) {
+        todo.push(...before.keys());
+      }
+      lead(instruction, at, state, after, sources, enter);
+      const { code } = instruction;
+      if (code === Op.exit || code === Op.jump || code === Op.jumpLong) break;
+      at += slotsOf(instruction);
+      if (isTarget[at] === 1) {
+        enter(at, after);
+        break;
+      }
+      state = after;
     }
   }
   return facts;
+}
+
+/** 1 for each slot that a jump, a call or a callback leads to. */
+function targetsOf(instructions: readonly Instruction[]): Uint8Array {
+  const targets = new Uint8Array(instructions.length);
+  forEachInstruction(instructions, (instruction, at) => {
+    const reference = referenceOf(instruction, at);
+    if (reference) targets[reference.target] = 1;
+  });
+  return targets;
 }
 
 /** Whether it does anything with what the pointer leads to. */
@@ -188,6 +208,8 @@ function put(state: State, register: number, context: boolean, stack: boolean): 
   return { context: contexts, stack: stacks, contextWords: state.contextWords, stackWords: state.stackWords };
 }
 
+const hasNoWords = ({ contextWords, stackWords }: State): boolean => contextWords === 0n && stackWords === 0n;
+
 /** The words of the frame that 8 bytes at an offset from r10 are in. */
 function wordsAt(off: number): bigint {
   const first = Math.floor(off / 8) + 64;
@@ -200,7 +222,7 @@ const wordAt = (index: number): bigint => (index < 0 || index > 63 ? 0n : 1n << 
 function load(state: State, to: number, base: number, { code, off }: Instruction, facts: Facts): State {
   if ((code & SIZE) !== LONG) return put(state, to, false, false);
   if (base === FRAME) {
-    const words = wordsAt(off);
+    const words = hasNoWords(state) ? 0n : wordsAt(off);
     const context = (state.contextWords & words) !== 0n || facts.context === 'anywhere';
     return put(state, to, context, (state.stackWords & words) !== 0n || facts.stack === 'anywhere');
   }
@@ -215,8 +237,8 @@ function store(state: State, from: number | undefined, { code, dst, off }: Instr
   if (dst === FRAME) {
     if (context && facts.context === 'nowhere') facts.context = 'known';
     if (stack && facts.stack === 'nowhere') facts.stack = 'known';
+    if (!context && !stack && hasNoWords(state)) return state;
     const words = wordsAt(off);
-    if (!context && !stack && state.contextWords === 0n && state.stackWords === 0n) return state;
     // A word that is overwritten as a whole has nothing else any more.
     const others = off % 8 === 0 ? ~words : -1n;
     return {
@@ -238,22 +260,21 @@ function afterCall({ src }: Instruction, state: State, facts: Facts): State {
   return put(kept, 0, facts.isReturned, (state.stack & ARGUMENTS) !== 0 || facts.stack !== 'nowhere');
 }
 
-/** Where it goes on, and what is known there. */
-function* successors(
+/** Enters what the instruction refers to, with what is known there. */
+function lead(
   instruction: Instruction,
   at: number,
   before: State,
   after: State,
   { inCallbacks }: Sources,
-): Generator<readonly [number, State]> {
-  const { code } = instruction;
+  enter: (at: number, entry: State) => void,
+): void {
   const reference = referenceOf(instruction, at);
-  if (reference?.kind === 'call') {
-    yield [reference.target, frameOf(before.context & ARGUMENTS, before.stack & ARGUMENTS)];
-  } else if (reference?.kind === 'callback') yield [reference.target, frameOf(inCallbacks, ARGUMENTS)];
-  else if (reference) yield [reference.target, after];
-  if (code === Op.exit || code === Op.jump || code === Op.jumpLong) return;
-  yield [at + slotsOf(instruction), after];
+  if (!reference) return;
+  const { kind, target } = reference;
+  if (kind === 'call') enter(target, frameOf(before.context & ARGUMENTS, before.stack & ARGUMENTS));
+  else if (kind === 'callback') enter(target, frameOf(inCallbacks, ARGUMENTS));
+  else enter(target, after);
 }
 
 /** The helpers that a program calls. */

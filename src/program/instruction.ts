@@ -78,17 +78,18 @@ export function decode(bytes: Uint8Array): Instruction[] {
   const count = Math.floor(bytes.length / SLOT_SIZE);
   if (bytes.length % SLOT_SIZE !== 0) throw new ProgramError(count, 'is cut short');
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  return Array.from({ length: count }, (_, i) => {
-    const at = i * SLOT_SIZE;
+  const instructions: Instruction[] = [];
+  for (let at = 0; at < bytes.length; at += SLOT_SIZE) {
     const registers = view.getUint8(at + 1);
-    return {
+    instructions.push({
       code: view.getUint8(at),
       dst: registers & 15,
       src: registers >> 4,
       off: view.getInt16(at + 2, true),
       imm: view.getInt32(at + 4, true),
-    };
-  });
+    });
+  }
+  return instructions;
 }
 
 /** The opposite of {@link decode}. */

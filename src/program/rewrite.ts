@@ -43,45 +43,54 @@ export type Edits = ReadonlyMap<number, Edit>;
 export function rewrite(program: Program, edits: Edits, prologue: readonly Instruction[] = []): Program {
   const { instructions } = program;
   checkForm(instructions);
+  const editAt = bySlot(edits, instructions.length);
   /** Where each instruction is afterwards. */
   const moved = new Uint32Array(instructions.length);
   let shift = prologue.length;
   forEachInstruction(instructions, (each, at) => {
-    const edit = edits.get(at);
-    shift += (edit?.entry?.length ?? 0) + (edit?.before?.length ?? 0);
+    const edit = editAt(at);
+    if (edit) shift += (edit.entry?.length ?? 0) + (edit.before?.length ?? 0);
     for (let slot = at; slot < at + slotsOf(each); slot++) moved[slot] = slot + shift;
   });
   const movedTo = (at: number): number => moved[at] ?? 0;
-  const landing = (at: number): number => movedTo(at) - (edits.get(at)?.before?.length ?? 0);
-  const entering = (at: number): number => landing(at) - (edits.get(at)?.entry?.length ?? 0);
+  const landing = (at: number): number => movedTo(at) - (editAt(at)?.before?.length ?? 0);
+  const entering = (at: number): number => landing(at) - (editAt(at)?.entry?.length ?? 0);
   // The verifier wants functions, and their first lines, at the beginning: what is put in front is a part of them.
   const beginning = (at: number): number => (at === 0 ? 0 : entering(at));
   const placeOf: PlaceOf = ({ kind, target }) => (kind === 'jump' ? landing(target) : entering(target));
   return {
-    instructions: prologue.concat(rewriteInstructions(instructions, edits, movedTo, placeOf)),
+    instructions: prologue.concat(rewriteInstructions(instructions, editAt, movedTo, placeOf)),
     functions: moveRecords(program.functions, beginning, instructions.length, 1),
     lines: moveRecords(program.lines, beginning, instructions.length, 1),
     relocations: moveRecords(program.relocations, movedTo, instructions.length, SLOT_SIZE),
   };
 }
 
+/** Which edit there is for a slot, if any. Few slots have one, and programs are long: it asks the map for these only. */
+function bySlot(edits: Edits, length: number): EditAt {
+  const has = new Uint8Array(length);
+  for (const at of edits.keys()) has[at] = 1;
+  return (at) => (has[at] === 1 ? edits.get(at) : undefined);
+}
+
+type EditAt = (slot: number) => Edit | undefined;
+
 /** Where a reference leads afterwards. */
 type PlaceOf = (reference: Reference) => number;
 
 function rewriteInstructions(
   instructions: readonly Instruction[],
-  edits: Edits,
+  editAt: EditAt,
   movedTo: (at: number) => number,
   placeOf: PlaceOf,
 ): Instruction[] {
   const result: Instruction[] = [];
   forEachInstruction(instructions, (instruction, at) => {
-    const edit = edits.get(at);
-    for (const each of edit?.entry ?? []) result.push(each);
-    for (const each of edit?.before ?? []) result.push(each);
-    if (edit?.becomes) {
-      for (const each of edit.becomes) result.push(each);
-      return;
+    const edit = editAt(at);
+    if (edit) {
+      const { entry = [], before = [], becomes } = edit;
+      result.push(...entry, ...before, ...(becomes ?? []));
+      if (becomes) return;
     }
     result.push(mend(instruction, at, movedTo(at), placeOf));
     const second = instructions[at + 1];

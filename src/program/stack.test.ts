@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { type Instruction, instruction, loadMap, Op } from './instruction.js';
-import { clearStack, covers, depthsIn, functionStarts, guessDepths } from './stack.js';
+import { clearStack, covers, depthsIn, functionStarts, guessDepths, withoutStatistics } from './stack.js';
 
 const exit = instruction(Op.exit);
 const move = (dst: number, src: number): Instruction => instruction(Op.moveReg, { dst, src });
@@ -28,6 +28,14 @@ describe('the stack of a program', () => {
   test("is what the verifier's statistics say", () => {
     assert.deepEqual(depthsIn('verification time 9 usec\nstack depth 4+0+64\nprocessed 3 insns'), [8, 0, 64]);
     assert.equal(depthsIn('processed 3 insns'), undefined);
+  });
+
+  test("is not what the program's own lines of source say, which the log has before", () => {
+    const own = '; \nstack depth 0\nprocessed 1 insns\n';
+    const log = `${own}verification time 9 usec\nstack depth 4+0\nprocessed 3 insns\n`;
+    assert.deepEqual(depthsIn(log), [8, 0]);
+    assert.equal(withoutStatistics(log), `${own}processed 3 insns\n`);
+    assert.equal(withoutStatistics('processed 3 insns\n'), 'processed 3 insns\n');
   });
 
   test('is clear if every function clears what it uses', () => {

@@ -26,35 +26,47 @@ export function functionStarts(instructions: readonly Instruction[]): number[] {
  * kernel knows the truth: see {@link covers}.
  */
 export function guessDepths(instructions: readonly Instruction[]): number[] {
-  const starts = new Set(functionStarts(instructions));
+  const starts = functionStarts(instructions);
   const depths: number[] = [];
   let lowest = 0;
-  /** Distances of registers from the frame pointer. */
-  let distances = new Map<number, number>();
+  let distances: Distances = [];
   const use = (register: number, off: number): void => {
-    const distance = distances.get(register);
-    if (distance !== undefined) lowest = Math.min(lowest, distance + off);
+    const distance = distances[register];
+    if (distance !== undefined && distance + off < lowest) lowest = distance + off;
   };
+  let begun = 0;
   forEachInstruction(instructions, (each, at) => {
-    if (starts.has(at)) {
+    if (at === starts[begun]) {
       if (at > 0) depths.push(depthOf(lowest));
       lowest = 0;
-      distances = new Map([[FRAME, 0]]);
+      distances = nothingBut(FRAME);
+      begun++;
     }
     const kind = classOf(each);
     if (kind === Class.ldx) use(each.src, each.off);
     else if (kind === Class.st || kind === Class.stx) use(each.dst, each.off);
-    else if (kind === Class.alu64) derive(each, distances);
-    for (const register of distances.keys()) use(register, 0);
+    else if (kind === Class.alu64) {
+      derive(each, distances);
+      use(each.dst, 0);
+    }
   });
   depths.push(depthOf(lowest));
   return depths.map((depth, i) => (i === 0 ? Math.max(depth, WORD) : depth));
 }
 
+/** At the end of the log: before it may stand what the program brings along, names and lines of source. */
+const STATISTICS = /^(?:verification time \d+ usec\n)?stack depth (\d+(?:\+\d+)*)\n/gm;
+
 /** What each function really uses, from the verifier's statistics (BPF_LOG_STATS); undefined if it does not say. */
 export function depthsIn(log: string): number[] | undefined {
-  const [, list] = /^stack depth (\d+(?:\+\d+)*)$/m.exec(log) ?? [];
+  const [, list] = [...log.matchAll(STATISTICS)].at(-1) ?? [];
   return list?.split('+').map((depth) => depthOf(-Number(depth)));
+}
+
+/** The log as it would be if these had not been asked for. */
+export function withoutStatistics(log: string): string {
+  const last = [...log.matchAll(STATISTICS)].at(-1);
+  return last ? log.slice(0, last.index) + log.slice(last.index + last[0].length) : log;
 }
 
 /** Whether a program that clears `cleared` bytes has none left of the `used` ones. */
@@ -63,12 +75,17 @@ export const covers = (cleared: readonly number[], used: readonly number[]): boo
 
 const depthOf = (lowest: number): number => Math.min(Math.ceil(-lowest / WORD) * WORD, MAX_STACK);
 
-function derive({ code, dst, src, imm }: Instruction, distances: Map<number, number>): void {
-  const from = distances.get(code === Op.moveReg ? src : dst);
+/** Of registers from the frame pointer, by register. */
+type Distances = (number | undefined)[];
+
+const nothingBut = (register: number): Distances =>
+  Array.from({ length: 11 }, (_, i) => (i === register ? 0 : undefined));
+
+function derive({ code, dst, src, imm }: Instruction, distances: Distances): void {
   if (dst === FRAME) return;
-  if (code === Op.moveReg && from !== undefined) distances.set(dst, from);
-  else if (code === Op.addImm && from !== undefined) distances.set(dst, from + imm);
-  else distances.delete(dst);
+  const from = distances[code === Op.moveReg ? src : dst];
+  if (from === undefined || code === Op.moveReg) distances[dst] = from;
+  else distances[dst] = code === Op.addImm ? from + imm : undefined;
 }
 
 /** Clears the topmost `depth` bytes of the stack. */

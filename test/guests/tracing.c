@@ -1,12 +1,14 @@
 /*
  * A guest that traces, with CAP_BPF alone: what is refused, with the first line of the log, and
- * what an event shows. "tracing hostile", "tracing perf", "tracing exchange", "tracing foreign FD".
+ * what an event shows. "tracing hostile", "tracing perf", "tracing exchange", "tracing logs".
  */
 #include "guest.h"
 #include "load.h"
 #include <linux/perf_event.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -253,6 +255,54 @@ static void attack_by_exchange(void)
 	printf("loaded %s wrong %d\n", loaded > 0 ? "some" : "none", wrong);
 }
 
+/* log_true_size follows; the headers of Linux 6.1 lack it. */
+static uint32_t true_size(const union bpf_attr *attr)
+{
+	uint32_t size;
+
+	memcpy(&size, (char *)attr + offsetof(union bpf_attr, core_relo_rec_size) + 4,
+	       sizeof(size));
+	return size;
+}
+
+/* "good-LEVEL-ROOM" or "bad-LEVEL-ROOM", errno, and what of these words a log with room for all has. */
+static void tell_log(bool is_good, uint32_t level, uint32_t room)
+{
+	struct bpf_insn good[] = { MOV(0, 0), EXIT }, bad[] = { LOAD(0, 2, 0), EXIT };
+	static const char *const words[] = { "R2 !read_ok", "verification time", "stack depth",
+					     "processed" };
+	union bpf_attr attr;
+	const char *size;
+	int fd;
+
+	prepare_load(&attr, BPF_PROG_TYPE_TRACEPOINT, is_good ? good : bad, 2);
+	attr.log_level = level;
+	attr.log_size = room;
+	if (room == 0)
+		attr.log_buf = 0;
+	fd = bpf(BPF_PROG_LOAD, &attr);
+	printf("%s-%u-%u %d ", is_good ? "good" : "bad", level, room, fd < 0 ? errno : 0);
+	size = true_size(&attr) == strlen(log_text) + 1 ? "whole" : "more";
+	printf("size %s", true_size(&attr) == 0 ? "none" : size);
+	for (int i = 0; room == sizeof(log_text) && i < 4; i++)
+		if (strstr(log_text, words[i]))
+			printf(", %s", words[i]);
+	putchar('\n');
+	close(fd);
+}
+
+static void logs(void)
+{
+	static const uint32_t levels[] = { 0, 1, 2, 4, 5, 8, 16 };
+	static const uint32_t rooms[] = { 0, 24, sizeof(log_text) };
+
+	for (int room = 0; room < 3; room++)
+		for (int level = 0; level < 7; level++) {
+			tell_log(true, levels[level], rooms[room]);
+			tell_log(false, levels[level], rooms[room]);
+		}
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
@@ -264,6 +314,8 @@ int main(int argc, char **argv)
 		perf();
 	else if (!strcmp(what, "exchange"))
 		attack_by_exchange();
+	else if (!strcmp(what, "logs"))
+		logs();
 	else
 		return 2;
 	return 0;

@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { tracepointId, withTracefs } from '../../src/sys/tracepoint.js';
 import { bpfns, bpfnsPath, guestPath, leavesNothingBehind, run, skipReason, start } from '../support/host.js';
-import { counts, nobodyWithBpfAlone, rootWithBpfAlone, startBpftrace } from '../support/tracing.js';
+import { counts, nobodyWithBpfAlone, rootWithBpfAlone, rootWithPerfmon, startBpftrace } from '../support/tracing.js';
 
 const directory = mkdtempSync('/tmp/bpfns-tracing-');
 const EPERM = 1;
@@ -167,6 +167,12 @@ describe('tracing=own', { skip: skipReason }, () => {
     // struct perf_event_header alone; and nobody in the namespace calls getppid().
     assert.match(found.get('clock')?.[1] ?? '', /longest-sample [08]$/);
     assert.equal(found.get('tracepoint')?.[1], 'count 0 longest-sample 0');
+  });
+
+  test('the log of the verifier is as natively, at each level and with too little room', () => {
+    const native = results('logs', 'host', rootWithPerfmon);
+    assert.equal(native.size, 42);
+    assert.deepEqual(results('logs'), native);
   });
 
   test('what a second thread exchanges while the agent looks is never handed over', () => {

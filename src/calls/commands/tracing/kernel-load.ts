@@ -29,7 +29,7 @@ export interface Loaded {
   readonly fd: Fd;
   /** Its end included; empty if none was asked for. */
   readonly log: Buffer;
-  /** How long it would be in full. */
+  /** How long it would be in full, or 0: kernels before 6.4 do not say it. */
   readonly logTrueSize: number;
 }
 
@@ -48,6 +48,7 @@ export function loadInKernel(request: LoadRequest, fds: OwnFds, program: Program
   point(bpf_attr.log_buf, log);
   attr.writeUInt32LE(room, bpf_attr.log_size);
   attr.writeUInt32LE(level, bpf_attr.log_level);
+  attr.writeUInt32LE(0, bpf_attr.log_true_size);
   point(bpf_attr.func_info, program.functions.bytes);
   point(bpf_attr.line_info, program.lines.bytes);
   point(bpf_attr.core_relos, program.relocations.bytes);

@@ -1,6 +1,9 @@
 /** What the thread that loads programs is given, and what it answers. */
 import type { PidLayout } from '../../../sys/pid-layout.js';
 
+/** Without an answer: what takes long and is the same for all programs is to be done now. */
+export type WarmUp = 'warm-up';
+
 export interface LoadRequest {
   readonly mode: 'own' | 'filtered';
   /** union bpf_attr as the caller passed it; its pointers are the caller's. */

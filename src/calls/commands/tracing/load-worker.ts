@@ -2,7 +2,7 @@
 import { parentPort } from 'node:worker_threads';
 import { type PidLayout, readPidLayout } from '../../../sys/pid-layout.js';
 import { load } from './load.js';
-import type { LoadRequest } from './load-request.js';
+import type { LoadRequest, WarmUp } from './load-request.js';
 
 let layout: PidLayout | undefined;
 const readLayout = (): PidLayout => {
@@ -10,6 +10,7 @@ const readLayout = (): PidLayout => {
   return layout;
 };
 
-parentPort?.on('message', (request: LoadRequest) => {
-  parentPort?.postMessage(load(request, readLayout));
+parentPort?.on('message', (request: LoadRequest | WarmUp) => {
+  if (request === 'warm-up') readLayout();
+  else parentPort?.postMessage(load(request, readLayout));
 });

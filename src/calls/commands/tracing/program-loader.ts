@@ -5,8 +5,9 @@
  */
 import { Worker } from 'node:worker_threads';
 import type { NamespaceId } from '../../../model/ids.js';
+import type { Namespace } from '../../../model/namespaces.js';
 import { EventBudget } from './event-budget.js';
-import type { LoadAnswer, LoadRequest } from './load-request.js';
+import type { LoadAnswer, LoadRequest, WarmUp } from './load-request.js';
 import { ProgramMemory } from './memory.js';
 
 interface Job {
@@ -29,6 +30,8 @@ export class ProgramLoader {
   readonly events: EventBudget;
   readonly #waiting = new Map<NamespaceId, Job[]>();
   #worker: Worker | undefined;
+  /** Ends the job that the thread has, if it has one. */
+  #fail: ((error: unknown) => void) | undefined;
   #isBusy = false;
 
   constructor({ programMemory, events }: TracingLimits) {
@@ -44,6 +47,12 @@ export class ProgramLoader {
       jobs.push({ prepare, done, failed });
       this.#next();
     });
+  }
+
+  /** Of a namespace that may have programs loaded: starts the thread before one waits for it, some 200 ms. */
+  expect({ spec: { tracing } }: Namespace): void {
+    if ((tracing === 'own' || tracing === 'filtered') && !this.#worker)
+      this.#open().postMessage('warm-up' satisfies WarmUp);
   }
 
   /** Whether an answer may come any moment. */
@@ -84,22 +93,29 @@ export class ProgramLoader {
 
   #give(request: LoadRequest, job: Job): void {
     this.#isBusy = true;
-    this.#worker ??= new Worker(new URL('./load-worker.js', import.meta.url));
-    const worker = this.#worker;
-    worker.unref();
+    const worker = this.#worker ?? this.#open();
     const finish = (tell: () => void): void => {
-      for (const event of ['message', 'error']) worker.removeAllListeners(event);
+      worker.removeAllListeners('message');
+      this.#fail = undefined;
       this.#isBusy = false;
       tell();
       this.#next();
     };
     worker.once('message', (answer: LoadAnswer) => finish(() => job.done(answer)));
+    this.#fail = (error) => finish(() => job.failed(error));
+    worker.postMessage(request, ownBuffers(request));
+  }
+
+  #open(): Worker {
+    const worker = new Worker(new URL('./load-worker.js', import.meta.url));
+    this.#worker = worker;
+    worker.unref();
     // A fault over there costs one answer, not the agent.
     worker.once('error', (error) => {
       this.#worker = undefined;
-      finish(() => job.failed(error));
+      this.#fail?.(error);
     });
-    worker.postMessage(request, ownBuffers(request));
+    return worker;
   }
 }
 
