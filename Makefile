@@ -7,7 +7,7 @@ CLANG ?= clang
 # The objects have no path of this directory, so that builds in two places are equal.
 BPF_CFLAGS := -O2 -g -ffile-compilation-dir=. -target bpf -mcpu=v3 -Wall -Werror -I/usr/include/$(shell $(CC) -print-multiarch)
 BPF_OBJECTS := build/bpf/recorder.bpf.o build/bpf/inspect.bpf.o build/bpf/eye.bpf.o \
-	build/bpf/carry.bpf.o build/bpf/probe.bpf.o
+	build/bpf/carry.bpf.o build/bpf/delegation.bpf.o build/bpf/probe.bpf.o
 SOURCES := $(shell find bench src test tools -name '*.ts') package.json
 
 .PHONY: demo

@@ -241,6 +241,12 @@ struct bpfns_eye {
 	__s32 kind; /* out: of the object behind that fd, or -1 */
 };
 
+/* Context of the program "fs_context": what an fd from fsopen(2) is. */
+struct bpfns_fs_context {
+	__s32 fd; /* in: one of the agent's own */
+	__u32 user_ns; /* out: inode of the user namespace it was made in; 0 unless it is of bpffs */
+};
+
 /* Records of the iterators. */
 struct bpfns_object_user {
 	__u32 kind;

@@ -58,6 +58,15 @@ struct user_namespace {
 	struct ns_common ns;
 };
 
+struct file_system_type {
+	const char *name;
+};
+
+struct fs_context {
+	struct file_system_type *fs_type;
+	struct user_namespace *user_ns;
+};
+
 /* Since 6.3; before it the same 64 bits are an array. */
 typedef struct {
 	__u64 val;

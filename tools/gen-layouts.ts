@@ -31,6 +31,7 @@ const contractStructs = [
   'bpfns_event',
   'bpfns_eye',
   'bpfns_forget',
+  'bpfns_fs_context',
   'bpfns_object_user',
   'bpfns_id_key',
   'bpfns_member',
@@ -70,10 +71,11 @@ function file(from: string, parts: readonly string[]): string {
 const recorder = new Btf(elfSection(readFileSync('build/bpf/recorder.bpf.o'), '.BTF'));
 const inspect = new Btf(elfSection(readFileSync('build/bpf/inspect.bpf.o'), '.BTF'));
 const eye = new Btf(elfSection(readFileSync('build/bpf/eye.bpf.o'), '.BTF'));
+const delegation = new Btf(elfSection(readFileSync('build/bpf/delegation.bpf.o'), '.BTF'));
 const carry = new Btf(elfSection(readFileSync('build/bpf/carry.bpf.o'), '.BTF'));
 const contract = file('bpf/bpfns.h', [
   constants(readFileSync('bpf/bpfns.h', 'utf8')),
-  ...contractStructs.map((name) => struct([recorder, inspect, eye, carry], name)),
+  ...contractStructs.map((name) => struct([recorder, inspect, eye, carry, delegation], name)),
 ]);
 
 if (process.argv.includes('--check')) {

@@ -4,6 +4,7 @@ import type { Listeners } from '../calls/listeners.js';
 import type { Services } from '../calls/services.js';
 import type {
   CreateRequest,
+  DelegateReply,
   JoinRequest,
   NamespaceReference,
   NamespaceReply,
@@ -20,19 +21,25 @@ import { check, E, SyscallError } from '../sys/errno.js';
 import { tooManyFiles } from '../sys/fd-reserve.js';
 import { isListener } from '../sys/seccomp.js';
 import { getFd } from '../sys/task.js';
+import { delegate, delegationOf } from './delegating.js';
 import type { Peer } from './peer.js';
 
 /** The requests that this file answers. */
-export type ChangingRequest = Extract<Request, { op: 'run' | 'join' | 'create' | 'describe' | 'remove' | 'tracefs' }>;
+export type ChangingRequest = Extract<
+  Request,
+  { op: 'run' | 'join' | 'create' | 'describe' | 'remove' | 'tracefs' | 'delegate' }
+>;
 
-/** Answers every request about namespaces, and for the view of tracefs. @throws SyscallError */
+/** Answers every request about namespaces, the view of tracefs, and delegation. @throws SyscallError */
 export async function handleRequest(
   request: ChangingRequest,
   peer: Peer,
   services: Services,
   listeners: Listeners,
-): Promise<NamespaceReply | TracefsReply> {
+): Promise<NamespaceReply | TracefsReply | DelegateReply> {
   switch (request.op) {
+    case 'delegate':
+      return delegate(request, delegationOf(request), peer, services);
     case 'tracefs':
       return { path: await services.tracefs.make() };
     case 'run':

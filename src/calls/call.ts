@@ -149,9 +149,13 @@ export class Call {
     return this.caller.userNs === owner || this.caller.directory.isUserNsWithin(owner);
   }
 
+  get isInInitUserNs(): boolean {
+    return this.caller.userNs === this.#own.userNs;
+  }
+
   /** The rights that the kernel's capable() checks: those in the init user namespace. */
   get #initRights(): Rights {
-    return this.caller.userNs === this.#own.userNs ? this.caller.rights : noRights;
+    return this.isInInitUserNs ? this.caller.rights : noRights;
   }
 
   /** The same as capabilities. */

@@ -1,5 +1,6 @@
 /** Options that several commands take. */
-import { Option } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
+import { parseDelegation } from '../model/delegation.js';
 
 export const pinsOption = (): Option =>
   new Option('--pins <which>', "which pins may be opened: those of the namespace's own objects, or any")
@@ -14,3 +15,14 @@ export const noStatsOption = (): Option =>
     '--no-stats',
     'programs inside may not make the kernel count the run time of all programs (BPF_ENABLE_STATS)',
   );
+
+export const delegateOption = (): Option =>
+  new Option(
+    '--delegate <what>',
+    'what BPF tokens may do inside, in a user namespace: any, or cmds=,maps=,progs=,attachs= with names joined by colons',
+  ).argParser(delegation);
+
+function delegation(text: string): string {
+  if (!parseDelegation(text)) throw new InvalidArgumentError("write 'any', or 'cmds=map_create:prog_load,maps=any'.");
+  return text;
+}

@@ -7,7 +7,7 @@ import type { TracingMode } from '../model/namespaces.js';
 import { count, hostIdArgument, pidArgument } from './arguments.js';
 import { CliError } from './cli-error.js';
 import { requireHost, requireOutside } from './guards.js';
-import { noStatsOption, pinsOption, tracingOption } from './options.js';
+import { delegateOption, noStatsOption, pinsOption, tracingOption } from './options.js';
 import type { ProfileFlags } from './profile.js';
 import { addServices } from './services.js';
 import { warn } from './standard-streams.js';
@@ -97,15 +97,16 @@ function addRun(main: Command): void {
     .addOption(tracingOption('what may be traced inside: all, the own tasks (with CAP_BPF alone), the own, nothing'))
     .option('--no-nesting', 'do not trap clone3 and unshare: programs inside cannot create namespaces with them')
     .addOption(noStatsOption())
+    .addOption(delegateOption())
     .argument('<command...>', 'the command and its arguments')
     .passThroughOptions()
     .addHelpText('after', EXIT_STATUS)
     .action(async (command: string[], options: RunFlags) => {
       if (options.parent !== undefined) await requireHost('run --parent');
       const { run } = await import('../launch/run.js');
-      const { name, pins, parent, tracing, stats } = options;
+      const { name, pins, parent, tracing, stats, delegate } = options;
       const nesting = options.nesting ? 'auto' : false;
-      process.exit(await run({ name, pins, parent, tracing, nesting, stats, command }, warn));
+      process.exit(await run({ name, pins, parent, tracing, nesting, stats, delegate, command }, warn));
     });
 
   main
@@ -131,6 +132,7 @@ interface RunFlags {
   readonly parent?: string;
   readonly nesting: boolean;
   readonly stats: boolean;
+  readonly delegate?: string;
   readonly tracing?: TracingMode;
 }
 

@@ -25,6 +25,7 @@ export const shapes: Readonly<Record<Request['op'], Readonly<Record<string, keyo
   describe: { namespace: 'text' },
   remove: { namespace: 'text' },
   tracefs: {},
+  delegate: { context: 'fd', what: 'text' },
   status: {},
   events: {},
   statistics: {},

@@ -70,6 +70,15 @@ export interface TracefsRequest {
   readonly op: 'tracefs';
 }
 
+/** Makes a bpffs that delegates to the caller's user namespace (BPF token). The caller mounts it. */
+export interface DelegateRequest {
+  readonly op: 'delegate';
+  /** The number of the caller's fd from fsopen("bpf"). */
+  readonly context: number;
+  /** As model/delegation.ts reads it. */
+  readonly what: string;
+}
+
 export interface StatusRequest {
   readonly op: 'status';
 }
@@ -147,6 +156,7 @@ export type Request =
   | DescribeRequest
   | RemoveRequest
   | TracefsRequest
+  | DelegateRequest
   | StatusRequest
   | EventsRequest
   | StatisticsRequest
@@ -192,6 +202,10 @@ export interface NamespaceReply {
 export interface TracefsReply {
   /** Of its directory, which stays as long as the agent. */
   readonly path: string;
+}
+
+export interface DelegateReply {
+  readonly delegated: true;
 }
 
 export interface StatusReply {

@@ -22,6 +22,7 @@ import {
   probePidTranslation,
   probeProcessMemory,
   probeThreadPidfd,
+  probeToken,
 } from './task-probes.js';
 
 export type { Answer } from './answer.js';
@@ -213,6 +214,14 @@ const table: readonly Feature[] = [
     without: NOTHING,
     required: true,
     probe: probeBpffs,
+  },
+  {
+    name: 'BPF token',
+    since: '6.9',
+    usedFor: 'lets guests in user namespaces create what is delegated to them',
+    without: 'there is no --delegate: nothing can be created in user namespaces',
+    required: false,
+    probe: probeToken,
   },
   {
     name: 'cgroup2',

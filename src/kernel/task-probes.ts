@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { E, errnoName } from '../sys/errno.js';
 import { processVmReadv } from '../sys/libc.js';
+import { openContext, setOption } from '../sys/new-mount.js';
 import { hasPidTranslation } from '../sys/pids.js';
 import { getFd, hasKcmp, hasThreadPidfd, openProcess } from '../sys/task.js';
 import { type Answer, fromVerdict, no, refused, unknown, yes } from './answer.js';
@@ -69,6 +70,13 @@ export function probeCgroup2(): Answer {
 
 export function probeBpffs(): Answer {
   return isListed('/proc/filesystems', /^nodev\s+bpf$/m) ? yes : no('the kernel has no bpffs');
+}
+
+/** Before 6.9 bpffs ignores options that it does not know. */
+export function probeToken(): Answer {
+  using context = openContext('bpf');
+  const result = setOption(context, 'delegate_cmds', 'not_a_command');
+  return fromVerdict(result === -E.EINVAL ? 1 : result);
 }
 
 function isMounted(type: string, otherwise: string): Answer {

@@ -19,6 +19,7 @@ import { check, E, errnoName, SyscallError } from '../sys/errno.js';
 import { close, cStrings, execvpe } from '../sys/libc.js';
 import { installFilter } from '../sys/seccomp.js';
 import { CAP_PERFMON, CAP_SYS_ADMIN, giveUpCapabilities } from '../sys/task.js';
+import { mountDelegation } from './bpffs.js';
 import { inheritedEnvironment, restoreInherited, splitStrings } from './inherited.js';
 import { replaceTracefs } from './tracefs.js';
 
@@ -39,6 +40,8 @@ export interface RunOptions {
   readonly stats: boolean;
   /** What may be traced inside; undefined: as in the parent. */
   readonly tracing: TracingMode | undefined;
+  /** What a BPF token may do inside, as model/delegation.ts reads it; undefined: no delegation. */
+  readonly delegate: string | undefined;
   /** The command and its arguments, at least one. */
   readonly command: readonly string[];
 }
@@ -60,18 +63,26 @@ export async function run(options: RunOptions, warn: Warn): Promise<number> {
 
 /** Like {@link run}, in an existing namespace. */
 export async function exec(namespace: string, command: readonly string[], warn: Warn): Promise<number> {
-  await enterThroughAgent({ op: 'describe', namespace }, { nesting: 'auto', stats: true }, (tracing) => {
+  const options = { nesting: 'auto', stats: true, delegate: undefined } as const;
+  await enterThroughAgent({ op: 'describe', namespace }, options, (tracing) => {
     return { tracing, request: { op: 'join', namespace } };
   });
   return become(command, warn);
 }
 
 /** Asks the agent of the caller's namespace, by bpf(2). @returns false outside any namespace */
-function enterOwnChild({ name, pins, tracing }: RunOptions): boolean {
+function enterOwnChild({ name, pins, tracing, delegate }: RunOptions): boolean {
   const problem = name === '' ? undefined : nameProblem(name);
   if (problem) throw new SyscallError(E.EINVAL, 'run', `cannot call a namespace '${name}': ${problem}`);
   if (tracing !== undefined && ownNamespace()) {
     throw new SyscallError(E.EINVAL, 'run', 'inside a namespace --tracing is as in that: leave it out');
+  }
+  if (delegate !== undefined && ownNamespace()) {
+    throw new SyscallError(
+      E.EINVAL,
+      'run',
+      'inside a namespace there is no --delegate: a bpffs of the outermost stays',
+    );
   }
   const result = enterChild(name, pins);
   if (result !== -E.EINVAL) {
@@ -90,13 +101,21 @@ type Choose = (described: TracingMode) => {
 
 async function enterThroughAgent(
   description: DescribeRequest,
-  { nesting, stats }: Pick<RunOptions, 'nesting' | 'stats'>,
+  { nesting, stats, delegate }: Pick<RunOptions, 'nesting' | 'stats' | 'delegate'>,
   choose: Choose,
 ): Promise<void> {
   // Start the agent first: started after the filter, it would be in the namespace itself.
   const agent = await AgentClient.connectOrStart();
   const described = await agent.ask<NamespaceReply>(description);
   const { tracing, request } = choose(described.tracing);
+  if (delegate !== undefined && tracing !== 'host') {
+    throw new SyscallError(
+      E.EINVAL,
+      'run',
+      `a BPF token is not bound by --tracing=${tracing}: delegate with host only`,
+    );
+  }
+  if (delegate !== undefined) await mountDelegation(agent, delegate);
   // Before the filter: the agent keeps the view as long as there is a namespace, or this connection.
   if (tracing === 'own') replaceTracefs((await agent.ask<TracefsReply>({ op: 'tracefs' })).path);
   const filter = buildFilter(trappedFor(tracing, stats), { ...nestingOf(nesting), perf: tracing !== 'host' });

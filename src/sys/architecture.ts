@@ -22,6 +22,10 @@ export interface SystemCalls {
   readonly bpf: number;
   readonly unshare: number;
   readonly pidfd_send_signal: number;
+  readonly move_mount: number;
+  readonly fsopen: number;
+  readonly fsconfig: number;
+  readonly fsmount: number;
   readonly pidfd_open: number;
   readonly clone3: number;
   readonly openat2: number;
@@ -74,6 +78,10 @@ const amd64: Architecture = {
     bpf: 321,
     unshare: 272,
     pidfd_send_signal: 424,
+    move_mount: 429,
+    fsopen: 430,
+    fsconfig: 431,
+    fsmount: 432,
     pidfd_open: 434,
     clone3: 435,
     openat2: 437,
@@ -111,6 +119,10 @@ const arm64: Architecture = {
     bpf: 280,
     unshare: 97,
     pidfd_send_signal: 424,
+    move_mount: 429,
+    fsopen: 430,
+    fsconfig: 431,
+    fsmount: 432,
     pidfd_open: 434,
     clone3: 435,
     openat2: 437,

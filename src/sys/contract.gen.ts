@@ -113,6 +113,12 @@ export const bpfns_forget = {
   host_id: 4,
 } as const;
 
+export const bpfns_fs_context = {
+  sizeof: 8,
+  fd: 0,
+  user_ns: 4,
+} as const;
+
 export const bpfns_object_user = {
   sizeof: 40,
   kind: 0,

@@ -184,6 +184,23 @@ export const mount = wrap<[string, string, string, number, string | null]>('moun
   'ulong',
   'str',
 ]);
+export const syscallFsopen = wrap<[number, string, number]>('syscall', long, [long, 'str', 'uint']);
+export const syscallFsconfig = wrap<[number, number, number, string | null, string | null, number]>('syscall', long, [
+  long,
+  'int',
+  'uint',
+  'str',
+  'str',
+  'int',
+]);
+export const syscallMoveMount = wrap<[number, number, string, number, string, number]>('syscall', long, [
+  long,
+  'int',
+  'str',
+  'int',
+  'str',
+  'uint',
+]);
 export const umount2 = wrap<[string, number]>('umount2', 'int', ['str', 'int']);
 export const renameat2 = wrap<[number, string, number, string, number]>('renameat2', 'int', [
   'int',
