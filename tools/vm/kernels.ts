@@ -58,4 +58,4 @@ export function chosenKernels(wanted: string): readonly Kernel[] {
 }
 
 /** Modules that tests may need, and that nothing in the guest would load. */
-export const modules = ['veth', 'dummy', 'sch_ingress', 'cls_bpf', 'overlay'] as const;
+export const modules = ['veth', 'dummy', 'sch_ingress', 'cls_bpf', 'overlay', 'fuse'] as const;
