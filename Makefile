@@ -149,7 +149,8 @@ build/other/.done: build/js/.done build/lib/bpfns.js test/layout/other.sed
 
 build/guests/%: test/guests/%.c $(wildcard include/*.h test/guests/*.h)
 	mkdir -p $(@D)
-	$(CC) -O1 -g -Wall -Wextra -Werror -pthread -o $@ $< -lbpf
+	$(CC) -O1 -g -Wall -Wextra -Werror -pthread -o $@ $< $(LIBRARIES) -lbpf
+build/guests/xsk: LIBRARIES = -lxdp
 build/guests/%.bpf.o: test/guests/%.bpf.c $(wildcard bpf/*.h test/guests/*.h)
 	mkdir -p $(@D)
 	$(CLANG) $(BPF_CFLAGS) -Ibpf -c $< -o $@

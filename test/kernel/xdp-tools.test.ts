@@ -1,27 +1,41 @@
 /** Unmodified xdp-tools, tc and bpftool on a device: they learn ids from netlink, which are the host's. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { asContainerUser, bpfns, bpfnsPath, guestPath, leavesNothingBehind, skipReason } from '../support/host.js';
+import {
+  asContainerUser,
+  bpfns,
+  bpfnsPath,
+  guestPath,
+  leavesNothingBehind,
+  type Outcome,
+  run,
+  skipReason,
+} from '../support/host.js';
 
 const OBJECT = guestPath('xdp.bpf.o');
 
-/** xdp-tools want to be root. Root without CAP_SYS_ADMIN will do. */
-const asRoot = asContainerUser.filter((argument) => !/uid|gid|groups/.test(argument));
+/** xdp-tools want to be root. Root without CAP_SYS_ADMIN will do. Sockets of AF_XDP need CAP_NET_RAW. */
+const asRoot = asContainerUser
+  .filter((argument) => !/uid|gid|groups/.test(argument))
+  .map((argument) => argument.replace('+net_admin', '+net_admin,+net_raw'));
 
-/**
- * Runs a shell script in a new namespace, with a pair of devices, va and vb, and a bpffs. They are
- * gone when it ends, since the network and the mount namespace are its own.
- * @returns what it prints
- */
-function withDevices(script: string): string {
-  const setUp = `
-    mount -t bpf bpf /sys/fs/bpf
-    ip link add va type veth peer name vb
-    ip link set va up
-    exec ${asRoot.join(' ')} sh -ec "$0"`;
-  const { status, stdout, stderr } = bpfns(['run', '--', 'unshare', '-nm', 'sh', '-ec', setUp, script]);
+/** Makes a pair of devices, va and vb, and a bpffs. They are gone when the command ends that it becomes. */
+const setUp = `
+  mount -t bpf bpf /sys/fs/bpf
+  ip link add va numrxqueues 2 numtxqueues 2 type veth peer name vb numrxqueues 2 numtxqueues 2
+  ip link set va up
+  exec "$@"`;
+const withPair = ['unshare', '-nm', 'sh', '-ec', setUp, 'sh'];
+
+/** What a shell script prints. */
+function printed({ status, stdout, stderr }: Outcome): string {
   assert.equal(status, 0, stdout + stderr);
   return stdout;
+}
+
+/** Runs it with the pair of devices, in a new namespace. */
+function withDevices(script: string): string {
+  return printed(bpfns(['run', '--', ...withPair, ...asRoot, 'sh', '-ec', script]));
 }
 
 describe('on a network device', { skip: skipReason }, () => {
@@ -69,6 +83,20 @@ describe('on a network device', { skip: skipReason }, () => {
     assert.match(stdout, /^filter .* name classify tag /m);
     const rows = [...stdout.matchAll(/^row: \d+: (\w+) {2}name (\w+) /gm)].map(([, type, name]) => `${type} ${name}`);
     assert.match(rows.join(), /^xdp (pass_all|xdp_dispatcher),sched_cls classify$/, stdout);
+  });
+
+  test('libxdp opens two AF_XDP sockets on one device: the second uses the program of the first', () => {
+    const script = `
+      ${guestPath('xsk')} va
+      for id in $(bpftool net | sed -n 's/^va.* id \\([0-9]*\\).*/\\1/p'); do
+        bpftool prog show id $id
+      done
+      echo "loaded: $(bpftool prog list | grep -c 'name xsk_def_prog')"`;
+    const both = /^socket 1: ok\nsocket 2: ok\n\d+: xdp {2}name xsk_def_prog /m;
+    assert.match(printed(run([...withPair, 'sh', '-ec', script])), both);
+    const inside = withDevices(script);
+    assert.match(inside, both);
+    assert.match(inside, /^loaded: 1$/m);
   });
 
   test("another namespace's program is neither opened nor unloaded by the id that the device shows", () => {
