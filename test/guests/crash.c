@@ -2,6 +2,7 @@
  * Checks every answer of an agent that is killed all the time, until SIGTERM: `crash ROLE PIN`.
  *   list    walks its ids, opens them, asks for info, opens a pin: each answer is known beforehand
  *   create  makes maps and programs: their numbers rise by one, and are listed
+ *   stats   enables run statistics: while its fd is open, the runs of a program are counted
  *   trace   loads a tracing program, attaches it to $TRACEPOINT's event: there are no others of it
  *   nest    forks tasks into namespaces of their own, in which the first map is number 1
  * Prints "calls N longest-ms N fds-lost N"; the first wrong answer ends it with status 1.
@@ -130,7 +131,7 @@ static uint32_t map_id(int fd)
 	return info.id;
 }
 
-static uint32_t program_id(int fd)
+static struct bpf_prog_info program_info(int fd)
 {
 	struct bpf_prog_info info = {};
 	union bpf_attr attr = {};
@@ -140,7 +141,7 @@ static uint32_t program_id(int fd)
 	attr.info.info = (uintptr_t)&info;
 	expect("OBJ_GET_INFO_BY_FD of a program", bpf(BPF_OBJ_GET_INFO_BY_FD, &attr), 0);
 	expect("type of a program", info.type, BPF_PROG_TYPE_SOCKET_FILTER);
-	return info.id;
+	return info;
 }
 
 static void expect_map(const char *how, long fd, uint32_t wanted)
@@ -196,10 +197,30 @@ static void create(uint32_t round)
 	int map = create_map(round), program = load_program();
 
 	expect("id of a new map", map_id(map), round);
-	expect("id of a new program", program_id(program), round);
+	expect("id of a new program", program_info(program).id, round);
 	expect("MAP_GET_NEXT_ID before a new map", next_id(BPF_MAP_GET_NEXT_ID, round - 1), round);
 	expect("MAP_GET_NEXT_ID behind a new map", next_id(BPF_MAP_GET_NEXT_ID, round), -ENOENT);
 	close(map);
+	close(program);
+}
+
+static void count_runs(void)
+{
+	char packet[64] = {};
+	int program = load_program();
+	union bpf_attr enable = { .enable_stats.type = BPF_STATS_RUN_TIME };
+	union bpf_attr test = { .test = { .prog_fd = program,
+					  .data_in = (uintptr_t)packet,
+					  .data_size_in = sizeof(packet),
+					  .repeat = 3 } };
+	long stats = bpf(BPF_ENABLE_STATS, &enable);
+
+	if (stats < 0)
+		expect("ENABLE_STATS", stats, 0);
+	expect("close-on-exec of the fd", fcntl(stats, F_GETFD), FD_CLOEXEC);
+	expect("PROG_TEST_RUN", bpf(BPF_PROG_TEST_RUN, &test), 0);
+	expect("the runs that are counted", program_info(program).run_cnt, 3);
+	close(stats);
 	close(program);
 }
 
@@ -317,6 +338,8 @@ int main(int argc, char **argv)
 			list(argv[2]);
 		else if (!strcmp(argv[1], "create"))
 			create(round);
+		else if (!strcmp(argv[1], "stats"))
+			count_runs();
 		else if (!strcmp(argv[1], "trace"))
 			trace(fds);
 		else

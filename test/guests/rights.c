@@ -1,6 +1,6 @@
 /*
  * rights MODE ...: what a caller with certain capabilities may do and see.
- *   ids             every id command and TASK_FD_QUERY, with the error number of each
+ *   ids             every id command, TASK_FD_QUERY and ENABLE_STATS, with the error number of each
  *   info LOAD QUERY a program loaded with the capabilities LOAD, asked about with QUERY: what is shown
  *   modes           a map re-opened for reading or writing only
  *   foreign CMD...  makes objects, then becomes CMD, which inherits them as fds 100 (map) and 101 (program)
@@ -69,6 +69,7 @@ static int ids(void)
 	tell("btf-fd", bpf_btf_get_fd_by_id(1));
 	tell("task-fd-query",
 	     bpf_task_fd_query(getpid(), 0, 0, name, &length, &prog, &type, &offset, &address));
+	tell("enable-stats", bpf_enable_stats(BPF_STATS_RUN_TIME));
 	return 0;
 }
 

@@ -1,6 +1,7 @@
 /*
- * Enables run statistics and runs a program. Prints "enabled" and whether the run was counted, and after
- * closing the fd "closed"; or the error. Then, with an unknown type, the error.
+ * Enables run statistics and runs a program. Prints "enabled" and whether the run was counted, or the
+ * error. Then, with an unknown type, the error. `stats keep` prints "ready" and keeps the fd until
+ * its input ends; `stats count` only runs a program and prints whether that was counted.
  */
 #define _GNU_SOURCE
 #include "guest.h"
@@ -34,19 +35,35 @@ static int enable(unsigned type)
 	return bpf(BPF_ENABLE_STATS, &attr);
 }
 
-int main(void)
+static const char *run_counted(void)
 {
-	int stats = enable(BPF_STATS_RUN_TIME);
+	int prog = load_program(BPF_PROG_TYPE_SOCKET_FILTER, 0, "counted", -1);
 
-	if (stats < 0) {
-		printf("%s\n", strerrorname_np(errno));
-	} else {
-		int prog = load_program(BPF_PROG_TYPE_SOCKET_FILTER, 0, "counted", -1);
+	run_program(prog);
+	return runs(prog) ? "counted" : "not counted";
+}
 
-		run_program(prog);
-		printf("enabled, %s\n", runs(prog) ? "counted" : "not counted");
-		close(stats);
+int main(int argc, char **argv)
+{
+	int stats;
+
+	if (argc == 2 && !strcmp(argv[1], "count")) {
+		puts(run_counted());
+		return 0;
 	}
+	stats = enable(BPF_STATS_RUN_TIME);
+	if (argc == 2 && !strcmp(argv[1], "keep")) {
+		must(stats, "enable");
+		puts("ready");
+		fflush(stdout);
+		getchar();
+		return 0;
+	}
+	if (stats < 0)
+		printf("%s\n", strerrorname_np(errno));
+	else
+		printf("enabled, %s\n", run_counted());
+	close(stats);
 	printf("unknown type: %s\n", enable(7) < 0 ? strerrorname_np(errno) : "enabled");
 	return 0;
 }

@@ -7,7 +7,7 @@ import { times } from '../support/slowness.js';
 const guest = guestPath('rights');
 const EPERM = 1;
 const idCommands = ['map-next', 'prog-next', 'link-next', 'btf-next', 'map-fd', 'prog-fd', 'link-fd', 'btf-fd'];
-const guarded = [...idCommands, 'task-fd-query'];
+const guarded = [...idCommands, 'task-fd-query', 'enable-stats'];
 
 /** The error number of each command, printed by `rights ids` in a namespace. */
 function errors(caller: readonly string[]): Record<string, number> {
@@ -21,13 +21,13 @@ const allRefused = Object.fromEntries(guarded.map((name) => [name, EPERM]));
 describe('rights', { skip: skipReason }, () => {
   leavesNothingBehind();
 
-  test('with CAP_BPF no id command is refused', () => {
+  test('with CAP_BPF no id command is refused, nor TASK_FD_QUERY or ENABLE_STATS', () => {
     const given = errors(asContainerUser);
     assert.deepEqual(Object.keys(given), guarded);
     for (const name of guarded) assert.notEqual(given[name], EPERM, name);
   });
 
-  test('without CAP_BPF every id command and TASK_FD_QUERY fails with EPERM', () => {
+  test('without CAP_BPF every id command, TASK_FD_QUERY and ENABLE_STATS fails with EPERM', () => {
     assert.deepEqual(errors(['setpriv', '--reuid=65534', '--clear-groups']), allRefused);
   });
 

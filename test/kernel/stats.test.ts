@@ -35,6 +35,15 @@ describe('BPF_ENABLE_STATS in a namespace', { skip: skipReason }, () => {
     assert.equal(stdout, 'EPERM\nunknown type: EPERM\n');
   });
 
+  test('counts the runs of all programs until the guest is gone, and the agent keeps nothing of it', async () => {
+    const waiting = await startInNamespace('echo ready; read -r _ || true'); // keeps the agent
+    const keeping = await startInNamespace(`exec ${guest} keep`);
+    assert.equal(run([guest, 'count']).stdout, 'counted\n');
+    await keeping.end();
+    await until(() => run([guest, 'count']).stdout === 'not counted\n', 'the runs are still counted');
+    await waiting.end();
+  });
+
   test('is told as an event', async () => {
     const waiting = await startInNamespace('echo ready; read -r _ || true'); // keeps the agent
     const events = followEvents();

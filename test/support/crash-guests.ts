@@ -16,7 +16,7 @@ export interface CrashGuest {
   readonly output: () => string;
 }
 
-/** Starts a guest in a namespace of that name; {@link allRight} ends it. Roles: list, create, nest, trace. */
+/** Starts a guest in a namespace of that name; {@link allRight} ends it. Roles: list, create, nest, stats, trace. */
 export function startGuest(name: string, role: string): CrashGuest {
   const traces = role === 'trace';
   const command = [guestPath('crash'), role, `${pinDirectory()}/${name}`];
