@@ -38,7 +38,15 @@ function collectionsOf(pid: number): Collection[] {
 /** Starts agent and supervisor with a trace of V8's collector. @returns the agent's pid, once a namespace keeps it */
 async function startTraced(): Promise<number> {
   const trace = openSync(TRACE, 'w');
-  const arguments_ = ['--no-warnings', '--trace-gc', 'build/lib/bpfns.js', 'supervise', '--ready-fd', '3'];
+  const arguments_ = [
+    '--no-warnings',
+    '--max-semi-space-size=1',
+    '--trace-gc',
+    'build/lib/bpfns.js',
+    'supervise',
+    '--ready-fd',
+    '3',
+  ];
   const supervisor = spawn(process.execPath, arguments_, { stdio: ['ignore', trace, 'inherit', 'pipe'] });
   closeSync(trace);
   supervisor.unref();

@@ -7,6 +7,7 @@ import { paths } from '../config/paths.js';
 import { defaultLimits } from '../recorder/budgets.js';
 import { SupervisorLink } from '../supervisor/link.js';
 import { openFds } from '../sys/fd.js';
+import { giveFreedMemoryBack } from '../sys/libc.js';
 import { notifyManager, watchdogInterval } from '../sys/notify.js';
 import { daemonLog, type Log, logTo, toFile } from '../telemetry/log.js';
 import { Agent, type AgentOptions } from './agent.js';
@@ -29,6 +30,7 @@ export async function agentMain({ ready, daemon }: AgentMainOptions): Promise<vo
     writeSync(ready, `${line}\n`);
     closeSync(ready);
   };
+  giveFreedMemoryBack();
   const isDaemon = daemon !== undefined;
   const config = checkConfig(JSON.parse(daemon ?? '{}'));
   const log = openLog(config, isDaemon);

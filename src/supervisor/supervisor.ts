@@ -10,7 +10,7 @@ import { AgentError, serviceIsDown } from '../control/client.js';
 import { ownProgram } from '../control/own-program.js';
 import { check } from '../sys/errno.js';
 import { raiseFdLimit } from '../sys/fd-reserve.js';
-import { close } from '../sys/libc.js';
+import { close, giveFreedMemoryBack } from '../sys/libc.js';
 import { isService, useInPlaceOfManager } from '../sys/notify.js';
 import { getFd, openProcess } from '../sys/task.js';
 import { takeOver } from './estate.js';
@@ -91,6 +91,7 @@ export class Supervisor {
 
   /** @param estate in fds of this process */
   constructor(lock: number, agentArguments: readonly string[], estate: Estate, whenReplaced: WhenReplaced = 'end') {
+    giveFreedMemoryBack();
     this.#lock = lock;
     this.#whenReplaced = whenReplaced;
     useInPlaceOfManager(paths.keeper);
