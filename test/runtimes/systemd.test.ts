@@ -15,9 +15,13 @@ import {
   skipReason,
   until,
 } from '../support/host.js';
+import { limit } from '../support/slowness.js';
 import { ServiceManager } from './support/systemd.js';
 
 const WATCHDOG_SECONDS = 3;
+/** Of a start; and the packaged unit's, of a stop. */
+const START_SECONDS = limit(10);
+const STOP_SECONDS = 10;
 
 describe('the systemd unit', { skip: skipReason }, () => {
   leavesNothingBehind();
@@ -29,7 +33,7 @@ describe('the systemd unit', { skip: skipReason }, () => {
     let guests: readonly CrashGuest[] = [];
 
     before(async () => {
-      await manager.start({ WatchdogSec: String(WATCHDOG_SECONDS) });
+      await manager.start({ WatchdogSec: String(WATCHDOG_SECONDS), TimeoutStartSec: String(START_SECONDS) });
       await until(() => manager.show('ActiveState') === 'active', 'the service has not started');
       guests = ['list', 'list', 'create', 'nest'].map((role, i) => startGuest(`unit${i}`, role));
       await until(() => bpfns(['ls']).stdout.includes('unit3'), 'the guests have not started');
@@ -74,6 +78,20 @@ describe('the systemd unit', { skip: skipReason }, () => {
       const { calls, longest } = await allRight(guests);
       t.diagnostic(`${calls} calls, the longest took ${longest} ms`);
       assert.ok(longest < HANG);
+    });
+
+    test('is replaced when it hangs before it is ready, and the guest goes on', async () => {
+      const guest = startGuest('waits', 'list');
+      await until(() => bpfns(['ls']).stdout.includes('waits'), 'the guest has not started');
+      manager.hangNext();
+      manager.control('restart', '--no-block', 'bpfns.service');
+      const isStopped = (): boolean => run(['grep', 'State:', `/proc/${main()}/status`]).stdout.includes('T (stopped)');
+      await until(isStopped, 'the service does not hang');
+      const hanging = main();
+      await until(() => ![0, hanging].includes(main()), 'it hangs on', START_SECONDS + STOP_SECONDS + 10);
+      await agentServes();
+      await until(() => manager.show('ActiveState') === 'active', 'the service is not ready');
+      await allRight([guest]);
     });
 
     test('lets no other agent start while it is down: that one would not have the listeners', () => {

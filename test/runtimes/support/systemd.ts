@@ -12,17 +12,24 @@ export class ServiceManager {
   readonly #cgroup = `bpfns-test-${process.pid}`;
   readonly #env: NodeJS.ProcessEnv;
   readonly #madeMark: boolean;
+  /** Where {@link hangNext} has been called, it stops before it has done anything. */
+  readonly #program: string;
+  readonly #hang: string;
   #pid = 0;
   #log = '';
 
   /** @param directory for its files; {@link close} removes it */
   constructor(directory: string) {
     this.#directory = directory;
+    this.#program = `${directory}/bpfns`;
+    this.#hang = `${directory}/hang`;
     this.#env = { ...process.env, XDG_RUNTIME_DIR: `${directory}/run`, SYSTEMD_UNIT_PATH: `${directory}/units` };
     for (const each of ['run', 'units/bpfns.service.d']) mkdirSync(`${directory}/${each}`, { recursive: true });
     for (const target of ['basic', 'shutdown']) this.#write(`${target}.target`, `[Unit]\nDescription=${target}\n`);
     const unit = readFileSync(`${root}packaging/systemd/bpfns.service`, 'utf8');
-    this.#write('bpfns.service', unit.replace('/usr/bin/bpfns', bpfnsPath));
+    this.#write('bpfns.service', unit.replace('/usr/bin/bpfns', this.#program));
+    const stop = `rm ${this.#hang} 2>/dev/null && kill -STOP $$`;
+    writeFileSync(this.#program, `#!/bin/sh\n${stop}\nexec ${bpfnsPath} "$@"\n`, { mode: 0o755 });
     this.#madeMark = !existsSync(bootedMark);
     if (this.#madeMark) mkdirSync(bootedMark, { recursive: true });
   }
@@ -51,6 +58,11 @@ export class ServiceManager {
   /** The output of `systemctl`. */
   control(...args: string[]): string {
     return run(['systemctl', '--user', '--no-pager', ...args], { env: this.#env }).stdout.trim();
+  }
+
+  /** The next start of the service hangs before it is ready. */
+  hangNext(): void {
+    writeFileSync(this.#hang, '');
   }
 
   /** A property of the service. */
