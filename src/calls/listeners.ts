@@ -104,6 +104,12 @@ export class Listeners {
   }
 
   #serveAgain(source: Source, slot: Slot): void {
+    if (slot.isOfOtherVersion) {
+      // Perhaps half of it is done. bpf(2) has this error where a signal ended a call.
+      reply(source.listener, slot.notification, -E.EAGAIN);
+      slot.end();
+      return;
+    }
     const limit = slot === this.#services.journal.current ? MAX_ATTEMPTS : MAX_ATTEMPTS_LATER;
     if (slot.countAttempt() <= limit) {
       serve(source, slot, this.#services);

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { fstatSync, readSync, writeSync } from 'node:fs';
 import { describe, test } from 'node:test';
-import { createJournalFile, Journal } from './journal.js';
+import { Journal } from './journal.js';
+import { createJournalFile } from './journal-file.js';
 
 /** A journal, and what another process that takes it over would find. */
 function journal(): { own: Journal; heir: () => Journal } {
@@ -143,4 +145,78 @@ describe('the journal', () => {
     }
     assert.equal(heir().unanswered().length, 4095);
   });
+});
+
+const MAGIC = 0x4a46_5042;
+
+/** The file of another version, whose slots are smaller. @param calls token and id of each, or undefined */
+function journalOf(version: number, calls: ReadonlyArray<readonly [token: number, id: number] | undefined>): number {
+  const fd = createJournalFile();
+  const slotSize = 32;
+  writeSync(fd, new Uint32Array([MAGIC, version, slotSize, calls.length]), 0, 16, 0);
+  for (const [i, [token, id] = [0, 0]] of calls.entries()) {
+    writeSync(fd, new Uint32Array([token, 2, id, 0, 9, 9, 9, 9]), 0, slotSize, 64 + i * slotSize);
+  }
+  return fd;
+}
+
+describe('a journal of another version', () => {
+  const found = (own: Journal): unknown[] =>
+    own
+      .unanswered()
+      .map(({ token, notification, isOfOtherVersion }) => [
+        token,
+        notification.buffer.readBigUInt64LE(),
+        isOfOtherVersion,
+      ]);
+
+  for (const version of [0, 2, 99]) {
+    test(`is taken over, be it older or newer (${version}): whose call it was, not what was done for it`, () => {
+      const own = new Journal(journalOf(version, [[3, 7], undefined, [4, 8]]));
+      const calls = [
+        [3, 7n, true],
+        [4, 8n, true],
+      ];
+      assert.deepEqual(found(own), calls);
+      assert.deepEqual(found(new Journal(own.fd)), calls, 'an agent that dies over them leaves them to the next');
+      assert.deepEqual(
+        own.unanswered().map(({ givenFd, child }) => [givenFd, child]),
+        [
+          [-1, 0],
+          [-1, 0],
+        ],
+      );
+    });
+  }
+
+  test('is one of this version from then on', () => {
+    const own = new Journal(journalOf(2, [[3, 7]]));
+    for (const slot of own.unanswered()) slot.end();
+    take(own, 1, 8n);
+    assert.deepEqual(found(new Journal(own.fd)), [[1, 8n, false]]);
+  });
+
+  test('may have more slots than this one: the rest is lost', () => {
+    const own = new Journal(journalOf(2, Array(5000).fill([3, 7])));
+    assert.equal(own.unanswered().length, 4095);
+  });
+
+  test('is empty if it is of before the versions', () => {
+    const fd = createJournalFile();
+    writeSync(fd, Buffer.alloc(8192, 1));
+    assert.deepEqual(found(new Journal(fd)), []);
+  });
+});
+
+test('version 1 of the journal has this layout: another layout needs another version', () => {
+  const { own } = journal();
+  take(own, 3, 7n);
+  own.current.givenFd = 4;
+  own.current.child = 5;
+  const words = new Uint32Array(40);
+  readSync(own.fd, words, 0, 160, 0);
+  const zeros = (count: number): number[] => Array(count).fill(0);
+  const header = [MAGIC, 1, 96, 4096, ...zeros(12)];
+  assert.deepEqual([...words], [...header, 3, 0, 7, 0, ...zeros(18), 5, 5]);
+  assert.equal(fstatSync(own.fd).size, 64 + 96 * 4096 + 2 * (8 + 4096));
 });

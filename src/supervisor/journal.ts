@@ -7,21 +7,22 @@
 import { Block } from '../sys/block.js';
 import { MAX_STRUCT } from '../sys/bpf.js';
 import { seccomp_notif } from '../sys/kernel.gen.js';
-import { ftruncate, mapShared, memfdCreate } from '../sys/libc.js';
+import { mapShared } from '../sys/libc.js';
 import { Notification } from '../sys/seccomp.js';
+import * as file from './journal-file.js';
 
 /**
  * u32 token, u32 attempts, struct seccomp_notif, u32 given fd plus one, u32 child. A slot is in use
  * if the id of its notification is not 0.
  */
 const SLOT_SIZE = 96;
-const NOTIFICATION = 8;
+const NOTIFICATION = file.ID - seccomp_notif.id;
 /** In words. */
-const TOKEN = 0;
-const ATTEMPTS = 1;
+const TOKEN = file.TOKEN / 4;
+const ATTEMPTS = file.ATTEMPTS / 4;
+const ID = file.ID / 4;
 const GIVEN = (NOTIFICATION + seccomp_notif.sizeof) / 4;
 const CHILD = GIVEN + 1;
-const ID = (NOTIFICATION + seccomp_notif.id) / 4;
 /** One slot for the current call, the rest for calls that wait for a path lookup. */
 const SLOTS = 4096;
 
@@ -29,19 +30,7 @@ const SLOTS = 4096;
 const INPUT = 8;
 const ATTR = SLOT_SIZE * SLOTS;
 const SECOND = ATTR + INPUT + MAX_STRUCT;
-const SIZE = SECOND + INPUT + MAX_STRUCT;
-const MFD_CLOEXEC = 1;
-
-/**
- * Creates memory for a journal. @returns an fd, which the caller keeps as long as the journal
- * matters, or -errno
- */
-export function createJournalFile(): number {
-  const fd = memfdCreate('bpfns-journal', MFD_CLOEXEC);
-  if (fd < 0) return fd;
-  const result = ftruncate(fd, SIZE);
-  return result < 0 ? result : fd;
-}
+const END = SECOND + INPUT + MAX_STRUCT;
 
 /** A call that was received and is not answered yet. */
 export class Slot {
@@ -77,6 +66,11 @@ export class Slot {
   end(): void {
     this.#words[ID] = 0;
     this.#words[ID + 1] = 0;
+  }
+
+  /** Whether another version left it: what was done for it is not known. */
+  get isOfOtherVersion(): boolean {
+    return this.#words[ATTEMPTS] === file.UNKNOWN;
   }
 
   /** How many agents have started to answer it, including this one, after the first died. */
@@ -178,13 +172,14 @@ export class Journal {
   /** True while another process is about to answer these calls: none may be answered or removed. */
   isPaused = false;
 
-  /** Takes over the fd. */
+  /** Takes over the fd, of whatever version the file is. */
   constructor(fd: number) {
-    const memory = mapShared(fd, SIZE);
+    file.layOut(fd, { slotSize: SLOT_SIZE, slots: SLOTS, size: file.HEADER + END });
+    const memory = mapShared(fd, file.HEADER + END).subarray(file.HEADER);
     this.fd = fd;
     this.current = new Slot(memory.subarray(0, SLOT_SIZE));
     this.attr = new Input(memory.subarray(ATTR, SECOND));
-    this.second = new Input(memory.subarray(SECOND, SIZE));
+    this.second = new Input(memory.subarray(SECOND, END));
     this.#memory = memory;
     this.#words = new Block(memory).words;
   }

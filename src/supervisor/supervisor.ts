@@ -15,7 +15,7 @@ import { isService, useInPlaceOfManager } from '../sys/notify.js';
 import { getFd, openProcess } from '../sys/task.js';
 import { takeOver } from './estate.js';
 import { storeJournal, storeListener, takeStored, unstoreListener } from './fd-store.js';
-import { createJournalFile } from './journal.js';
+import { createJournalFile } from './journal-file.js';
 import { takeKept } from './keeper-client.js';
 import { releaseLock, takeLock } from './lock.js';
 import type { Estate, FromSupervisor, SavedListener, ToSupervisor, WhenReplaced } from './protocol.js';

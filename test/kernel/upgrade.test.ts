@@ -26,8 +26,8 @@ import {
 } from '../support/host.js';
 import { limit, times } from '../support/slowness.js';
 
-/** This version, and one with other layouts. */
-const versions = [bpfnsPath, `${root}build/other/bin/bpfns`] as const;
+/** This version, and one with other layouts: by default made from this one. */
+const versions = [bpfnsPath, process.env.BPFNS_EARLIER ?? `${root}build/other/bin/bpfns`] as const;
 const [, otherPath] = versions;
 /**
  * Where the agent that takes over is killed: before its nth system call of a kind. It prepares (mkdir), exchanges maps
