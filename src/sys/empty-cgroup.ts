@@ -36,9 +36,11 @@ export class EmptyCgroup {
   }
 }
 
-/** Those of agents that crashed. One that another agent uses, that will make again. */
+/** Those of agents that crashed. If one is in use all the same, in another PID namespace, its agent makes it again. */
 function removeOthers(parent: string): void {
-  for (const name of readdirSync(parent)) if (name.startsWith(NAME)) remove(`${parent}/${name}`);
+  for (const name of readdirSync(parent)) {
+    if (name.startsWith(NAME) && !existsSync(`/proc/${name.slice(NAME.length)}`)) remove(`${parent}/${name}`);
+  }
 }
 
 function remove(path: string): void {

@@ -65,12 +65,19 @@ export class DebianRoot {
     return new DebianRoot(path, holder);
   }
 
+  /** What is put in front of a command of this machine that is to see the mounts of the root, below {@link path}. */
+  get besideIt(): readonly string[] {
+    return ['nsenter', '--mount', '--target', String(this.#holder.pid)];
+  }
+
   /** Runs a program in it. */
   run(command: readonly string[], options: Parameters<typeof run>[1] = {}): Outcome {
     const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C.UTF-8' };
     const settings = Object.entries({ ...env, ...options.env }).map(([key, value]) => `${key}=${value ?? ''}`);
-    const inside = ['nsenter', '--mount', '--target', String(this.#holder.pid), 'chroot', this.path];
-    return run([...inside, 'env', '--ignore-environment', ...settings, ...command], options);
+    return run(
+      [...this.besideIt, 'chroot', this.path, 'env', '--ignore-environment', ...settings, ...command],
+      options,
+    );
   }
 
   /** The same, in a shell. @throws Error if it fails @returns what it printed */

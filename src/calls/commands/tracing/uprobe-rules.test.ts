@@ -24,8 +24,8 @@ describe('a uprobe', () => {
     const place = usdt(0x20, 0x30);
     assert.equal(judge(entry, { ...shared, place }), 0x20);
     assert.equal(judge({ ...entry, semaphore: 0x30 }, { ...shared, place }), 0x30);
-    assert.match(String(judge({ ...entry, semaphore: 0x40 }, { ...shared, place })), /semaphore at 0x40/);
-    assert.match(String(judge({ ...entry, semaphore: 0x40 }, { ...shared, place: aFunction })), /semaphore at 0x40/);
+    assert.equal(judge({ ...entry, semaphore: 0x40 }, { ...shared, place }), 0x20);
+    assert.equal(judge({ ...entry, semaphore: 0x40 }, { ...shared, place: aFunction }), 0);
   });
 });
 

@@ -27,10 +27,9 @@ export function judge(probe: Probe, circumstances: Circumstances): number | stri
     if (refusal !== undefined) return `a return probe ${at}: ${refusal}`;
   }
   const [first] = place.semaphores;
-  // All probes at a place must have the same, or the kernel refuses the later ones: so nobody chooses another.
-  if (semaphore === 0) return first ?? 0;
-  if (place.semaphores.includes(semaphore)) return semaphore;
-  return `a uprobe ${at} with a semaphore at 0x${semaphore.toString(16)}: the file's notes say nothing of that`;
+  // All probes at a place must have the same, or the kernel refuses the later ones: so nobody chooses another. What
+  // the notes do not have is not refused: bcc 0.26 passes whatever is on its stack.
+  return place.semaphores.includes(semaphore) ? semaphore : (first ?? 0);
 }
 
 /**
