@@ -5,12 +5,15 @@
  * edge				attrs at the edge of a page: an error number each
  * userfault			an attr in memory that nobody ever fills
  * stacked errno|trace|kill	a filter of its own above ours, then a listing
+ * listener			a listener of its own above ours, which would let calls continue
  * stop COUNT			a child that lists ids, stopped and traced COUNT times meanwhile
  * files			a map made in a child namespace that shares the table of fds
  * dup FD			eight threads that create maps and put FD, a foreign map, over them
  * link OWN FOREIGN LINK	opens LINK while it is exchanged between two pins
  * chdir OWN FOREIGN		opens "pin" while another thread changes the directory
  * chroot OWN FOREIGN		opens "/pin" while another thread changes the root
+ * mount OWN FOREIGN PLACE	opens "PLACE/pin" while another thread mounts FOREIGN there, and unmounts it
+ * pivot OWN FOREIGN		opens "/pin" while another thread exchanges the root of the mount namespace
  * take PID FD			a copy of a fd of another process, and its id
  */
 #include "bpf.h"
@@ -24,6 +27,7 @@
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <time.h>
@@ -75,7 +79,7 @@ static void userfault(void)
 	printf("%s\n", outcome(list_at(page, 12)));
 }
 
-static int filter_bpf(unsigned int action)
+static int filter_bpf(unsigned int action, unsigned int flags)
 {
 	struct sock_filter code[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
@@ -86,7 +90,7 @@ static int filter_bpf(unsigned int action)
 	struct sock_fprog program = { sizeof(code) / sizeof(code[0]), code };
 
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
+	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
 }
 
 static void stacked(const char *how)
@@ -101,7 +105,7 @@ static void stacked(const char *how)
 				      !strcmp(how, "trace") ? SECCOMP_RET_TRACE :
 							      SECCOMP_RET_KILL_PROCESS;
 
-		if (filter_bpf(action))
+		if (filter_bpf(action, 0))
 			perror("filter");
 		printf("%s\n", outcome(next_map(0)));
 		exit(0);
@@ -110,6 +114,17 @@ static void stacked(const char *how)
 	if (WIFSIGNALED(status))
 		printf("%s\n", sigabbrev_np(WTERMSIG(status)));
 	printf("the parent: %s\n", outcome(next_map(0)));
+}
+
+/* Whoever holds the listener of the filter on top decides about all calls that both trap. */
+static void listener(void)
+{
+	create_map();
+	printf("listener: %s\n",
+	       outcome(filter_bpf(SECCOMP_RET_USER_NOTIF, SECCOMP_FILTER_FLAG_NEW_LISTENER)));
+	/* Nobody listens to that: without a listener it is ENOSYS. */
+	printf("filter: %s\n", outcome(filter_bpf(SECCOMP_RET_USER_NOTIF, 0)));
+	printf("listed: %s\n", outcome(next_map(0)));
 }
 
 static void stop(int count)
@@ -229,6 +244,38 @@ static void *change_root(void *unused)
 	return unused;
 }
 
+static void *change_mount(void *unused)
+{
+	while (!over)
+		if (mount(foreign_path, link_path, NULL, MS_BIND, NULL) ||
+		    umount2(link_path, MNT_DETACH))
+			perror("mount");
+	return unused;
+}
+
+/*
+ * Both are mounts with a directory "old" each. The first becomes the root, and the other is put onto
+ * the former root, which is at /old then: from there on each exchange looks the same.
+ */
+static void exchange_roots_first(void)
+{
+	char old[256];
+
+	snprintf(old, sizeof(old), "%s/old", own_path);
+	if (mount(own_path, own_path, NULL, MS_BIND, NULL) || chdir(own_path) ||
+	    mount(foreign_path, "/", NULL, MS_BIND, NULL) ||
+	    syscall(SYS_pivot_root, own_path, old) || chdir("/"))
+		perror("pivot_root");
+}
+
+static void *exchange_roots(void *unused)
+{
+	while (!over)
+		if (syscall(SYS_pivot_root, "/old", "/old/old"))
+			perror("pivot_root");
+	return unused;
+}
+
 /* Opens it again and again: whatever is handed over must be visible here. */
 static void open_while(void *(*meanwhile)(void *), const char *path)
 {
@@ -268,6 +315,7 @@ static void take(int pid, int fd)
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
+	char pin[256];
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (!strcmp(what, "ids")) {
@@ -298,6 +346,18 @@ int main(int argc, char **argv)
 	} else if (!strcmp(what, "chroot") && argc > 3) {
 		own_path = argv[2], foreign_path = argv[3];
 		open_while(change_root, "/pin");
+	} else if (!strcmp(what, "mount") && argc > 4) {
+		own_path = argv[2], foreign_path = argv[3], link_path = argv[4];
+		if (mount(own_path, link_path, NULL, MS_BIND, NULL))
+			perror("mount");
+		snprintf(pin, sizeof(pin), "%s/pin", link_path);
+		open_while(change_mount, pin);
+	} else if (!strcmp(what, "pivot") && argc > 3) {
+		own_path = argv[2], foreign_path = argv[3];
+		exchange_roots_first();
+		open_while(exchange_roots, "/pin");
+	} else if (!strcmp(what, "listener")) {
+		listener();
 	} else if (!strcmp(what, "take") && argc > 3) {
 		take(atoi(argv[2]), atoi(argv[3]));
 	} else {
