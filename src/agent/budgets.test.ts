@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { BudgetReply } from '../control/budget.js';
 import { MAX_LINE } from '../control/protocol.js';
-import { fullest, MOST_SHOWN } from './budgets.js';
+import { fullest, MOST_SHOWN, ShownBudgets } from './budgets.js';
 
 const empty = { objects: 0, maxObjects: 10, numbers: 0, maxNumbers: 10, namespaces: 1, maxNamespaces: 10 };
 const budget = (namespace: number, more: Partial<BudgetReply> = {}): BudgetReply => ({
@@ -28,5 +28,22 @@ describe('the budgets that a status shows', () => {
     const shown = fullest(Array.from({ length: 10_000 }, (_, i) => budget(i)));
     assert.equal(shown.length, MOST_SHOWN);
     assert.ok(JSON.stringify(shown).length < MAX_LINE / 2);
+  });
+
+  test('are looked at for a part of the time only, however often they are asked for', () => {
+    let [now, looks] = [0, 0];
+    const shown = new ShownBudgets(
+      () => {
+        now += 5;
+        return [budget(++looks)];
+      },
+      () => now,
+    );
+    const first = [budget(1)];
+    assert.deepEqual([shown.get(), shown.get()], [first, first]);
+    now += 49;
+    assert.deepEqual(shown.get(), first);
+    now += 1;
+    assert.deepEqual(shown.get(), [budget(2)]);
   });
 });

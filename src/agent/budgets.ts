@@ -37,3 +37,33 @@ function usedShare(budget: BudgetReply): number {
     budget.programMemory / budget.maxProgramMemory,
   );
 }
+
+/** Looking at all of them takes no more of the time than one part in so many. */
+const LOOKING = 10;
+
+/** What a status shows, for however many who ask: every command asks for one. */
+export class ShownBudgets {
+  readonly #look: () => readonly BudgetReply[];
+  readonly #now: () => number;
+  #shown: readonly BudgetReply[] = [];
+  #nextLook = Number.NEGATIVE_INFINITY;
+
+  /**
+   * @param look what there is now
+   * @param now a clock, in ms
+   */
+  constructor(look: () => readonly BudgetReply[], now = () => performance.now()) {
+    this.#look = look;
+    this.#now = now;
+  }
+
+  /** The fullest, as they are or were a moment ago. */
+  get(): readonly BudgetReply[] {
+    const began = this.#now();
+    if (began < this.#nextLook) return this.#shown;
+    this.#shown = fullest(this.#look());
+    const end = this.#now();
+    this.#nextLook = end + LOOKING * (end - began);
+    return this.#shown;
+  }
+}

@@ -14,7 +14,7 @@ import type {
 import type { Recorder } from '../recorder/recorder.js';
 import { E, SyscallError } from '../sys/errno.js';
 import { openThread } from '../sys/task.js';
-import { budgetsOf, fullest } from './budgets.js';
+import { budgetsOf, ShownBudgets } from './budgets.js';
 import type { Peer } from './peer.js';
 
 /** pid_t is signed. */
@@ -26,12 +26,14 @@ export class Readers {
   readonly #recorder: Recorder;
   readonly #accountant: Accountant;
   readonly #isDaemon: boolean;
+  readonly #budgets: ShownBudgets;
 
   constructor(services: Services, recorder: Recorder, accountant: Accountant, isDaemon: boolean) {
     this.#isDaemon = isDaemon;
     this.#services = services;
     this.#recorder = recorder;
     this.#accountant = accountant;
+    this.#budgets = new ShownBudgets(() => budgetsOf(services));
   }
 
   /** @throws SyscallError */
@@ -74,7 +76,7 @@ export class Readers {
     const namespaces = this.#services.mirror.model.count;
     const { backend } = this.#recorder;
     const isDaemon = this.#isDaemon;
-    const budgets = fullest(budgetsOf(this.#services));
+    const budgets = this.#budgets.get();
     return { pid: process.pid, isDaemon, backend, namespaces, ...lost, budgets };
   }
 

@@ -25,16 +25,21 @@ import {
   forEachObject,
   newCounter,
   type ObjectRecord,
+  objectsInParts,
   readNamespaces,
   readNewest,
   readObject,
   readStatus,
 } from './records.js';
+import { Rereading } from './rereading.js';
 import { Sweeper } from './sweeper.js';
 import { type TaskHandle, TaskStates } from './task-states.js';
 
-/** For how many times as long as a reading of all maps took no other is made. */
-const REST = 4;
+/**
+ * Of 4,096 records each: as much is read in one turn, and others wait for that some 100 ms. A machine seldom has more,
+ * and where it does, what was lost is not known with the next call, but some calls later.
+ */
+const PARTS = 16;
 /** Far fewer than the ring holds (bpf/maps.h). */
 const MANY_EVENTS = 1000;
 
@@ -60,11 +65,12 @@ export class Mirror {
     (kind, host) => this.isAlive(kind, host),
     () => this.#living.forgetGaps(),
   );
+  readonly #rereading = new Rereading(() =>
+    objectsInParts(this.recorder.mapFd('objects'), (object) => this.#record(object)),
+  );
   /** How many records were taken in so far. */
   recorded = 0;
   #overflows = 0;
-  /** When the maps may be read again, by `performance.now()`. */
-  #restUntil = 0;
   #hasLostTasks = false;
   #lost = 0;
   /** Until the next {@link checkOverflow}: what was lost is counted a moment after it was. */
@@ -78,7 +84,7 @@ export class Mirror {
     this.#tasks = new TaskStates(recorder);
     this.#ring = new Ring(recorder.mapFd('events'), (record) => this.#onEvent(record));
     for (const spec of readNamespaces(recorder.mapFd('namespaces'))) this.model.add(spec);
-    this.#readAll();
+    forEachObject(recorder.mapFd('objects'), (object) => this.#record(object));
     this.kernelBtf = new KernelBtf(recorder.mapFd('ids'), this.model, this.budgets);
     this.#readLost();
   }
@@ -113,15 +119,10 @@ export class Mirror {
     this.#hasLostTasks = lostTasks > 0;
     if (lostObjects !== this.#lost) this.#tellUnowned();
     this.#lost = lostObjects;
-    if (ringOverflows === this.#overflows) return;
-    const began = performance.now();
-    // In a flood events are lost all the time, and a reading for each answer would be all that is done.
-    this.#mayHaveLost = began < this.#restUntil;
-    if (this.#mayHaveLost) return;
-    this.#overflows = ringOverflows;
-    this.#readAll();
-    const end = performance.now();
-    this.#restUntil = end + REST * (end - began);
+    // What is lost from now on may be in a part that has been read by then.
+    if (ringOverflows !== this.#overflows && this.#rereading.begin()) this.#overflows = ringOverflows;
+    this.#rereading.goOn(PARTS);
+    this.#mayHaveLost = this.#rereading.isUnderWay || ringOverflows !== this.#overflows;
   }
 
   #tellUnowned(): void {
@@ -290,9 +291,5 @@ export class Mirror {
   #tell(event: ObjectEvent['event'], kind: Kind, host: HostId): void {
     const owner = this.model.ownerOf(kind, host);
     this.onObject({ event, kind, hostId: host, namespace: owner.id, id: this.model.idIn(owner, kind, host) });
-  }
-
-  #readAll(): void {
-    forEachObject(this.recorder.mapFd('objects'), (object) => this.#record(object));
   }
 }

@@ -2,7 +2,7 @@
 
 import { type HostId, hostId, INIT, type Kind, kinds, type NamespaceId, namespaceId } from '../model/ids.js';
 import { type Namespace, type NamespaceSpec, tracingModes } from '../model/namespaces.js';
-import { mapForEach, mapLookup } from '../sys/bpf.js';
+import { mapForEach, mapInParts, mapLookup } from '../sys/bpf.js';
 import { cString } from '../sys/c-string.js';
 import {
   BPFNS_KEEP,
@@ -65,10 +65,24 @@ function decodeCreator(value: Buffer): Creator {
 /** Every record of the map "objects". @throws SyscallError */
 export function forEachObject(fd: number, visit: (object: ObjectRecord, creator: Creator) => void): void {
   const result = mapForEach(fd, bpfns_object_key.sizeof, bpfns_object.sizeof, (key, value) => {
-    const kind = key.readUInt32LE(bpfns_object_key.kind);
-    visit(decodeObject(kind, key.readUInt32LE(bpfns_object_key.host_id), value), decodeCreator(value));
+    visit(decodeKeyed(key, value), decodeCreator(value));
   });
-  check(result, 'bpf', 'cannot read the object records');
+  check(result, 'bpf', UNREADABLE);
+}
+
+/** The same, some of them each time it is asked to go on. Its `next` throws SyscallError. */
+export function* objectsInParts(fd: number, visit: (object: ObjectRecord) => void): Generator<void> {
+  const result = yield* mapInParts(fd, bpfns_object_key.sizeof, bpfns_object.sizeof, (key, value) => {
+    visit(decodeKeyed(key, value));
+  });
+  check(result, 'bpf', UNREADABLE);
+}
+
+const UNREADABLE = 'cannot read the object records';
+
+function decodeKeyed(key: Buffer, value: Buffer): ObjectRecord {
+  const kind = key.readUInt32LE(bpfns_object_key.kind);
+  return decodeObject(kind, key.readUInt32LE(bpfns_object_key.host_id), value);
 }
 
 /** The record of one object; undefined if there is none. `fd` is the map "objects". */

@@ -134,9 +134,25 @@ export function mapForEach(
   valueSize: number,
   visit: (key: Buffer, value: Buffer) => void,
 ): number {
-  const room = 4096;
-  const keys = Buffer.alloc(keySize * room);
-  const values = Buffer.alloc(valueSize * room);
+  const parts = mapInParts(fd, keySize, valueSize, visit);
+  for (;;) {
+    const { done, value } = parts.next();
+    if (done) return value;
+  }
+}
+
+/** Entries that one system call reads. */
+const PART = 4096;
+
+/** The same, {@link PART} entries each time it is asked to go on. */
+export function* mapInParts(
+  fd: number,
+  keySize: number,
+  valueSize: number,
+  visit: (key: Buffer, value: Buffer) => void,
+): Generator<void, number> {
+  const keys = Buffer.alloc(keySize * PART);
+  const values = Buffer.alloc(valueSize * PART);
   const position = Buffer.alloc(4);
   const call = Buffer.alloc(bpf_attr.batch_flags + 8);
   for (let first = true; ; first = false) {
@@ -145,7 +161,7 @@ export function mapForEach(
     call.writeBigUInt64LE(addressOf(position), bpf_attr.batch_out_batch);
     call.writeBigUInt64LE(addressOf(keys), bpf_attr.batch_keys);
     call.writeBigUInt64LE(addressOf(values), bpf_attr.batch_values);
-    call.writeUInt32LE(room, bpf_attr.batch_count);
+    call.writeUInt32LE(PART, bpf_attr.batch_count);
     call.writeInt32LE(fd, bpf_attr.batch_map_fd);
     const result = bpf(bpf_cmd.BPF_MAP_LOOKUP_BATCH, call, call.length);
     const isEnd = result === -2; /* ENOENT */
@@ -155,6 +171,7 @@ export function mapForEach(
       visit(keys.subarray(i * keySize, (i + 1) * keySize), values.subarray(i * valueSize, (i + 1) * valueSize));
     }
     if (isEnd) return 0;
+    yield;
   }
 }
 
