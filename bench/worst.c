@@ -4,23 +4,29 @@
  * worst victim SECONDS
  *	lists the first id again and again with a short rest between: prints the median and the 99th
  *	percentile of a call in ns.
- * worst ids | creations | lookups | info | namespaces | failing | iterators | loads | events
+ * worst ids | creations | lookups | fuse | info | namespaces | failing | iterators | loads | events
  *	calls without a pause, until it is killed. All but `creations` do it from THREADS threads.
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/bpf.h>
+#include <linux/fuse.h>
 #include <linux/perf_event.h>
 #include <linux/sched.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -30,6 +36,8 @@
 #define NEWBPF 0x400000000ULL
 #define HOGS 4
 #define FDS 4000
+/* How long a look-up in the guest's own file system takes, in us. */
+#define SLOW 100000
 /* The most that one program may have, of which all is asked for in each call. */
 #define INSNS 1000000
 
@@ -113,6 +121,82 @@ static void *lookups(void *unused)
 {
 	for (;;) {
 		union bpf_attr attr = { .pathname = (uintptr_t) "/proc/self/root/nowhere" };
+
+		bpf(BPF_OBJ_GET, &attr);
+	}
+	return unused;
+}
+
+static int device;
+
+static void answer(const struct fuse_in_header *in, int error, const void *data, size_t length)
+{
+	struct fuse_out_header out = { .len = sizeof(out) + length,
+				       .error = -error,
+				       .unique = in->unique };
+	struct iovec parts[] = { { &out, sizeof(out) }, { (void *)data, length } };
+
+	/* Whoever asked may be gone. */
+	if (writev(device, parts, length ? 2 : 1) < 0)
+		return;
+}
+
+static void *serve_slowly(void *unused)
+{
+	static char request[1 << 17];
+	const struct fuse_in_header *in = (void *)request;
+	const struct fuse_init_in *init = (void *)(in + 1);
+
+	while (read(device, request, sizeof(request)) > 0) {
+		struct fuse_init_out version = { .major = FUSE_KERNEL_VERSION,
+						 .minor = init->minor,
+						 .max_write = 4096 };
+		struct fuse_attr_out root = {
+			.attr = { .ino = FUSE_ROOT_ID, .mode = S_IFDIR | 0755, .nlink = 1 }
+		};
+
+		switch (in->opcode) {
+		case FUSE_INIT:
+			answer(in, 0, &version, sizeof(version));
+			break;
+		case FUSE_GETATTR:
+			answer(in, 0, &root, sizeof(root));
+			break;
+		case FUSE_LOOKUP:
+			usleep(SLOW);
+			answer(in, ENOENT, NULL, 0);
+			break;
+		case FUSE_FORGET:
+		case FUSE_BATCH_FORGET:
+			break;
+		default:
+			answer(in, ENOSYS, NULL, 0);
+		}
+	}
+	return unused;
+}
+
+/* At /mnt, in a mount namespace of the guest's own: it ends with the guest. */
+static void mount_slow_files(void)
+{
+	char options[64];
+	pthread_t thread;
+
+	device = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	snprintf(options, sizeof(options), "fd=%d,rootmode=40755,user_id=0,group_id=0", device);
+	if (device < 0 || unshare(CLONE_NEWNS) ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("worst", "/mnt", "fuse", MS_NOSUID | MS_NODEV, options)) {
+		perror("fuse");
+		exit(1);
+	}
+	pthread_create(&thread, NULL, serve_slowly, NULL);
+}
+
+static void *slow_lookups(void *unused)
+{
+	for (;;) {
+		union bpf_attr attr = { .pathname = (uintptr_t) "/mnt/nowhere" };
 
 		bpf(BPF_OBJ_GET, &attr);
 	}
@@ -227,10 +311,15 @@ static void hold_many_fds(void)
 static const struct {
 	const char *name;
 	void *(*run)(void *);
-} attacks[] = { { "ids", ids },		{ "lookups", lookups },
-		{ "info", infos },	{ "namespaces", namespaces },
-		{ "failing", failing }, { "iterators", iterators },
-		{ "loads", loads },	{ "events", events } };
+} attacks[] = { { "ids", ids },
+		{ "lookups", lookups },
+		{ "fuse", slow_lookups },
+		{ "info", infos },
+		{ "namespaces", namespaces },
+		{ "failing", failing },
+		{ "iterators", iterators },
+		{ "loads", loads },
+		{ "events", events } };
 
 int main(int argc, char **argv)
 {
@@ -241,6 +330,8 @@ int main(int argc, char **argv)
 	if (!strcmp(what, "creations"))
 		for (;;)
 			close(create_map());
+	if (!strcmp(what, "fuse"))
+		mount_slow_files();
 	if (!strcmp(what, "info"))
 		prog = big_program();
 	if (!strcmp(what, "iterators")) {

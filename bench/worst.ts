@@ -16,6 +16,7 @@ const attacks: Readonly<Record<string, readonly string[]>> = {
   'ids, without a pause': ['--', WORST, 'ids'],
   'creations, without a pause': ['--', WORST, 'creations'],
   'lookups of pins': ['--', WORST, 'lookups'],
+  'lookups of pins in a slow file system of its own (FUSE)': ['--', WORST, 'fuse'],
   'info of a program of a million instructions': ['--', WORST, 'info'],
   'child namespaces': ['--', WORST, 'namespaces'],
   'child namespaces whose clone3 fails': ['--', WORST, 'failing'],
