@@ -20,7 +20,7 @@ const claims = ['features', 'layouts', 'doctor'];
 /** Tests of a single command's namespace, whose recorder runs on function hooks there. */
 const separation = ['run'];
 /** Tests of what bpf(2) has since Linux 7, and of the hooks on a kernel that preempts tasks inside itself. */
-const newest = ['common-attributes', 'losses'];
+const newest = ['common-attributes', 'newest', 'losses'];
 
 /**
  * What CI has time for, with two machines at a time: the oldest kernel, and the newest where it
