@@ -51,7 +51,7 @@ build/types/.done: node_modules/.package-lock.json tsconfig.json tsconfig.client
 	npx tsc -p tsconfig.client.json
 	touch $@
 
-# The program that bin/bpfns starts: a small file for `run`; other chunks load on demand.
+# The program that bin/bpfns starts: launch.cjs for `run` and `exec`, else bpfns.js, whose chunks load on demand.
 build/lib/bpfns.js: node_modules/.package-lock.json $(SOURCES) $(BPF_OBJECTS)
 	rm -rf build/lib
 	npx esbuild bpfns=src/cli/main.ts path-worker=src/calls/commands/pins/path-worker.ts \
@@ -61,6 +61,8 @@ build/lib/bpfns.js: node_modules/.package-lock.json $(SOURCES) $(BPF_OBJECTS)
 		--target=node20 --format=esm --external:koffi --log-level=warning \
 		--banner:js="import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" \
 		--outdir=build/lib --chunk-names=chunk-[hash] --metafile=build/bundle.json
+	npx esbuild launch=src/cli/launch-main.ts --bundle --platform=node --target=node20 --format=cjs --external:koffi \
+		--log-level=warning --outdir=build/lib --out-extension:.js=.cjs
 	cp $(BPF_OBJECTS) build/lib
 
 # Generates offsets from bpf/bpfns.h and from the running kernel's BTF, or the BTF in VMLINUX_BTF.

@@ -1,44 +1,20 @@
 /** The command line: every command with its options, and the one function that each calls. */
-import { writeSync } from 'node:fs';
-import { Command } from 'commander';
-import product from '../../package.json' with { type: 'json' };
+import type { Command } from 'commander';
 import { type Kind, kinds } from '../model/ids.js';
 import type { TracingMode } from '../model/namespaces.js';
 import { count, hostIdArgument, pidArgument } from './arguments.js';
-import { CliError } from './cli-error.js';
 import { requireHost, requireOutside } from './guards.js';
-import { delegateOption, noStatsOption, pinsOption, tracingOption } from './options.js';
+import { addRun } from './launching.js';
+import { mainCommand, out } from './main-command.js';
+import { noStatsOption, pinsOption, tracingOption } from './options.js';
 import type { ProfileFlags } from './profile.js';
 import { addServices } from './services.js';
 import { warn } from './standard-streams.js';
 import { addWatching } from './watching.js';
 
-const out = (text: string): void => {
-  // Straight to the descriptor: complete even into a pipe when the process exits right after.
-  for (let rest = Buffer.from(`${text}\n`); rest.length > 0; ) rest = rest.subarray(writeOnce(rest));
-};
-
-function writeOnce(data: Buffer): number {
-  try {
-    return writeSync(1, data);
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined;
-    if (code === 'EAGAIN') return 0;
-    if (code === 'EPIPE') process.exit(0);
-    throw error;
-  }
-}
-
 /** Also what the manual and the shell completion are generated from. */
 export function program(): Command {
-  const main = new Command('bpfns')
-    .description('BPF namespaces on stock Linux kernels: a command sees, lists and opens only its own BPF objects.')
-    .version(product.version, '-V, --version', 'show the version')
-    .helpOption('-h, --help', 'show this help')
-    .enablePositionalOptions()
-    .showHelpAfterError("Try 'bpfns --help' for more information.")
-    .exitOverride()
-    .configureOutput({ writeErr: (text) => void writeSync(2, text), writeOut: (text) => out(text.trimEnd()) });
+  const main = mainCommand();
 
   addRun(main);
   addNamespaces(main);
@@ -83,57 +59,6 @@ export function program(): Command {
     });
 
   return main;
-}
-
-const EXIT_STATUS = `
-Exit status: that of the command; 125 if bpfns fails, 126 if the command cannot be executed, 127 if it is not found.`;
-function addRun(main: Command): void {
-  main
-    .command('run')
-    .description("run a command in a new BPF namespace below the caller's; the command replaces this process")
-    .option('--name <name>', 'the name of the namespace while it lives', '')
-    .option('--parent <namespace>', 'the parent namespace (id, name, pid:N); needs root')
-    .addOption(pinsOption())
-    .addOption(tracingOption('what may be traced inside: all, the own tasks (with CAP_BPF alone), the own, nothing'))
-    .option('--no-nesting', 'do not trap clone3 and unshare: programs inside cannot create namespaces with them')
-    .addOption(noStatsOption())
-    .addOption(delegateOption())
-    .argument('<command...>', 'the command and its arguments')
-    .passThroughOptions()
-    .addHelpText('after', EXIT_STATUS)
-    .action(async (command: string[], options: RunFlags) => {
-      if (options.parent !== undefined) await requireHost('run --parent');
-      const { run } = await import('../launch/run.js');
-      const { name, pins, parent, tracing, stats, delegate } = options;
-      const nesting = options.nesting ? 'auto' : false;
-      process.exit(await run({ name, pins, parent, tracing, nesting, stats, delegate, command }, warn));
-    });
-
-  main
-    .command('exec')
-    .description('run a command in an existing namespace; the command replaces this process')
-    .argument('<namespace>', 'id, name or pid:N')
-    .argument('<command...>', 'the command and its arguments')
-    .passThroughOptions()
-    .addHelpText('after', EXIT_STATUS)
-    .action(async (namespace: string, operands: string[]) => {
-      await requireHost('exec');
-      // Behind the namespace's name a '--' is an operand to the parser.
-      const command = operands[0] === '--' ? operands.slice(1) : operands;
-      if (command.length === 0) throw new CliError("exec needs a command: try 'bpfns exec --help'");
-      const { exec } = await import('../launch/run.js');
-      process.exit(await exec(namespace, command, warn));
-    });
-}
-
-interface RunFlags {
-  readonly name: string;
-  readonly pins: 'own' | 'any';
-  readonly parent?: string;
-  readonly nesting: boolean;
-  readonly stats: boolean;
-  readonly delegate?: string;
-  readonly tracing?: TracingMode;
 }
 
 interface CreateFlags {
