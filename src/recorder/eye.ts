@@ -51,7 +51,8 @@ export class Eye {
 
   /** By the effective capabilities, in its own user namespace. */
   get rights(): Rights {
-    const [low, high] = [this.#word(bpfns_eye.capabilities), this.#word(bpfns_eye.capabilities + 4)];
+    const low = this.#word(bpfns_eye.capabilities);
+    const high = this.#word(bpfns_eye.capabilities + 4);
     if (low !== this.#low || high !== this.#high) {
       this.#rights = new Rights((BigInt(high) << 32n) | BigInt(low));
       this.#low = low;

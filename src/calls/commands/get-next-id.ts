@@ -1,6 +1,7 @@
 /** BPF_{PROG,MAP,LINK,BTF}_GET_NEXT_ID: the next id of the caller's namespace whose object is alive. */
-import type { HostId, Kind } from '../../model/ids.js';
+import type { Kind } from '../../model/ids.js';
 import type { Numbers } from '../../model/numbers.js';
+import type { Mirror } from '../../recorder/mirror.js';
 import { E } from '../../sys/errno.js';
 import { bpf_attr } from '../../sys/kernel.gen.js';
 import type { Call, Reply } from '../call.js';
@@ -19,7 +20,7 @@ export function getNextId(call: Call, { mirror }: Services, kind: Kind): Reply {
   const numbers = call.namespace.numbers[kind];
   // New objects can appear while dead ones are skipped, and one of them is then the next.
   for (let look = 0; look < MAX_LOOKS; look++) {
-    const id = nextLiving(numbers, start, (host) => mirror.nextAlive(kind, host));
+    const id = nextLiving(numbers, start, kind, mirror);
     if (id > 0) return call.writeAttr(bpf_attr.next_id, id) ? 0 : -E.EFAULT;
     mirror.update();
   }
@@ -27,12 +28,12 @@ export function getNextId(call: Call, { mirror }: Services, kind: Kind): Reply {
 }
 
 /** The kernel's next living host id, which skips all dead ones in one call. 0 at the end. */
-function nextLiving(numbers: Numbers, start: number, nextAlive: (host: HostId) => number): number {
+function nextLiving(numbers: Numbers, start: number, kind: Kind, mirror: Mirror): number {
   let from = 0;
   let to = 0; // everything in between is known to be dead
   for (let next = numbers.next(start); next; next = numbers.next(next.id)) {
     if (next.host >= from && next.host < to) continue;
-    const alive = nextAlive(next.host);
+    const alive = mirror.nextAlive(kind, next.host);
     if (alive === next.host) return next.id;
     from = next.host;
     to = alive > 0 ? alive : Number.POSITIVE_INFINITY;
