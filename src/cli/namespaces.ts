@@ -6,12 +6,11 @@ import type { NamespaceUsage } from '../control/usage.js';
 import { ownNamespace } from '../filter/own-command.js';
 import { reasonsAlive } from '../host/alive.js';
 import { evict } from '../host/evict.js';
-import { inventory, readRecords } from '../host/inventory.js';
 import { containerTitle } from '../model/container.js';
 import type { HostObject } from '../model/host-object.js';
-import { hostId, INIT, inodeOf, kinds, namespaceId } from '../model/ids.js';
+import { INIT, inodeOf, kinds, namespaceId } from '../model/ids.js';
 import { CliError } from './cli-error.js';
-import { findNamespace, namespaceOf, namespaces, processes } from './host-view.js';
+import { findNamespace, namespaceOf, namespaces, objects, processes } from './host-view.js';
 import { type Column, json, printable, progress, table } from './output.js';
 import { bytes } from './quantities.js';
 
@@ -95,22 +94,20 @@ async function removeByAgent(id: number): Promise<boolean> {
   }
 }
 
-/** Read here: to remove what keeps them alive, root has to open them here anyway. */
-function objectsOf(namespace: NamespaceUsage): HostObject[] {
-  const records = readRecords();
-  return inventory(kinds, records).filter(
-    ({ kind, hostId: host }) => records.model.ownerOf(kind, hostId(host)).id === namespace.id,
-  );
+async function objectsOf({ id }: NamespaceUsage): Promise<HostObject[]> {
+  const all: HostObject[] = [];
+  for (const kind of kinds) all.push(...(await objects(kind)).filter(({ namespace }) => namespace.id === id));
+  return all;
 }
 
 async function evictAll(namespace: NamespaceUsage, yes: boolean): Promise<string[]> {
-  const objects = objectsOf(namespace);
-  if (objects.length === 0) return [];
+  const all = await objectsOf(namespace);
+  if (all.length === 0) return [];
   if (!yes) {
-    const names = objects.map(({ kind, hostId: host, name }) => `  ${kind} ${host}${name ? ` '${name}'` : ''}`);
+    const names = all.map(({ kind, hostId: host, name }) => `  ${kind} ${host}${name ? ` '${name}'` : ''}`);
     await confirm(`Detach and unpin the objects of '${namespace.path}'?\n${names.map(printable).join('\n')}\n[y/N] `);
   }
-  return evict(objects, progress('object', objects.length));
+  return evict(all, progress('object', all.length));
 }
 
 async function confirm(question: string): Promise<void> {
@@ -132,7 +129,7 @@ async function remaining({ id }: NamespaceUsage): Promise<string[]> {
   const reasons = [
     ...(tasks.length > 0 ? [`  processes ${tasks.join(', ')}`] : []),
     ...(children > 0 ? [`  ${children} namespaces below it`] : []),
-    ...objectsOf(namespace).map((object) => {
+    ...(await objectsOf(namespace)).map((object) => {
       const because = reasonsAlive(object);
       return `  ${object.kind} ${object.hostId}: ${because.length > 0 ? because.join(', ') : 'a reference that the kernel does not list'}`;
     }),

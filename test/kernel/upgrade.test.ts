@@ -121,7 +121,9 @@ describe('an upgrade to another layout of the maps', { skip: skipReason }, () =>
   /** Has the other version, or this one again, take over. @returns its log */
   async function upgrade(program: string): Promise<string> {
     const next = startDaemon(['--replace'], {}, [program]);
-    await until(() => next.log().includes(' info ready'), 'the new daemon has not started', 30);
+    await until(() => next.log().includes(' info ready'), 'it has not started', 30).catch((error: unknown) => {
+      throw new Error(`${String(error)}: ${next.log()}the earlier daemon: ${daemon.log()}`);
+    });
     const { process: old } = daemon;
     await until(() => old.exitCode !== null || old.signalCode !== null, 'the old daemon has not ended');
     daemon = next;
@@ -130,7 +132,7 @@ describe('an upgrade to another layout of the maps', { skip: skipReason }, () =>
 
   before(async () => {
     daemon = startDaemon([]);
-    await until(() => daemon.log().includes('ready'), 'the daemon has not started');
+    await until(() => daemon.log().includes('ready'), 'the daemon has not started', 30);
     assert.equal(bpfns(['create', 'kept']).status, 0);
     const script =
       'for i in 1 2 3; do bpftool map create $P/kept$i type hash key 4 value 4 entries 1 name kept$i; done';
@@ -186,7 +188,7 @@ describe('an upgrade to another layout of the maps', { skip: skipReason }, () =>
     next.process.kill('SIGKILL');
     await until(() => agent() === '', 'an agent runs on');
     daemon = startDaemon([]);
-    await until(() => daemon.log().includes(' info ready'), 'the earlier version has not started');
+    await until(() => daemon.log().includes(' info ready'), 'the earlier version has not started', 30);
     assert.doesNotMatch(daemon.log(), /took over/);
     assert.deepEqual(recorded('kept'), earlier);
   });

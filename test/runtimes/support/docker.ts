@@ -53,7 +53,11 @@ class Docker implements Engine {
     copyFileSync('/bin/busybox', `${root}/usr/bin/busybox`);
     const log = openSync(`${home}/log`, 'w');
     const inside = ['unshare', '--mount', '--propagation', 'private', 'sh', '-ec', script, root];
-    server = spawn('setpriv', ['--pdeathsig', 'TERM', ...inside, ...dockerd], { stdio: ['ignore', log, log] });
+    server = spawn('setpriv', ['--pdeathsig', 'TERM', ...inside, ...dockerd], {
+      // It takes itself for a container, and leaves AppArmor, whose tools are not in the root, alone.
+      env: { ...process.env, container: 'bpfns-test' },
+      stdio: ['ignore', log, log],
+    });
     await until(() => existsSync(`${home}/docker.sock`), 'Docker is not up').catch((error: unknown) => {
       throw new Error(`${String(error)}\n${readFileSync(`${home}/log`, 'utf8')}`);
     });
