@@ -140,7 +140,11 @@ function scopeCheck({ namespace, tasks, namespaces }: Scope, outside: number, us
     instruction(Op.moveImm, { dst: 3 }),
     instruction(Op.moveImm, { dst: 4 }),
     callHelper(Helper.taskStorageGet),
-    { jump: instruction(Op.jumpIfEqualImm, { dst: 0, imm: 0 }), to: 'outside' },
+    { jump: instruction(Op.jumpIfNotEqualImm, { dst: 0, imm: 0 }), to: 'known' },
+    { label: 'outside' },
+    instruction(Op.moveImm, { dst: 0, imm: outside }),
+    instruction(Op.exit),
+    { label: 'known' },
     instruction(Op.loadWord, { dst: 0, src: 0, off: tasks.namespaceAt }),
     { jump: instruction(Op.jumpIfEqualImm, { dst: 0, imm: namespace }), to: 'inside' },
     instruction(Op.storeWord, { dst: 10, src: 0, off: -4 }),
@@ -150,15 +154,23 @@ function scopeCheck({ namespace, tasks, namespaces }: Scope, outside: number, us
     callHelper(Helper.mapLookup),
     { jump: instruction(Op.jumpIfEqualImm, { dst: 0, imm: 0 }), to: 'outside' },
     instruction(Op.loadWord, { dst: 0, src: 0, off: namespaces.ancestorAt }),
-    { jump: instruction(Op.jumpIfEqualImm, { dst: 0, imm: namespace }), to: 'inside' },
-    { label: 'outside' },
-    instruction(Op.moveImm, { dst: 0, imm: outside }),
-    instruction(Op.exit),
+    { jump: instruction(Op.jumpIfNotEqualImm, { dst: 0, imm: namespace }), to: 'outside' },
+    ...untilVerifierRemembers(),
     { label: 'inside' },
     instruction(Op.moveReg, { dst: 1, src: 6 }),
     instruction(Op.moveImm, { dst: 6 }),
   ]);
 }
+
+/**
+ * Two ways lead inside. The verifier goes on behind this one first, and must not verify the whole program again for
+ * the other: it remembers a place only after two jumps or calls and eight instructions (is_state_visited()).
+ */
+const untilVerifierRemembers = (): Instruction[] => [
+  callHelper(Helper.smpProcessorId),
+  callHelper(Helper.smpProcessorId),
+  ...Array.from({ length: 6 }, () => instruction(Op.moveImm, { dst: 0 })),
+];
 
 const unlessUserMode = ({ at, mask, ifSet }: UserMode): Line[] => {
   const test = instruction(Op.jumpIfSetImm, { dst: 0, imm: mask });
@@ -168,7 +180,7 @@ const unlessUserMode = ({ at, mask, ifSet }: UserMode): Line[] => {
     : [load, { jump: test, to: 'outside' }];
 };
 
-type Label = 'inside' | 'outside' | 'user';
+type Label = 'inside' | 'known' | 'outside' | 'user';
 type Line = Instruction | { readonly label: Label } | { readonly jump: Instruction; readonly to: Label };
 
 /** Turns labels into distances. */

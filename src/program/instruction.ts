@@ -46,6 +46,7 @@ export const Op = {
   storeWord: 0x63,
   storeLongImm: 0x7a,
   jumpIfEqualImm: 0x15,
+  jumpIfNotEqualImm: 0x55,
   jumpIfLessImm: 0xa5,
   jumpIfSetImm: 0x45,
   addImm: 0x07,
