@@ -17,7 +17,7 @@ import { OwnRights } from '../calls/own-rights.js';
 import type { OnFault, Services } from '../calls/services.js';
 import { MOST_SLOW_CALLS, Turns } from '../calls/turns.js';
 import { Watchdog } from '../calls/watchdog.js';
-import { paths } from '../config/paths.js';
+import { paths, userPaths } from '../config/paths.js';
 import { type HandoverReply, isReading, type ReleaseReply, type Request } from '../control/protocol.js';
 import type { RuntimeChoice } from '../control/usage.js';
 import { probeKernel } from '../kernel/facts.js';
@@ -44,6 +44,7 @@ import type { Peer } from './peer.js';
 import { Readers } from './readers.js';
 import { handleRequest, refusal } from './requests.js';
 import { lifeOf, tellOfBudget } from './telling.js';
+import { handleUserRequest, makeDirectories, type User } from './users.js';
 
 /** How often to look for dead objects and unused namespaces, in ms. */
 const TICK = 500;
@@ -62,6 +63,8 @@ export interface AgentOptions {
   readonly runtime: RuntimeChoice;
   /** The id of the group whose members may read, besides root. */
   readonly readOnlyGroup: number | undefined;
+  /** Who may make namespaces besides root, in user namespaces of their own. */
+  readonly users: readonly User[];
   /** Whether the view of tracefs is there from the start. */
   readonly tracefs: boolean;
   /** Of each top-level namespace. */
@@ -146,9 +149,11 @@ export class Agent {
     // A mark of an earlier agent must not go to another child.
     if (this.#hasNamespaces) restoreMarks(inspector.members());
     this.#listeners.resume(beginning.listeners);
+    makeDirectories(options.users);
     this.#containers = new Containers(
       this.#services,
       this.#listeners,
+      options.users,
       options.onContainer,
       options.onLost,
       options.onRefused,
@@ -164,6 +169,11 @@ export class Agent {
     this.#control = new ControlServer(
       (peer) => refusal(peer, this.#services),
       (request, peer, socket) => this.#handle(request, peer, socket),
+      options.users.map((user) => ({
+        uid: user.uid,
+        path: userPaths(user.uid).socket,
+        onRequest: async (request, peer) => handleUserRequest(user, request, peer, this.#services, this.#listeners),
+      })),
       () => {
         this.#idleSince = Date.now();
       },

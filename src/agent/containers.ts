@@ -2,21 +2,38 @@
 
 import type { Listeners } from '../calls/listeners.js';
 import type { Services } from '../calls/services.js';
-import { paths } from '../config/paths.js';
+import { paths, userPaths } from '../config/paths.js';
 import type { ContainerFields } from '../control/events.js';
 import type { ContainerLabels } from '../model/container.js';
-import type { Namespace } from '../model/namespaces.js';
+import { nameProblem } from '../model/names.js';
+import type { Namespace, TracingMode } from '../model/namespaces.js';
 import { labelsOf, placementOf } from '../oci/placement.js';
 import { type ContainerState, MAX_STATE, OciError, parseContainerState } from '../oci/state.js';
 import { isRunning, type KnownContainer, readContainers, writeContainers } from '../recorder/container-labels.js';
+import type { ChildSpec } from '../recorder/lifecycle.js';
 import { Fd } from '../sys/fd.js';
 import { processIdentity } from '../sys/pids.js';
 import { ProcDir } from '../sys/proc-dir.js';
+import { isListener } from '../sys/seccomp.js';
 import { openProcess } from '../sys/task.js';
 import { type FdConnection, FdListener, type Received } from '../sys/unix-listener.js';
+import { namespaceOfUser, ownerOfIds, requireNewListener, type User } from './users.js';
 
 /** A runtime that sends nothing for this long is disconnected, in ms. */
 const PATIENCE = 10_000;
+
+/** Of a user's connections: how many at a time, of how many messages and bytes each. */
+const MAX_OF_USER = 8;
+const MAX_PARTS = 32;
+const MAX_USER_STATE = 128 * 1024;
+/** Between two refusals of one user in the log, in ms. */
+const TELL_PAUSE = 1000;
+
+/** What is known of a new namespace. */
+interface NewContainer extends Pick<ChildSpec, 'name' | 'userNs' | 'ownerUid'> {
+  readonly pinsAny?: boolean;
+  readonly tracing?: TracingMode | undefined;
+}
 
 /** What happened, for the log and the events. */
 export type OnContainer = (event: {
@@ -30,25 +47,40 @@ export type OnLost = (event: { readonly container: string; readonly namespace: N
 export type OnRefused = (reason: string) => void;
 
 export class Containers {
-  readonly #listener: FdListener;
+  readonly #doors: readonly FdListener[];
   readonly #services: Services;
   readonly #listeners: Listeners;
   readonly #onJoined: OnContainer;
   readonly #onLost: OnLost;
   readonly #onRefused: OnRefused;
+  /** When a refusal of a user was last told of, by uid. */
+  readonly #told = new Map<number, number>();
 
   /** Starts to listen. @throws SyscallError */
-  constructor(services: Services, listeners: Listeners, onJoined: OnContainer, onLost: OnLost, onRefused: OnRefused) {
+  constructor(
+    services: Services,
+    listeners: Listeners,
+    users: readonly User[],
+    onJoined: OnContainer,
+    onLost: OnLost,
+    onRefused: OnRefused,
+  ) {
     this.#services = services;
     this.#listeners = listeners;
     this.#onJoined = onJoined;
     this.#onLost = onLost;
     this.#onRefused = onRefused;
-    this.#listener = new FdListener(paths.seccompSocket, (connection) => this.#accept(connection));
+    const root = new FdListener(paths.seccompSocket, (connection) => this.#accept(connection));
+    const ofUsers = users.map((user) => {
+      const connections = new Set<FdConnection>();
+      const { seccompSocket } = userPaths(user.uid);
+      return new FdListener(seccompSocket, (each) => this.#acceptOf(user, each, connections), user.uid);
+    });
+    this.#doors = [root, ...ofUsers];
   }
 
   close(): void {
-    this.#listener.close();
+    for (const door of this.#doors) door.close();
   }
 
   /** Reports the containers whose listeners an earlier agent has lost. To be called once the others are resumed. */
@@ -84,21 +116,55 @@ export class Containers {
       connection.close();
       return;
     }
+    this.#receive(connection, undefined, this.#onRefused);
+  }
+
+  /** The refusals of a user go to the log once a second at most: they are the user's to make. */
+  #acceptOf(user: User, connection: FdConnection, connections: Set<FdConnection>): void {
+    if (connection.peer().uid !== user.uid || connections.size >= MAX_OF_USER) {
+      connection.close();
+      return;
+    }
+    connections.add(connection);
+    const onEnd = (): void => void connections.delete(connection);
+    const tell = (reason: string): void => this.#tellOf(user, reason);
+    this.#receive(connection, user, tell, onEnd);
+  }
+
+  #tellOf({ uid }: User, reason: string): void {
+    const now = Date.now();
+    if (now - (this.#told.get(uid) ?? 0) < TELL_PAUSE) return;
+    this.#told.set(uid, now);
+    this.#onRefused(`uid ${uid}: ${reason}`);
+  }
+
+  #receive(
+    connection: FdConnection,
+    user: User | undefined,
+    onRefused: OnRefused,
+    onEnd: () => void = () => undefined,
+  ): void {
     let text = '';
+    let parts = 0;
     const fds: Fd[] = [];
     const finish = (problem?: string): void => {
       clearTimeout(timer);
       connection.close();
       // The fds that nobody took over: all of them if there was a problem.
       for (const fd of fds) fd.close();
-      if (problem) this.#onRefused(problem);
+      onEnd();
+      if (problem) onRefused(problem);
     };
     const timer = setTimeout(() => finish('a runtime did not finish its message'), PATIENCE);
     connection.onData((received: Received) => {
       fds.push(...received.fds.map((fd) => new Fd(fd)));
       text += received.bytes.toString('utf8');
       try {
-        if (this.#take(text, fds, received)) finish();
+        // Each part makes the text to be parsed once more.
+        if (user && (++parts > MAX_PARTS || text.length > MAX_USER_STATE || fds.length > MAX_PARTS)) {
+          throw new OciError('the message of a user is too long, or in too many parts');
+        }
+        if (this.#take(text, fds, received, user)) finish();
       } catch (error) {
         finish(error instanceof Error ? error.message : String(error));
       }
@@ -106,18 +172,41 @@ export class Containers {
   }
 
   /** @returns whether the message is complete, and its container known @throws OciError, SyscallError */
-  #take(text: string, fds: readonly Fd[], { bytes, isTruncated }: Received): boolean {
+  #take(text: string, fds: readonly Fd[], { bytes, isTruncated }: Received, user: User | undefined): boolean {
     if (isTruncated) throw new OciError('the message has too many fds');
     const state = parseContainerState(text);
     if (state) {
       const listener = fds[state.listenerIndex];
       if (!listener) throw new OciError(`container ${state.id}: its seccompFd did not arrive`);
-      this.#register(state, listener);
+      if (user) this.#registerOf(user, state, listener);
+      else this.#register(state, listener);
       return true;
     }
     if (bytes.length === 0) throw new OciError('the message is not JSON');
     if (text.length > MAX_STATE) throw new OciError(`the message is longer than ${MAX_STATE} bytes`);
     return false;
+  }
+
+  /**
+   * The pid is the user's word: no process is put anywhere by it. Who is under the filter is a member.
+   * @throws OciError, SyscallError as {@link #register}
+   */
+  #registerOf(user: User, state: ContainerState, listener: Fd): void {
+    if (!isListener(listener.number)) throw new OciError(`container ${state.id}: its seccompFd is none`);
+    const problem = nameProblem(state.id);
+    if (problem) throw new OciError(`a container cannot be called '${state.id.slice(0, 128)}': ${problem}`);
+    this.#listeners.requireRoom();
+    requireNewListener(user, listener, this.#services, this.#listeners);
+    using directory = new ProcDir(state.pid);
+    const { name, parent, pins, tracing } = placementOf(state);
+    if (parent !== 'init' || pins !== 'own' || (tracing ?? 'host') !== 'host') {
+      throw new OciError(`container ${state.id}: parent=, pins=any and tracing= need root`);
+    }
+    const userNs = ownerOfIds(user, directory, this.#services);
+    const top = namespaceOfUser(user, this.#services);
+    const namespace = this.#existing(top, name, undefined) ?? this.#create(top, { name, userNs, ownerUid: user.uid });
+    // Root's runtimes use no '@' in ids: nobody's container passes for another's.
+    this.#add({ ...state, id: `${user.uid}@${state.id}` }, namespace, listener);
   }
 
   /** @throws OciError, SyscallError: then the listener is closed, and the container's calls fail with ENOSYS */
@@ -129,6 +218,11 @@ export class Containers {
     // A process that has already ended leaves other processes under its filter, which count as
     // well.
     if (pidfd.isOpen) this.#services.mirror.enter(pidfd, namespace);
+    this.#add(state, namespace, listener);
+  }
+
+  /** Serves a container's listener in a namespace, under the container's name. */
+  #add(state: ContainerState, namespace: Namespace, listener: Fd): void {
     const labels = labelsOf(state);
     const known = readContainers(namespace.id).filter((each) => this.#isThere(each));
     const earlier = known.find(({ id }) => id === state.id);
@@ -150,23 +244,32 @@ export class Containers {
     const placement = placementOf(state);
     const parent = this.#services.mirror.model.find(placement.parent);
     if (!parent) throw new OciError(`the parent namespace '${placement.parent}' does not exist`);
-    const find = (): Namespace | undefined => [...parent.children].find(({ spec }) => spec.name === placement.name);
+    const existing = this.#existing(parent, placement.name, placement.tracing);
+    if (existing) return existing;
+    return this.#create(parent, {
+      name: placement.name,
+      pinsAny: placement.pins === 'any',
+      tracing: placement.tracing,
+      userNs: process.namespaceInode('user') || this.#services.own.userNs,
+      ownerUid: process.userId(),
+    });
+  }
+
+  /** @throws OciError if it has another tracing mode than wanted */
+  #existing(parent: Namespace, name: string, tracing: TracingMode | undefined): Namespace | undefined {
+    const find = (): Namespace | undefined => [...parent.children].find(({ spec }) => spec.name === name);
     // A namespace that has ended unnoticed is not continued: its numbers would continue too.
     if (find()) this.#services.lifecycle.collect(false);
     const existing = find();
-    if (existing && placement.tracing !== undefined && placement.tracing !== existing.spec.tracing) {
+    if (existing && tracing !== undefined && tracing !== existing.spec.tracing) {
       throw new OciError(`its namespace '${existing.path}' has tracing=${existing.spec.tracing}`);
     }
-    if (existing) return existing;
-    return this.#services.lifecycle.create(parent, {
-      name: placement.name,
-      pinsAny: placement.pins === 'any',
-      tracing: placement.tracing ?? parent.spec.tracing,
-      userNs: process.namespaceInode('user') || this.#services.own.userNs,
-      ownerUid: process.userId(),
-      keep: false,
-      maxNamespaces: 0,
-    });
+    return existing;
+  }
+
+  /** @throws Refusal */
+  #create(parent: Namespace, { pinsAny = false, tracing = parent.spec.tracing, ...rest }: NewContainer): Namespace {
+    return this.#services.lifecycle.create(parent, { ...rest, pinsAny, tracing, keep: false, maxNamespaces: 0 });
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * The agent's side of the control sockets, one request a line: root's own, and one for those who only
- * look, which a group may be let in to.
+ * The agent's side of the control sockets, one request a line: root's own, one for those who only
+ * look, which a group may be let in to, and one for each user of the configuration.
  */
 import { chmodSync, chownSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
@@ -14,6 +14,8 @@ import { Peer } from './peer.js';
 /** Connections to the read-only socket at a time, and requests of one that may wait for their answers. */
 const MAX_READERS = 64;
 const MAX_WAITING = 16;
+/** Connections of one user at a time. */
+const MAX_OF_USER = 16;
 
 /** Handles one request of a peer. An error that it throws becomes the reply. */
 export type OnRequest = (request: Request, peer: Peer, socket: Socket) => Promise<object>;
@@ -22,15 +24,23 @@ export type Admit = (peer: Peer) => string | undefined;
 
 type Refuse = (peer: Peer) => ErrorReply | undefined;
 
+/** A socket of a user. */
+export interface Door {
+  readonly uid: number;
+  readonly path: string;
+  readonly onRequest: OnRequest;
+}
+
 export class ControlServer {
   readonly #full: Server;
   readonly #readOnly: Server;
   readonly #sockets = new Set<Socket>();
   readonly #readers = new Set<Socket>();
+  readonly #doors: ReadonlyArray<{ readonly door: Door; readonly server: Server; readonly sockets: Set<Socket> }>;
   readonly #peers = new Set<Peer>();
 
   /** @param onIdle called when the last connection has ended */
-  constructor(admit: Admit, onRequest: OnRequest, onIdle: () => void) {
+  constructor(admit: Admit, onRequest: OnRequest, doors: readonly Door[], onIdle: () => void) {
     const track = (socket: Socket, into: Set<Socket>): void => {
       into.add(socket);
       socket.on('error', () => socket.destroy());
@@ -44,6 +54,19 @@ export class ControlServer {
       this.#serve(socket, admit, onRequest, ({ uid }) =>
         uid === 0 ? undefined : errorReply('EACCES', 'only root may use the agent'),
       );
+    });
+    this.#doors = doors.map((door) => {
+      const sockets = new Set<Socket>();
+      const server = createServer((socket) => {
+        track(socket, sockets);
+        this.#serve(socket, admit, door.onRequest, ({ uid }) => {
+          if (uid !== door.uid) return errorReply('EACCES', `only uid ${door.uid} may use this socket`);
+          return sockets.size > MAX_OF_USER
+            ? errorReply('EAGAIN', `${MAX_OF_USER} clients are connected already`)
+            : undefined;
+        });
+      });
+      return { door, server, sockets };
     });
     this.#readOnly = createServer((socket) => {
       track(socket, this.#readers);
@@ -62,6 +85,10 @@ export class ControlServer {
   async listen(readOnlyGroup: number | undefined): Promise<void> {
     await listenAt(this.#full, paths.socket);
     await listenAt(this.#readOnly, paths.readOnlySocket);
+    for (const { door, server } of this.#doors) {
+      await listenAt(server, door.path);
+      chownSync(door.path, door.uid, 0);
+    }
     if (readOnlyGroup === undefined) return;
     // Through the directory, but not to list it: all else in there is root's alone.
     chownSync(runDir, 0, readOnlyGroup);
@@ -71,12 +98,14 @@ export class ControlServer {
   }
 
   get connections(): number {
-    return this.#sockets.size + this.#readers.size;
+    const ofUsers = this.#doors.reduce((sum, { sockets }) => sum + sockets.size, 0);
+    return this.#sockets.size + this.#readers.size + ofUsers;
   }
 
   close(): void {
-    for (const server of [this.#full, this.#readOnly]) server.close();
-    for (const socket of [...this.#sockets, ...this.#readers]) socket.destroy();
+    for (const server of [this.#full, this.#readOnly, ...this.#doors.map(({ server: each }) => each)]) server.close();
+    const ofUsers = this.#doors.flatMap(({ sockets }) => [...sockets]);
+    for (const socket of [...this.#sockets, ...this.#readers, ...ofUsers]) socket.destroy();
     // The process may end before the sockets tell that they are closed.
     for (const peer of this.#peers) peer.close();
   }

@@ -42,6 +42,7 @@ export async function agentMain({ ready, daemon }: AgentMainOptions): Promise<vo
         maxNamespacesPerUser: maxNamespaces(config),
         runtime: config.statistics.runtime,
         readOnlyGroup: readOnlyGroup(config),
+        users: config.users.map(({ delegate, ...rest }) => ({ ...rest, delegate })),
         tracefs: config.tracing.tracefs,
         limits: limitsOf(config),
         onFault: (command, error) =>
@@ -125,7 +126,7 @@ function limitsOf({ limits }: Config): AgentOptions['limits'] {
 
 async function leave(supervisor: SupervisorLink, isDone: boolean): Promise<never> {
   notifyManager('STOPPING=1');
-  const sockets = [paths.socket, paths.readOnlySocket];
+  const sockets = [paths.socket, paths.readOnlySocket, paths.users];
   const own = isDone ? [...sockets, paths.log, paths.containers, paths.service] : sockets;
   for (const path of own) rmSync(path, { force: true, recursive: true });
   const leaked = openFds();

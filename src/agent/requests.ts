@@ -18,6 +18,7 @@ import type { Namespace } from '../model/namespaces.js';
 import type { ChildSpec } from '../recorder/lifecycle.js';
 import type { Mirror } from '../recorder/mirror.js';
 import { check, E, SyscallError } from '../sys/errno.js';
+import type { Fd } from '../sys/fd.js';
 import { tooManyFiles } from '../sys/fd-reserve.js';
 import { isListener } from '../sys/seccomp.js';
 import { getFd } from '../sys/task.js';
@@ -112,7 +113,7 @@ function createByName(request: CreateRequest, peer: Peer, services: Services): N
   );
 }
 
-function create(
+export function create(
   parent: Namespace,
   { name, pins, tracing }: Pick<RunRequest, 'name' | 'pins' | 'tracing'>,
   userNs: number,
@@ -131,19 +132,19 @@ function create(
 }
 
 /** Takes the listener first: a process without a listener is in no namespace. */
-async function enterWithFilter(
+export async function enterWithFilter(
   request: RunRequest | JoinRequest,
   peer: Peer,
   services: Services,
   listeners: Listeners,
-  choose: () => Namespace,
+  choose: (listener: Fd) => Namespace,
 ): Promise<NamespaceReply> {
   using listener = getFd(peer.pidfd, request.listener).checked('pidfd_getfd', "cannot take the caller's listener");
   if (!isListener(listener.number)) {
     throw new SyscallError(E.EINVAL, request.op, `fd ${request.listener} is not a seccomp listener`);
   }
   listeners.requireRoom();
-  const namespace = choose();
+  const namespace = choose(listener);
   check(services.mirror.enter(peer.pidfd, namespace), 'bpf', `cannot put the caller into namespace ${namespace.id}`);
   await listeners.add(listener.release(), namespace);
   return describe(namespace, services);

@@ -1,14 +1,16 @@
 /** The seccomp listeners. Each is served as long as a process uses its filter. */
 import { INIT, namespaceId } from '../model/ids.js';
-import type { Namespace } from '../model/namespaces.js';
+import { isSameOrAncestor, type Namespace } from '../model/namespaces.js';
 import type { Slot } from '../supervisor/journal.js';
 import type { SupervisorLink } from '../supervisor/link.js';
 import type { SavedListener } from '../supervisor/protocol.js';
 import { E, SyscallError } from '../sys/errno.js';
+import type { Fd } from '../sys/fd.js';
 import { tooManyFiles } from '../sys/fd-reserve.js';
 import { close } from '../sys/libc.js';
 import { ReadySet, type Watch } from '../sys/poll.js';
 import { reply, setSyncWakeUp } from '../sys/seccomp.js';
+import { isSameFile } from '../sys/task.js';
 import { serve, serveOne } from './loop.js';
 import type { Services } from './services.js';
 import type { Source } from './source.js';
@@ -29,6 +31,8 @@ export class Listeners {
   readonly #onContainerLeft: (container: string, namespace: Namespace) => void;
   readonly #ready = new ReadySet(() => !this.#services.paths.isBusy && !this.#services.programs.isBusy);
   readonly #sources = new Map<number, Watched>();
+  /** Those of which the supervisor is about to have a copy. */
+  readonly #coming = new Map<number, Namespace>();
 
   /** @param onContainerLeft called when the last process of a container has ended */
   constructor(
@@ -50,7 +54,9 @@ export class Listeners {
     if (container !== '') this.#services.mirror.tasks.markMembers();
     // The supervisor gets its copy first, so that a call is answered even if this agent dies during
     // it.
+    this.#coming.set(listener, namespace);
     const token = await this.#supervisor.save(listener, namespace.id, container);
+    this.#coming.delete(listener);
     this.#watch({ listener, namespace, token, container });
   }
 
@@ -66,6 +72,18 @@ export class Listeners {
   /** Whether a process of that container still exists. */
   hasContainer(id: string): boolean {
     return [...this.#sources.values()].some(({ container }) => container === id);
+  }
+
+  /** Whether it serves this listener already, by whichever descriptor. True if the kernel cannot tell. */
+  has(listener: Fd): boolean {
+    const all = [...this.#coming.keys(), ...[...this.#sources.values()].map((source) => source.listener)];
+    return all.some((each) => isSameFile(listener.number, each) !== 0);
+  }
+
+  /** How many listeners there are for a namespace and those below it. */
+  countBelow(top: Namespace): number {
+    const all = [...this.#coming.values(), ...[...this.#sources.values()].map(({ namespace }) => namespace)];
+    return all.filter((namespace) => isSameOrAncestor(top, namespace)).length;
   }
 
   /** Takes over the listeners of an earlier agent, and answers its unanswered calls first. */

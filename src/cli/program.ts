@@ -6,7 +6,7 @@ import { count, hostIdArgument, pidArgument } from './arguments.js';
 import { requireHost, requireOutside } from './guards.js';
 import { addRun } from './launching.js';
 import { mainCommand, out } from './main-command.js';
-import { noStatsOption, pinsOption, tracingOption } from './options.js';
+import { delegateOption, noStatsOption, pinsOption, tracingOption } from './options.js';
 import type { ProfileFlags } from './profile.js';
 import { addServices } from './services.js';
 import { warn } from './standard-streams.js';
@@ -34,6 +34,7 @@ export function program(): Command {
     });
 
   addProfile(main);
+  addBpffs(main);
 
   main
     .command('doctor')
@@ -160,6 +161,22 @@ function addProfile(main: Command): void {
     .action(async () => {
       await requireHost('tracefs');
       out(await (await import('./tracefs.js')).tracefs());
+    });
+}
+
+function addBpffs(main: Command): void {
+  main
+    .command('bpffs')
+    .description('in a user namespace: mount a bpffs at a directory, for containers that create by BPF token')
+    .argument('<directory>', 'where to mount it, in the mount namespace of the caller')
+    .addOption(delegateOption().makeOptionMandatory())
+    .action(async (directory: string, { delegate }: { delegate: string }) => {
+      await requireOutside('bpffs');
+      const { mountDelegationAt } = await import('../launch/bpffs.js');
+      const { connect } = await import('../launch/connection.js');
+      const { agent } = await connect();
+      await mountDelegationAt(agent, delegate, directory);
+      agent.close();
     });
 }
 

@@ -1,5 +1,6 @@
 /** The daemon's configuration: the keys of bpfns.toml, and their defaults. */
 import * as v from 'valibot';
+import { delegationWords } from '../model/delegation.js';
 
 export const logLevels = ['error', 'warning', 'info', 'debug'] as const;
 export const logFormats = ['text', 'json'] as const;
@@ -12,6 +13,25 @@ const listen = v.pipe(
 );
 
 const aboveZero = v.pipe(v.number('a whole number'), v.integer('a whole number'), v.minValue(1, 'a number above 0'));
+
+const words = v.pipe(v.string('a string'), v.regex(delegationWords, "'any', or names separated by colons"));
+
+/** Who may make namespaces besides root, in user namespaces of their own. */
+const user = v.strictObject({
+  uid: aboveZero,
+  namespaces: v.optional(aboveZero, 32),
+  delegate: v.optional(
+    v.strictObject({
+      cmds: v.exactOptional(words),
+      maps: v.exactOptional(words),
+      progs: v.exactOptional(words),
+      attachs: v.exactOptional(words),
+    }),
+  ),
+});
+export type UserConfig = v.InferOutput<typeof user>;
+
+const eachOnce = (users: UserConfig[]): boolean => new Set(users.map(({ uid }) => uid)).size === users.length;
 
 /** The recorder's tables hold about as many. */
 const budget = v.pipe(aboveZero, v.maxValue(1_000_000, 'at most 1000000'));
@@ -52,6 +72,7 @@ const schema = v.strictObject({
     }),
     {},
   ),
+  users: v.optional(v.pipe(v.array(user, 'a list of tables'), v.check(eachOnce, 'each uid once')), []),
   tracing: v.optional(v.strictObject({ tracefs: v.optional(v.boolean('true or false'), false) }), {}),
   control: v.optional(
     v.strictObject({

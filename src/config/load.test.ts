@@ -16,6 +16,7 @@ describe('a configuration file', () => {
       statistics: { runtime: 'on-demand' },
       tracing: { tracefs: false },
       control: {},
+      users: [],
     });
   });
 
@@ -39,7 +40,13 @@ describe('a configuration file', () => {
       [tracing]
       tracefs = true
       [control]
-      read-only-group = "adm"`;
+      read-only-group = "adm"
+      [[users]]
+      uid = 1000
+      namespaces = 3
+      delegate = { cmds = "map_create:prog_load", maps = "any" }
+      [[users]]
+      uid = 1001`;
     assert.deepEqual(parseConfig(text, 'x.toml'), {
       limits: { 'namespaces-per-user': 12, objects: 100, numbers: 300, namespaces: 7, 'program-memory': 5 },
       log: { level: 'debug', format: 'json' },
@@ -47,12 +54,16 @@ describe('a configuration file', () => {
       statistics: { runtime: 'always' },
       tracing: { tracefs: true },
       control: { 'read-only-group': 'adm' },
+      users: [
+        { uid: 1000, namespaces: 3, delegate: { cmds: 'map_create:prog_load', maps: 'any' } },
+        { uid: 1001, namespaces: 32 },
+      ],
     });
   });
 
   test('the annotated example holds the defaults, and is valid with every line in use', () => {
     assert.deepEqual(loadConfig(example), defaultConfig);
-    const all = readFileSync(example, 'utf8').replace(/^#(?=[a-z-]+ = )/gm, '');
+    const all = readFileSync(example, 'utf8').replace(/^#(?=[a-z-]+ = |\[\[)/gm, '');
     assert.deepEqual(parseConfig(all, 'x.toml').metrics, {
       ...defaultConfig.metrics,
       listen: '127.0.0.1:9435',
@@ -78,6 +89,13 @@ describe('a configuration file', () => {
       'an address without port',
       '[metrics]\nlisten = "localhost"',
       'x.toml:2: metrics.listen: expected ADDRESS:PORT or unix:/PATH',
+    ],
+    ['root as a user', '[[users]]\nuid = 0', 'x.toml:1: users.0.uid: expected a number above 0'],
+    ['a user twice', '[[users]]\nuid = 1\n[[users]]\nuid = 1', 'x.toml:1: users: expected each uid once'],
+    [
+      'a mask in place of names',
+      '[[users]]\nuid = 1\ndelegate = { cmds = "0x1" }',
+      "x.toml:1: users.0.delegate.cmds: expected 'any', or names separated by colons",
     ],
     [
       'two mistakes',

@@ -20,6 +20,8 @@ export const paths = {
   keeperFds: `${runDir}/keeper-fds.sock`,
   /** The view of tracefs for guests with tracing=own, if it has been asked for. */
   tracefs: `${runDir}/tracefs`,
+  /** Beside the run directory, which is root's: a directory for each user of the configuration. */
+  users: `${runDir}-users`,
   log: `${runDir}/agent.log`,
   /** Written by an agent that leaves descriptors open, if BPFNS_TRACK_FDS has it look. */
   leakedFds: `${runDir}/leaked-fds`,
@@ -30,3 +32,9 @@ export const paths = {
   /** During an upgrade: at first the new recorder, then what is left of the earlier one. */
   upgrade: `${runDir}/bpf/upgrade`,
 } as const;
+
+/** Sockets of a user, which nobody else may open; the directories are root's. */
+export function userPaths(uid: number): { directory: string; socket: string; seccompSocket: string } {
+  const directory = `${paths.users}/${uid}`;
+  return { directory, socket: `${directory}/agent.sock`, seccompSocket: `${directory}/seccomp.sock` };
+}

@@ -1,7 +1,6 @@
 /** `bpfns run` and `bpfns exec`: this process becomes CMD, in a namespace. */
 
 import { readFileSync } from 'node:fs';
-import { AgentClient } from '../control/client.js';
 import type {
   DescribeRequest,
   JoinRequest,
@@ -10,6 +9,7 @@ import type {
   RunRequest,
   TracefsReply,
 } from '../control/protocol.js';
+import { userSocket } from '../control/user-socket.js';
 import { buildFilter, type OtherCalls } from '../filter/filter.js';
 import { enterChild, kernelUsesBit34, ownNamespace } from '../filter/own-command.js';
 import { trappedFor } from '../filter/trapped.js';
@@ -20,6 +20,7 @@ import { close, cStrings, execvpe } from '../sys/libc.js';
 import { installFilter } from '../sys/seccomp.js';
 import { CAP_PERFMON, CAP_SYS_ADMIN, giveUpCapabilities } from '../sys/task.js';
 import { mountDelegation } from './bpffs.js';
+import { connect } from './connection.js';
 import { inheritedEnvironment, restoreInherited, splitStrings } from './inherited.js';
 import { replaceTracefs } from './tracefs.js';
 
@@ -89,7 +90,9 @@ function enterOwnChild({ name, pins, tracing, delegate }: RunOptions): boolean {
     check(result, 'bpf', `cannot make a child of this process's namespace${name ? ` called '${name}'` : ''}`);
     return true;
   }
-  if (process.geteuid?.() !== 0) throw new SyscallError(E.EPERM, 'run', 'outside a namespace this needs root');
+  if (process.geteuid?.() !== 0 && userSocket() === undefined) {
+    throw new SyscallError(E.EPERM, 'run', 'outside a namespace this needs root, or a user of bpfns.conf(5)');
+  }
   return false;
 }
 
@@ -105,9 +108,10 @@ async function enterThroughAgent(
   choose: Choose,
 ): Promise<void> {
   // Start the agent first: started after the filter, it would be in the namespace itself.
-  const agent = await AgentClient.connectOrStart();
-  const described = await agent.ask<NamespaceReply>(description);
-  const { tracing, request } = choose(described.tracing);
+  const { agent, isUsers } = await connect();
+  // Namespaces of users have no other mode.
+  const described = isUsers ? 'host' : (await agent.ask<NamespaceReply>(description)).tracing;
+  const { tracing, request } = choose(described);
   if (delegate !== undefined && tracing !== 'host') {
     throw new SyscallError(
       E.EINVAL,

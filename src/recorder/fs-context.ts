@@ -6,20 +6,28 @@ import type { Fd } from '../sys/fd.js';
 import { BpfObject } from '../sys/libbpf.js';
 import { bpfObjectPath } from '../sys/object-path.js';
 
+/** From the first time on, until this process ends: few agents need it, and loading takes milliseconds. */
+let loaded: BpfObject | undefined;
+
 /**
  * The inode of the user namespace in which a context of bpffs was made, and to which the file
  * system will belong; 0 for any other fd. Neither ever changes. @throws SyscallError
  */
 export function userNsOfContext(context: Fd): number {
-  // Loaded each time: it takes some milliseconds, and is rarely needed.
+  loaded ??= load();
+  const run = Buffer.alloc(bpfns_fs_context.sizeof);
+  run.writeInt32LE(context.number, bpfns_fs_context.fd);
+  check(runProgram(loaded.programFd('fs_context'), run), 'bpf', 'cannot look at the context of bpffs');
+  return run.readUInt32LE(bpfns_fs_context.user_ns);
+}
+
+function load(): BpfObject {
   const object = new BpfObject(bpfObjectPath('delegation'));
   try {
     object.load();
-    const run = Buffer.alloc(bpfns_fs_context.sizeof);
-    run.writeInt32LE(context.number, bpfns_fs_context.fd);
-    check(runProgram(object.programFd('fs_context'), run), 'bpf', 'cannot look at the context of bpffs');
-    return run.readUInt32LE(bpfns_fs_context.user_ns);
-  } finally {
+    return object;
+  } catch (error) {
     object.close();
+    throw error;
   }
 }

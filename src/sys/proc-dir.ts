@@ -4,11 +4,25 @@
  * (fs/proc/base.c, get_proc_task()).
  */
 import { fstatSync } from 'node:fs';
+import { Block } from './block.js';
 import { E } from './errno.js';
 import { Fd } from './fd.js';
-import { O_CLOEXEC, O_DIRECTORY, O_PATH, O_RDONLY, openat, read, readlinkat, SYS, setns, syscall3 } from './libc.js';
+import {
+  ioctl,
+  O_CLOEXEC,
+  O_DIRECTORY,
+  O_PATH,
+  O_RDONLY,
+  openat,
+  read,
+  readlinkat,
+  SYS,
+  setns,
+  syscall3,
+} from './libc.js';
 
 const NS_GET_PARENT = 0xb702;
+const NS_GET_OWNER_UID = 0xb704;
 const CLONE_NEWNET = 0x40000000;
 const NOBODY = 65534;
 /** The greatest depth of user namespaces (kernel/user_namespace.c). */
@@ -52,6 +66,18 @@ export class ProcDir implements Disposable {
   /** The inode of the task's namespace of a type ('user', 'pid', 'net', ...); 0 if the task is gone. */
   namespaceInode(type: string): number {
     return inodeOf(readlinkat(this.number, `ns/${type}`, link, link.length), type);
+  }
+
+  /**
+   * The task's user namespace: its inode, and the uid of who made it, as seen from this process.
+   * Undefined if the task is gone.
+   */
+  userNamespace(): { readonly inode: number; readonly ownerUid: number } | undefined {
+    using file = this.open('ns/user', O_RDONLY | O_CLOEXEC);
+    if (!file.isOpen) return undefined;
+    const uid = Block.alloc(4);
+    if (ioctl(file.number, NS_GET_OWNER_UID, uid.address) < 0) return undefined;
+    return { inode: fstatSync(file.number).ino, ownerUid: uid.words[0] ?? NOBODY };
   }
 
   /** The effective uid, as seen from this process; that of nobody if the task is gone. */

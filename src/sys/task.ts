@@ -30,6 +30,7 @@ export class Rights {
 export const noRights = new Rights(0n);
 
 const PIDFD_THREAD = 0o200;
+const KCMP_FILE = 0;
 const KCMP_FILES = 2;
 
 /**
@@ -61,6 +62,12 @@ export function hasThreadPidfd(): number {
 export function hasKcmp(): number {
   const result = syscall5(SYS.kcmp, process.pid, process.pid, KCMP_FILES, 0, 0);
   return result === 0 ? 1 : result === -E.ENOSYS ? 0 : result;
+}
+
+/** Whether two of our own fds are of one open file: 1, 0, or -errno if the kernel cannot tell. */
+export function isSameFile(a: number, b: number): number {
+  const order = syscall5(SYS.kcmp, process.pid, process.pid, KCMP_FILE, a, b);
+  return order < 0 ? order : order === 0 ? 1 : 0;
 }
 
 /** A pidfd of the process that has the number now. */

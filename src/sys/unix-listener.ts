@@ -1,5 +1,5 @@
 /** A listening unix stream socket whose peers pass file descriptors. Node's own sockets cannot receive these. */
-import { chmodSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, rmSync } from 'node:fs';
 import { check } from './errno.js';
 import { accept4, bind, close, listen, recvmsg, socket } from './libc.js';
 import { Message } from './message.js';
@@ -102,10 +102,14 @@ export class FdListener {
   readonly #path: string;
   readonly #watch: Watch;
 
-  /** Listens at `path`, and replaces whatever is there. @throws SyscallError */
-  constructor(path: string, onConnection: (connection: FdConnection) => void) {
+  /**
+   * Listens at `path`, in a directory of root's, and replaces whatever is there.
+   * @param uid who alone may connect, besides root @throws SyscallError
+   */
+  constructor(path: string, onConnection: (connection: FdConnection) => void, uid = 0) {
     this.#path = path;
     this.#fd = boundSocket(path, SOCK_STREAM);
+    if (uid !== 0) chownSync(path, uid, 0);
     check(listen(this.#fd, BACKLOG), 'listen', `cannot listen at '${path}'`);
     this.#watch = watch(this.#fd, () => {
       const connection = accept4(this.#fd, null, null, SOCK_CLOEXEC | SOCK_NONBLOCK);

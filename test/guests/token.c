@@ -1,6 +1,7 @@
 /*
  * token [MODE]: what a caller may do with a BPF token from /sys/fs/bpf, and what it may list.
  *   context       what the kernel says if the caller makes a bpffs with delegation by itself
+ *   hold          makes a map, says "ready", then answers "list" and "open ID" until its input ends
  *   ask SOCKET    what the agent says if it is given, as context of a bpffs, what is none, or one of
  *                 another user namespace, or the same one twice
  * Debian 12's headers are older than the token: numbers and offsets are those of Linux 6.9.
@@ -175,10 +176,31 @@ static int ask_all(const char *path)
 	return 0;
 }
 
+static int hold(void)
+{
+	char line[64];
+
+	if (map_by_token(create_token(), BPF_MAP_TYPE_ARRAY) < 0)
+		return 1;
+	puts("ready");
+	fflush(stdout);
+	while (fgets(line, sizeof(line), stdin)) {
+		if (!strncmp(line, "open ", 5))
+			printf("open errno %d\n", error_of(open_map(atoi(line + 5))));
+		else
+			list(BPF_MAP_GET_NEXT_ID, "map");
+		puts("done");
+		fflush(stdout);
+	}
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	int token, map, program;
 
+	if (argc > 1 && !strcmp(argv[1], "hold"))
+		return hold();
 	if (argc > 1)
 		return argc > 2 ? ask_all(argv[2]) : own_context();
 	token = create_token();

@@ -1,6 +1,6 @@
 /** Guests in user namespaces that create by BPF token: what is delegated to them, and the ids of it. */
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 import { type Daemon, startDaemon } from '../support/daemons.js';
 import { lacking } from '../support/features.js';
 import { bpfnsPath, guestPath, leavesNothingBehind, run, runDir, skipReason, until } from '../support/host.js';
@@ -50,7 +50,6 @@ describe('a BPF token', { skip: skipReason || lacking('BPF token') }, () => {
     daemon = startDaemon([]);
     await until(() => daemon?.log().includes('ready') === true, 'the daemon is not ready');
   });
-  after(() => daemon?.process.kill());
 
   test('is not there natively, and a user namespace cannot delegate to itself', () => {
     assert.equal(run([...inUserNamespace, guest]).stdout, natively);

@@ -1,0 +1,169 @@
+/** Users without any right on the host, for whom root has opened a socket. All that comes from it is hostile. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { before, describe, test } from 'node:test';
+import { type Daemon, startDaemon } from '../support/daemons.js';
+import { lacking } from '../support/features.js';
+import {
+  bpfns,
+  bpfnsPath,
+  guestPath,
+  leavesNothingBehind,
+  namespaceNames,
+  type Outcome,
+  run,
+  runDir,
+  skipReason,
+  start,
+  until,
+} from '../support/host.js';
+
+const guest = guestPath('token');
+const ALLOWED = 'cmds=map_create:prog_load,maps=array,progs=socket_filter,attachs=cgroup_inet_ingress';
+const ANN = 54321;
+const BOB = 54322;
+const EVE = 54323;
+
+const configuration = `
+${[ANN, BOB]
+  .map(
+    (uid) => `[[users]]
+uid = ${uid}
+namespaces = 2
+delegate = { ${ALLOWED.replace(/=([^,]+)/g, ' = "$1"')} }`,
+  )
+  .join('\n')}
+[[users]]
+uid = ${EVE}`;
+
+const as = (uid: number): string[] => ['setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups'];
+/** As a user, in a user namespace of their own. */
+const inOwn = (uid: number): string[] => [...as(uid), 'unshare', '--user', '--map-root-user'];
+const bpfnsOf = (uid: number, ...args: readonly string[]): Outcome => run([...inOwn(uid), bpfnsPath, ...args]);
+const socketOf = (uid: number, name: string): string => `${runDir}-users/${uid}/${name}.sock`;
+const asRuntime = (uid: number, ...args: readonly string[]): Outcome =>
+  run([...inOwn(uid), guestPath('runtime'), socketOf(uid, 'seccomp'), ...args]);
+
+describe('a user of the configuration', { skip: skipReason || lacking('BPF token') }, () => {
+  let daemon: Daemon | undefined;
+  const directory = mkdtempSync(`${tmpdir()}/bpfns-users-`);
+  leavesNothingBehind(() => {
+    daemon?.process.kill();
+    rmSync(directory, { recursive: true });
+  });
+  before(async () => {
+    const file = `${directory}/bpfns.toml`;
+    writeFileSync(file, configuration);
+    daemon = startDaemon(['--config', file]);
+    await until(() => daemon?.log().includes('ready') === true, 'the daemon is not ready');
+  });
+  const logged = (line: string): Promise<void> =>
+    until(() => daemon?.log().includes(line) === true, `the log has no '${line}'`);
+
+  /** A guest of the user with one map, which lists the maps of its namespace when asked. */
+  const holdMap = (uid: number): ReturnType<typeof start> =>
+    start([...inOwn(uid), bpfnsPath, 'run', '--delegate', ALLOWED, '--', guest, 'hold']);
+
+  test('creates what is delegated, and lists it as id 1, without any capability on the host', () => {
+    const { stdout, stderr } = bpfnsOf(ANN, 'run', '--delegate', ALLOWED, '--', guest);
+    assert.equal(stderr, '');
+    assert.match(stdout, /^map without token errno 1\narray by token errno 0 id 1\nhash by token errno 1\n/m);
+    assert.match(stdout, /^maps: 1 errno 2\nprograms: 1 errno 2$/m);
+  });
+
+  test('cannot have more delegated than root allows', () => {
+    for (const [uid, what] of [
+      [ANN, 'any'],
+      [ANN, 'cmds=btf_load'],
+      [EVE, 'cmds=map_create'],
+    ] as const) {
+      const { status, stderr } = bpfnsOf(uid, 'run', '--delegate', what, '--', 'true');
+      assert.equal(status, 125);
+      assert.match(stderr, new RegExp(`^bpfns: uid ${uid} may delegate '.*': delegate: EPERM$`, 'm'));
+    }
+  });
+
+  test('gets the errors of the kernel where root allows nothing', () => {
+    const { stdout } = bpfnsOf(EVE, 'run', '--', guest);
+    assert.equal(stdout, run([...inOwn(EVE), guest]).stdout);
+    assert.match(stdout, /^maps: errno 1$/m);
+  });
+
+  test('sees nothing of another user: both have map 1, and it is their own', async () => {
+    const ann = await holdMap(ANN);
+    const bob = await holdMap(BOB);
+    assert.deepEqual(await ann.ask('list'), ['maps: 1 errno 2']);
+    assert.deepEqual(await bob.ask('list'), ['maps: 1 errno 2']);
+    const hosts = [ANN, BOB].map((uid) => {
+      const { objects } = JSON.parse(bpfns(['map', 'list', '--ns', `user-${uid}`, '--json']).stdout);
+      return objects.map(({ hostId }: { hostId: number }) => hostId);
+    });
+    assert.deepEqual(await bob.ask(`open ${hosts[0]?.[0]}`), ['open errno 2']);
+    assert.deepEqual(await ann.ask(`open ${hosts[0]?.[0]}`), ['open errno 0']);
+    await ann.end();
+    await bob.end();
+  });
+
+  test('has as many namespaces as root allows, and takes none from others', async () => {
+    const guests = [await holdMap(ANN), await holdMap(ANN)];
+    assert.match(bpfnsOf(ANN, 'run', '--', 'true').stderr, /a limit on their number is reached/);
+    assert.equal(bpfnsOf(BOB, 'run', '--', 'true').status, 0);
+    for (const each of guests) await each.end();
+    await until(() => !namespaceNames().includes(`user-${ANN}`), 'the namespace of the user has not ended');
+    assert.equal(bpfnsOf(ANN, 'run', '--', 'true').status, 0);
+  });
+
+  test('cannot use the socket of another, or of root', () => {
+    for (const path of [socketOf(ANN, 'agent'), socketOf(ANN, 'seccomp'), `${runDir}/agent.sock`]) {
+      assert.equal(run([...inOwn(BOB), 'test', '-w', path]).status, 1, path);
+    }
+    assert.match(run([...inOwn(65534), bpfnsPath, 'run', '--', 'true']).stderr, /cannot reach the agent .* EACCES/);
+  });
+
+  test('cannot enter a namespace outside their own user namespace, where a setuid program would be root', () => {
+    const request = { version: 1, op: 'run', parent: 'init', name: '', pins: 'own', listener: 0 };
+    const script = `require('net').connect('${socketOf(ANN, 'agent')}').on('data', (data) => {
+      process.stdout.write(data); process.exit() }).write('${JSON.stringify(request)}\\n')`;
+    const reason = new RegExp(`uid ${ANN} has to be in a user namespace of their own`);
+    assert.match(run([...as(ANN), process.execPath, '-e', script]).stdout, reason);
+    const outside = [...as(ANN), guestPath('runtime'), socketOf(ANN, 'seccomp'), 'self', 'box'];
+    assert.equal(run(outside).stdout, 'next map errno 38\n');
+  });
+
+  test('asks for nothing that needs root', () => {
+    for (const [options, reason] of [
+      [['--pins', 'any'], /need root/],
+      [['--tracing', 'own'], /need root|tracefs/],
+    ] as const) {
+      assert.match(bpfnsOf(ANN, 'run', ...options, '--', 'true').stderr, reason);
+    }
+    const requests = ['create', 'remove', 'status', 'list', 'handover', 'events'];
+    const script = `
+      const socket = require('net').connect('${socketOf(ANN, 'agent')}');
+      const bodies = ${JSON.stringify(requests)}.map((op) => ({ version: 1, op, parent: 'init', name: 'x', pins: 'any',
+        namespace: 'init', ownerUid: 0, maxNamespaces: 0, objects: true }));
+      let text = '';
+      socket.on('data', (data) => { text += data; if (text.split('\\n').length > bodies.length) {
+        console.log(text.trimEnd().split('\\n').map((line) => JSON.parse(line).error.code).join()); process.exit(); } });
+      socket.write(bodies.map((body) => JSON.stringify(body) + '\\n').join(''));`;
+    assert.equal(run([...as(ANN), process.execPath, '-e', script]).stdout, `${requests.map(() => 'EACCES').join()}\n`);
+  });
+
+  test('has containers by a rootless runtime, below their own namespace', async () => {
+    assert.equal(asRuntime(ANN, 'self', 'box').stdout, 'next map errno 2\n');
+    await logged(`container=${ANN}@box`);
+    assert.match(daemon?.log() ?? '', new RegExp(`namespace=user-${ANN}/box`));
+  });
+
+  test('cannot send a listener twice: the filter stays where it is', async () => {
+    assert.equal(asRuntime(ANN, 'self', 'one', 'two').stdout, 'next map errno 2\n');
+    await logged(`uid ${ANN}: this listener has been sent before`);
+    assert.doesNotMatch(daemon?.log() ?? '', /namespace=user-\d+\/two/);
+  });
+
+  test("cannot name somebody else's process as a container's", async () => {
+    assert.equal(asRuntime(BOB, '1', 'box').stdout, 'next map errno 38\n');
+    await logged(`uid ${BOB}: uid ${BOB} has to be in a user namespace of their own`);
+  });
+});
