@@ -75,6 +75,33 @@ describe('which process holds which object', { skip: skipReason }, () => {
     });
   }
 
+  test("an iterator that the agent does not know prints host ids: own ones open, and nobody else's", async () => {
+    const other = await startInNamespace(`exec ${guestPath('objects')} sh -c 'echo ready; read -r _ || true'`, [
+      '--name',
+      'other',
+    ]);
+    const foreign = listed('map', 'other').map(({ hostId }) => hostId);
+    const { stdout, stderr } = inNamespace(`exec ${guestPath('objects')} sh -ec '
+      echo "user $PPID"
+      ${guestPath('own-iter')} map | grep " objects$" | sort -nu | while read -r id pid _; do
+        echo "$id $pid $(bpftool map show id $id 2>&1 | head -1)"
+      done'`);
+    await other.end();
+    const user = Number(/^user (\d+)$/m.exec(stdout)?.[1]);
+    const rows = [...stdout.matchAll(/^(\d+) (\d+) (.*)$/gm)].map(([, id, pid, shown = '']) => {
+      return { id: Number(id), pid: Number(pid), shown };
+    });
+    const own = rows.filter(({ pid }) => pid === user).map(({ shown }) => shown.split(':')[0]);
+    assert.deepEqual(own, ['1', '2'], stdout + stderr);
+    const others = rows.filter(({ pid }) => pid !== user);
+    for (const { shown } of others) assert.match(shown, /^Error: get map by id \(\d+\): No such file or directory$/);
+    for (const id of foreign)
+      assert.ok(
+        others.some((each) => each.id === id),
+        `${id} was not printed`,
+      );
+  });
+
   test('in a pid namespace: pids as they are there', () => {
     const script = `exec unshare --pid --fork ${guestPath('objects')} ${guestPath('pid-iter')} map`;
     const { stdout, stderr } = bpfns(['run', '--', 'sh', '-ec', script]);
