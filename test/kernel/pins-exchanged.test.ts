@@ -11,6 +11,7 @@ import {
   leavesNothingBehind,
   listed,
   pinDirectory,
+  run,
   skipReason,
   start,
   startInNamespace,
@@ -65,8 +66,27 @@ describe('pins that a guest moves while root looks', { skip: skipReason }, () =>
     const pins = listed('map', 'odd').map((each) => each.pins);
     assert.deepEqual(pins, [[`${pinDirectory()}/odd\\xff\u0001`]]);
     assert.match(bpfns(['map', 'list', '--ns', 'odd']).stdout, /odd\\xff\\u\{1\}$/m);
+    const hostId = String(listed('map', 'odd')[0]?.hostId);
+    assert.match(bpfns(['who', 'map', hostId]).stdout, /odd\\xff\\u\{1\}/);
     await guest.end();
     assert.match(bpfns(['rm', 'odd', '--objects', '--yes']).stdout, /unpinned .*odd\\xff\\u\{1\}/);
+  });
+
+  test('pins in a bpffs that is mounted elsewhere are found and removed', async () => {
+    const elsewhere = join(roots, 'bpffs');
+    mkdirSync(elsewhere);
+    assert.equal(run(['mount', '-t', 'bpf', 'bpf', elsewhere]).status, 0);
+    const pin = join(elsewhere, 'pin');
+    const script = `bpftool map create ${pin} ${CREATE} name elsewhere; echo ready; read -r _ || true`;
+    const guest = await start([bpfnsPath, 'run', '--name', 'elsewhere', '--', 'sh', '-ec', script]);
+    assert.deepEqual(
+      listed('map', 'elsewhere').map(({ pins }) => pins),
+      [[pin]],
+    );
+    await guest.end();
+    assert.ok(bpfns(['rm', 'elsewhere', '--objects', '--yes']).stdout.includes(`unpinned ${pin}\n`));
+    assert.ok(!existsSync(pin));
+    run(['umount', elsewhere]);
   });
 
   test('pins in a bpffs of another mount namespace are found and removed there', async () => {
