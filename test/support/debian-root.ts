@@ -70,14 +70,16 @@ export class DebianRoot {
     return ['nsenter', '--mount', '--target', String(this.#holder.pid)];
   }
 
+  /** The command of the host that runs this one in it. */
+  command(command: readonly string[], variables: NodeJS.ProcessEnv = {}): string[] {
+    const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C.UTF-8' };
+    const settings = Object.entries({ ...env, ...variables }).map(([key, value]) => `${key}=${value ?? ''}`);
+    return [...this.besideIt, 'chroot', this.path, 'env', '--ignore-environment', ...settings, ...command];
+  }
+
   /** Runs a program in it. */
   run(command: readonly string[], options: Parameters<typeof run>[1] = {}): Outcome {
-    const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C.UTF-8' };
-    const settings = Object.entries({ ...env, ...options.env }).map(([key, value]) => `${key}=${value ?? ''}`);
-    return run(
-      [...this.besideIt, 'chroot', this.path, 'env', '--ignore-environment', ...settings, ...command],
-      options,
-    );
+    return run(this.command(command, options.env), options);
   }
 
   /** The same, in a shell. @throws Error if it fails @returns what it printed */
