@@ -6,6 +6,7 @@ set -euo pipefail
 build_packages=(clang gcc go-md2man libc6-dev libbpf-dev linux-libc-dev)
 lint_packages=(clang-format shellcheck)
 test_packages=("${build_packages[@]}" "${lint_packages[@]}" bpftool bpftrace iproute2 xdp-tools libxdp-dev util-linux
+	golang-github-cilium-ebpf-dev golang-github-frankban-quicktest-dev
 	busybox-static golang-go runc crun podman containerd systemd strace zsh fish
 	mmdebstrap lintian tmux chromium fonts-dejavu-core prometheus)
 vm_packages=("${test_packages[@]}" qemu-system-x86 qemu-system-arm gcc-aarch64-linux-gnu libc6-dev-arm64-cross
