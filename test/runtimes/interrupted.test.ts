@@ -44,7 +44,7 @@ const CALLS = times(50_000);
 const isSoak = process.env.BPFNS_SOAK === '1';
 /** Calls of a Go program, for each way to call. Raw ones take long: most of them are interrupted many times. */
 const goCalls = [
-  ['syscall', isSoak ? 1_000_000 : times(20_000)],
+  ['syscall', isSoak ? 1_000_000 : times(10_000)],
   ['raw', times(1000)],
 ] as const;
 /** Guests that the freezer meets, and how often it does. */
