@@ -12,7 +12,7 @@ SOURCES := $(shell find bench src test tools -name '*.ts') package.json
 
 .PHONY: demo
 demo:
-	tools/setup.sh test
+	tools/setup.sh demo
 	$(MAKE) --no-print-directory build build/guests/attach
 	tools/demo.sh
 

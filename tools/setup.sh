@@ -1,11 +1,12 @@
 #!/bin/bash
-# Installs the Debian packages that the build and the tests need, and mounts bpffs and tracefs.
-# Usage: tools/setup.sh build|lint|test|vm
+# Installs the Debian packages that the build, the demo or the tests need, and mounts bpffs and tracefs.
+# Usage: tools/setup.sh build|demo|lint|test|vm
 set -euo pipefail
 
 build_packages=(clang gcc go-md2man libc6-dev libbpf-dev linux-libc-dev)
+demo_packages=("${build_packages[@]}" bpftool bpftrace util-linux)
 lint_packages=(clang-format shellcheck)
-test_packages=("${build_packages[@]}" "${lint_packages[@]}" bpftool bpftrace iproute2 xdp-tools libxdp-dev util-linux
+test_packages=("${demo_packages[@]}" "${lint_packages[@]}" iproute2 xdp-tools libxdp-dev
 	golang-github-cilium-ebpf-dev golang-github-frankban-quicktest-dev
 	busybox-static golang-go runc crun podman containerd systemd strace zsh fish
 	mmdebstrap lintian tmux chromium fonts-dejavu-core prometheus)
@@ -14,10 +15,11 @@ vm_packages=("${test_packages[@]}" qemu-system-x86 qemu-system-arm gcc-aarch64-l
 
 case ${1:-} in
 build) packages=("${build_packages[@]}") ;;
+demo) packages=("${demo_packages[@]}") ;;
 lint) packages=("${lint_packages[@]}") ;;
 test) packages=("${test_packages[@]}") ;;
 vm) packages=("${vm_packages[@]}") ;;
-*) echo "usage: $0 build|lint|test|vm" >&2 && exit 2 ;;
+*) echo "usage: $0 build|demo|lint|test|vm" >&2 && exit 2 ;;
 esac
 
 if [ "$(id -u)" != 0 ]; then
