@@ -55,8 +55,8 @@ export class Listeners {
     // The supervisor gets its copy first, so that a call is answered even if this agent dies during
     // it.
     this.#coming.set(listener, namespace);
-    const token = await this.#supervisor.save(listener, namespace.id, container);
-    this.#coming.delete(listener);
+    const saved = this.#supervisor.save(listener, namespace.id, container);
+    const token = await saved.finally(() => this.#coming.delete(listener));
     this.#watch({ listener, namespace, token, container });
   }
 
