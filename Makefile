@@ -52,17 +52,18 @@ build/types/.done: node_modules/.package-lock.json tsconfig.json tsconfig.client
 	touch $@
 
 # The program that bin/bpfns starts: launch.cjs for `run` and `exec`, else bpfns.js, whose chunks load on demand.
+# A worker is one file: that starts in two thirds of the time, and guests wait for it.
+ESBUILD := npx esbuild --bundle --platform=node --target=node20 --external:koffi --log-level=warning --outdir=build/lib
+ESM := --format=esm \
+	--banner:js="import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);"
 build/lib/bpfns.js: node_modules/.package-lock.json $(SOURCES) $(BPF_OBJECTS)
 	rm -rf build/lib
-	npx esbuild bpfns=src/cli/main.ts path-worker=src/calls/commands/pins/path-worker.ts \
+	$(ESBUILD) $(ESM) bpfns=src/cli/main.ts client=src/control/api.ts --splitting --chunk-names=chunk-[hash] \
+		--metafile=build/bundle.json
+	$(ESBUILD) $(ESM) path-worker=src/calls/commands/pins/path-worker.ts \
 		watchdog-worker=src/calls/watchdog-worker.ts accounting-worker=src/accounting/accounting-worker.ts \
-		load-worker=src/calls/commands/tracing/load-worker.ts \
-		listener-worker=src/kernel/listener-worker.ts client=src/control/api.ts --bundle --splitting --platform=node \
-		--target=node20 --format=esm --external:koffi --log-level=warning \
-		--banner:js="import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" \
-		--outdir=build/lib --chunk-names=chunk-[hash] --metafile=build/bundle.json
-	npx esbuild launch=src/cli/launch-main.ts --bundle --platform=node --target=node20 --format=cjs --external:koffi \
-		--log-level=warning --outdir=build/lib --out-extension:.js=.cjs
+		load-worker=src/calls/commands/tracing/load-worker.ts listener-worker=src/kernel/listener-worker.ts
+	$(ESBUILD) launch=src/cli/launch-main.ts --format=cjs --out-extension:.js=.cjs
 	cp $(BPF_OBJECTS) build/lib
 
 # Generates offsets from bpf/bpfns.h and from the running kernel's BTF, or the BTF in VMLINUX_BTF.

@@ -106,6 +106,9 @@ export class Agent {
   constructor(options: AgentOptions, supervisor: SupervisorLink, beginning: Beginning) {
     this.#options = options;
     this.#supervisor = supervisor;
+    const lookups = new PathResolver();
+    // The thread starts while this one loads the recorder.
+    if (beginning.listeners.length > 0) lookups.expect();
     const facts = probeKernel();
     this.#recorder = Recorder.install();
     this.carriedOver = this.#recorder.carriedOver;
@@ -125,7 +128,7 @@ export class Agent {
       mirror: this.#mirror,
       facts,
       own: new OwnRights(),
-      paths: new PathResolver(),
+      paths: lookups,
       turns: new Turns(1, MOST_SLOW_CALLS),
       programs,
       tracefs: new TracefsView(paths.tracefs),

@@ -44,6 +44,11 @@ export class PathResolver {
   #threads = 0;
   #timer: NodeJS.Timeout | undefined;
 
+  /** Starts a thread, as calls wait that an earlier agent has not answered. */
+  expect(): void {
+    if (this.#threads === 0) this.#idle.push(this.#newThread());
+  }
+
   /**
    * Resolves to the fd, which the caller closes, or to the -errno of BPF_OBJ_GET, with the path
    * resolved as for the guest. Rejects if the thread that looks it up fails.
