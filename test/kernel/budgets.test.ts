@@ -6,7 +6,6 @@ import { Guest } from '../support/guest.js';
 import {
   agentsOf,
   bpfns,
-  bpfnsPath,
   guestPath,
   inNamespace,
   leavesNothingBehind,
@@ -14,7 +13,7 @@ import {
   skipReason,
   until,
 } from '../support/host.js';
-import { followEvents } from '../support/watching.js';
+import { eventsFromNow, followEvents } from '../support/watching.js';
 
 /** Enough, 32 levels down, to fill the map of numbers if there were no budgets. */
 const FLOOD = 17_500;
@@ -33,11 +32,6 @@ async function budgetOf(name: string): Promise<StatusReply['budgets'][number]> {
   }
 }
 
-/** `bpfns events --json`, until its stdin ends. */
-function listen(): Guest {
-  return new Guest(['sh', '-c', `${bpfnsPath} events --json & read -r _; kill $!; wait`]);
-}
-
 const oneMap = `${guestPath('thread')} info`;
 
 describe('a guest that wants more than its budget', { skip: skipReason }, () => {
@@ -45,7 +39,7 @@ describe('a guest that wants more than its budget', { skip: skipReason }, () => 
 
   test('has no ids for what it makes beyond, and nobody else misses any', async () => {
     assert.equal(bpfns(['create', 'kept']).status, 0);
-    const events = listen();
+    const events = await eventsFromNow();
     const guest = Guest.bpfns(['run', '--name', 'flood', '--', guestPath('flood'), 'deep', String(FLOOD)]);
     await until(() => guest.lines.includes('done'), 'the flood has not ended', 60);
     const [, numbered] = /^32 levels, (\d+) of 32/.exec(guest.lines[0] ?? '') ?? [];
@@ -63,13 +57,12 @@ describe('a guest that wants more than its budget', { skip: skipReason }, () => 
     );
     assert.equal((await budgetOf('kept')).unowned, 0);
 
-    const told = (): unknown[] =>
-      events.lines.map((line) => JSON.parse(line)).filter(({ event }) => event === 'over-budget');
+    const told = (): unknown[] => events.seen().filter(({ event }) => event === 'over-budget');
     await until(() => told().length > 0, 'no event tells of it');
     const [{ what, path }] = told() as [{ what: string; path: string }];
     assert.deepEqual([what, path], ['objects', 'flood']);
     assert.equal(await guest.end(), 0);
-    await events.end();
+    events.stop();
     assert.equal(bpfns(['rm', 'kept']).status, 0);
   });
 });
@@ -82,15 +75,15 @@ describe('a budget', { skip: skipReason }, () => {
 
   test('has so many namespaces and no more, while others go on making theirs', async () => {
     assert.equal(bpfns(['create', 'kept'], { env }).status, 0);
-    const events = listen();
+    const events = await eventsFromNow();
     const guest = Guest.bpfns(['run', '--name', 'many', '--', guestPath('flood'), 'siblings', '30']);
     await guest.printed('done');
     assert.deepEqual(guest.lines, [`made ${NAMESPACES - 1}, then ENOSPC`, 'done']);
     assert.equal(inNamespace(oneMap).stdout, '1\n');
     assert.equal((await budgetOf('many')).namespaces, NAMESPACES);
-    await until(() => events.lines.some((line) => line.includes('"what":"namespaces"')), 'no event tells of it');
+    await until(() => events.seen().some(({ what }) => what === 'namespaces'), 'no event tells of it');
     assert.equal(await guest.end(), 0);
-    await events.end();
+    events.stop();
   });
 
   test('has room again when what was made is gone', () => {
