@@ -29,8 +29,11 @@ function countsOf(file: string | undefined): Counts {
 const text = ({ passed, failed, skipped }: Counts): string =>
   `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`;
 
+/** The longest file takes five minutes. Without a limit, one that hangs would take all that CI has. In ms. */
+const FILE_LIMIT = process.env.BPFNS_SOAK === '1' ? Number.POSITIVE_INFINITY : 20 * 60_000;
+
 const files = process.argv.slice(2).map((file) => resolve(file));
-const events = run({ files, concurrency: false, timeout: Number.POSITIVE_INFINITY });
+const events = run({ files, concurrency: false, timeout: FILE_LIMIT });
 events.on('test:pass', ({ file, skip, details, nesting }) => {
   const counts = countsOf(file);
   if (nesting === 0) counts.milliseconds += details.duration_ms;
