@@ -91,7 +91,7 @@ function enterOwnChild({ name, pins, tracing, delegate }: RunOptions): boolean {
     return true;
   }
   if (process.geteuid?.() !== 0 && userSocket() === undefined) {
-    throw new SyscallError(E.EPERM, 'run', 'outside a namespace this needs root, or a user of bpfns.conf(5)');
+    throw new SyscallError(E.EPERM, 'run', 'outside a namespace this needs root, or [[users]] in bpfns.conf(5)');
   }
   return false;
 }

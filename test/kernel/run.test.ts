@@ -143,7 +143,7 @@ describe('bpfns run answers', { skip: skipReason }, () => {
         '125: not root',
         125,
         [...asContainerUser, ...bpfnsRun, 'true'],
-        /^bpfns: outside a namespace this needs root: .*EPERM\n$/,
+        /^bpfns: outside a namespace this needs root, or \[\[users\]\] in bpfns.conf\(5\): .*EPERM\n$/,
       ],
       [
         '125: no CAP_SYS_ADMIN',
