@@ -4,6 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { symlinkSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { bpfns, leavesNothingBehind, skipReason, until } from '../support/host.js';
+import { limit } from '../support/slowness.js';
 import { sh } from './support/bpftool.js';
 import { crun, runc } from './support/bundle.js';
 import { ctrClient } from './support/containerd.js';
@@ -64,6 +65,12 @@ for (const engine of [runc, crun, podmanAlone, ctrClient]) {
       });
 
       const trace = (): Promise<string> => sh(tracing, 'cat /tmp/trace');
+      /** The tracer prints an event some time after it happened. */
+      const shows = async (line: RegExp): Promise<void> => {
+        let text = '';
+        for (const end = Date.now() + limit(10_000); !line.test(text); text = await trace())
+          assert.ok(Date.now() < end, `${line} does not show in\n${text}`);
+      };
 
       test('the tracer starts, with CAP_BPF alone', async () => {
         const { status, text } = await scriptOutput(tracing);
@@ -71,25 +78,25 @@ for (const engine of [runc, crun, podmanAlone, ctrClient]) {
       });
 
       test('the first process of the container shows, under its pid there', async () => {
-        assert.match(await trace(), /^1 sh \/tmp\/done$/m);
+        await shows(/^1 sh \/tmp\/done$/m);
       });
 
       test('a process of an exec shows, under its pid there', async () => {
         const pid = await sh(tracing, 'bpftool map list >/dev/null; echo $$; exec cat /etc/passwd >/dev/null');
-        assert.match(await trace(), new RegExp(`^${pid.trim()} cat /etc/passwd$`, 'm'));
+        await shows(new RegExp(`^${pid.trim()} cat /etc/passwd$`, 'm'));
       });
 
       test('a child that such a process forked shows, whenever that was', async () => {
         const child = '(read -r _; exec cat /etc/group >/dev/null) </tmp/fifo &';
         await sh(tracing, `mkfifo /tmp/fifo; ${child} bpftool map list >/dev/null; echo >/tmp/fifo; wait`);
-        assert.match(await trace(), /^\d+ cat \/etc\/group$/m);
+        await shows(/^\d+ cat \/etc\/group$/m);
       });
 
       test('nothing else shows: no call, no sample and no pid of the other container or the host', async () => {
         await sh(tracing, 'i=0; while [ $i -lt 100000 ]; do i=$((i + 1)); done');
-        await sh(tracing, 'kill -INT $(cat /tmp/tracer)');
-        let text = '';
-        for (; !text.includes('@samples'); text = await trace());
+        const running = "grep -q 'State:.[^Z]' /proc/$(cat /tmp/tracer)/status";
+        await sh(tracing, `kill -INT $(cat /tmp/tracer); while ${running}; do sleep 0.1; done`);
+        const text = await trace();
         const newest = Number(await sh(tracing, 'echo $$'));
         for (const [, map, comm] of text.matchAll(/^@(calls|samples)\[(.*)\]/gm))
           assert.ok(own.includes(comm ?? ''), `${map} of ${comm}`);
