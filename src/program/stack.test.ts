@@ -30,12 +30,29 @@ describe('the stack of a program', () => {
     assert.equal(depthsIn('processed 3 insns'), undefined);
   });
 
+  for (const [what, text] of [
+    ['with their sum', 'stack depth 4+0+64 max 68\n'],
+    [
+      'in a line for each function (7.3)',
+      'stack depth max 68\nsubprog 0 (last) main insns_self 12 insns_total 33 stack 4\n' +
+        'subprog 1 (wait) static insns_self 14 insns_total 21 stack 0\n' +
+        'subprog 2 () global insns_self 7 insns_total 7 stack 64\n',
+    ],
+  ]) {
+    test(`is what newer statistics say, ${what}`, () => {
+      const log = `0: (95) exit\nverification time 9 usec\n${text}processed 3 insns\n`;
+      assert.deepEqual(depthsIn(log), [8, 0, 64]);
+      assert.equal(withoutStatistics(log), '0: (95) exit\nprocessed 3 insns\n');
+    });
+  }
+
   test("is not what the program's own lines of source say, which the log has before", () => {
     const own = '; \nstack depth 0\nprocessed 1 insns\n';
     const log = `${own}verification time 9 usec\nstack depth 4+0\nprocessed 3 insns\n`;
     assert.deepEqual(depthsIn(log), [8, 0]);
     assert.equal(withoutStatistics(log), `${own}processed 3 insns\n`);
     assert.equal(withoutStatistics('processed 3 insns\n'), 'processed 3 insns\n');
+    assert.equal(depthsIn(`${own}statistics of a later kernel\nprocessed 3 insns\n\0`), undefined);
   });
 
   test('is clear if every function clears what it uses', () => {

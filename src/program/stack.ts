@@ -54,13 +54,26 @@ export function guessDepths(instructions: readonly Instruction[]): number[] {
   return depths.map((depth, i) => (i === 0 ? Math.max(depth, WORD) : depth));
 }
 
-/** At the end of the log: before it may stand what the program brings along, names and lines of source. */
-const STATISTICS = /^(?:verification time \d+ usec\n)?stack depth (\d+(?:\+\d+)*)\n/gm;
+/**
+ * At the end of the log, before its last line: further up may stand what the program brings along, names and
+ * lines of source. Newer kernels tell a sum too, and Linux 7.3 tells the depths in a line for each function.
+ */
+const STATISTICS = new RegExp(
+  [
+    /^(?:verification time \d+ usec\n)?stack depth /,
+    /(?:(\d+(?:\+\d+)*)(?: max \d+)?\n|max \d+\n((?:subprog \d+ .* stack \d+\n)+))/,
+    /(?=processed .*\n?\0?(?![\s\S]))/,
+  ]
+    .map(({ source }) => source)
+    .join(''),
+  'gm',
+);
 
 /** What each function really uses, from the verifier's statistics (BPF_LOG_STATS); undefined if it does not say. */
 export function depthsIn(log: string): number[] | undefined {
-  const [, list] = [...log.matchAll(STATISTICS)].at(-1) ?? [];
-  return list?.split('+').map((depth) => depthOf(-Number(depth)));
+  const [, list, lines] = [...log.matchAll(STATISTICS)].at(-1) ?? [];
+  const depths = list?.split('+') ?? lines?.match(/\d+$/gm);
+  return depths?.map((depth) => depthOf(-Number(depth)));
 }
 
 /** The log as it would be if these had not been asked for. */
