@@ -18,7 +18,8 @@ interface Counts {
 const byFile = new Map<string, Counts>();
 
 function countsOf(file: string | undefined): Counts {
-  const name = basename(file ?? '?').replace(/\.test\.js$/, '');
+  // With source maps the file is the one that was compiled.
+  const name = basename(file ?? '?').replace(/\.test\.[jt]s$/, '');
   const known = byFile.get(name);
   if (known) return known;
   const fresh = { passed: 0, failed: 0, skipped: 0, milliseconds: 0 };

@@ -173,7 +173,8 @@ static int load_user(int map)
 static void squeeze(void)
 {
 	int ends[2], fill[MOST], count, map, own, user, key = 0;
-	time_t end = time(NULL) + 30;
+	/* An emulated machine takes minutes. */
+	time_t end = time(NULL) + 600;
 	union control control = {};
 	uint32_t id;
 	struct iovec data = { &id, sizeof(id) };

@@ -6,8 +6,7 @@
  * struct-ops foreign FD	registers one of somebody else
  *
  * The last two print what the map, the link and the link's map are called, and how many of the
- * numbers in the map's value, host ids of programs, open a program. "unsupported" before Linux 6.4,
- * whose kernels know no such links.
+ * numbers in the map's value, host ids of programs, open a program.
  */
 #include <bpf/libbpf.h>
 
@@ -26,10 +25,8 @@ static int make(const char *path)
 	struct bpf_map *map = bpf_object__find_map_by_name(object, "congestion");
 
 	bpf_map__set_map_flags(map, BPF_F_LINK);
-	if (bpf_object__load(object) || !bpf_map__attach_struct_ops(map)) {
-		puts("unsupported");
-		exit(0);
-	}
+	must(bpf_object__load(object), "load");
+	must(bpf_map__attach_struct_ops(map) ? 0 : -1, "attach");
 	return bpf_map__fd(map);
 }
 

@@ -17,7 +17,10 @@ export interface GuestFeature {
 }
 
 const BPF_F_NO_PREALLOC = 1;
+const BPF_F_LINK = 1 << 13;
 const BPF_F_PATH_FD = 1 << 14;
+/** Of the kernel's BTF; its first type, a number, is nobody's operations. */
+const FIRST_TYPE = 1;
 const BPF_PROG_TYPE_NETFILTER = 32;
 const BPF_PROG_TYPE_KPROBE = 2;
 const [BPF_NETFILTER, BPF_TCX_INGRESS, BPF_TRACE_UPROBE_MULTI] = [45, 46, 48];
@@ -66,6 +69,20 @@ export const guestFeatures: readonly GuestFeature[] = [
       const fd = loadProgram(BPF_PROG_TYPE_NETFILTER, BPF_NETFILTER);
       if (fd >= 0) close(fd);
       return answer(fd);
+    },
+  },
+  {
+    // Where the flag is known, the type of the value is looked at next.
+    name: 'links of struct_ops',
+    since: '6.4',
+    probe: () => {
+      const map = Buffer.alloc(bpf_attr.sizeof);
+      for (const at of [bpf_attr.key_size, bpf_attr.value_size]) map.writeUInt32LE(4, at);
+      map.writeUInt32LE(bpf_map_type.BPF_MAP_TYPE_STRUCT_OPS, bpf_attr.map_type);
+      map.writeUInt32LE(1, bpf_attr.max_entries);
+      map.writeUInt32LE(BPF_F_LINK, bpf_attr.map_flags);
+      map.writeUInt32LE(FIRST_TYPE, bpf_attr.btf_vmlinux_value_type_id);
+      return answer(bpf(bpf_cmd.BPF_MAP_CREATE, map, bpf_attr.btf_vmlinux_value_type_id + 4), E.ENOTSUPP);
     },
   },
   {
