@@ -139,7 +139,10 @@ interface ModeHere {
 /** What each mode means, and the features that it needs besides those that are required. */
 const MODES: Readonly<Record<TracingMode, { readonly means: string; readonly needs: readonly string[] }>> = {
   host: { means: 'a guest with CAP_PERFMON traces the whole machine', needs: [] },
-  own: { means: 'a guest with CAP_BPF alone traces its own tasks', needs: ['system call tracepoints'] },
+  own: {
+    means: 'a guest with CAP_BPF alone traces its own tasks',
+    needs: ['system call tracepoints', "stack use in the verifier's log"],
+  },
   filtered: { means: 'a guest with CAP_PERFMON sees its own tasks; no wall', needs: [] },
   none: { means: 'no guest traces', needs: [] },
 };

@@ -1,11 +1,15 @@
 /** Probes of the BPF features that the recorder uses. */
 import { existsSync, readFileSync } from 'node:fs';
+import { encode, instruction, Op } from '../program/instruction.js';
+import { depthsIn } from '../program/stack.js';
 import { architecture } from '../sys/architecture.js';
+import { bpf } from '../sys/bpf.js';
 import { Btf, BtfKind } from '../sys/btf.js';
 import { E, SyscallError } from '../sys/errno.js';
-import { bpf_map_type, bpf_prog_type } from '../sys/kernel.gen.js';
+import { bpf_attr, bpf_cmd, bpf_map_type, bpf_prog_type } from '../sys/kernel.gen.js';
 import { kprobesKeepUp } from '../sys/kprobes.js';
 import { type Attached, BpfObject, hasHelper, hasMapType, hasProgramType } from '../sys/libbpf.js';
+import { addressOf, close } from '../sys/libc.js';
 import { lsmOfBpf } from '../sys/lsm.js';
 import { bpfObjectPath } from '../sys/object-path.js';
 import { CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN, effectiveCapabilities } from '../sys/task.js';
@@ -14,6 +18,9 @@ import { type Answer, fromVerdict, no, refused, unknown, yes } from './answer.js
 
 const BPF_FUNC_task_storage_get = 156;
 const BPF_FUNC_loop = 181;
+/** Of log_level: statistics alone. */
+const BPF_LOG_STATS = 4;
+const LOG_SIZE = 4096;
 
 /** Without the capability EPERM says nothing about the kernel. */
 function asPrivileged(probe: () => Answer): Answer {
@@ -42,6 +49,29 @@ export function probeLoop(): Answer {
 
 export function probeSyscallPrograms(): Answer {
   return asPrivileged(() => fromVerdict(hasProgramType(bpf_prog_type.BPF_PROG_TYPE_SYSCALL)));
+}
+
+/** Loads a program of two instructions, one of which uses the stack. */
+export function probeStackStatistics(): Answer {
+  return asPrivileged(() => {
+    const store = instruction(Op.storeLongImm, { dst: 10, off: -8 });
+    const code = Buffer.from(encode([store, instruction(Op.moveImm), instruction(Op.exit)]));
+    const license = Buffer.from('GPL\0');
+    const log = Buffer.alloc(LOG_SIZE);
+    const attr = Buffer.alloc(bpf_attr.sizeof);
+    attr.writeUInt32LE(bpf_prog_type.BPF_PROG_TYPE_TRACEPOINT, bpf_attr.prog_type);
+    attr.writeUInt32LE(code.length / 8, bpf_attr.insn_cnt);
+    attr.writeUInt32LE(BPF_LOG_STATS, bpf_attr.log_level);
+    attr.writeUInt32LE(LOG_SIZE, bpf_attr.log_size);
+    attr.writeBigUInt64LE(addressOf(code), bpf_attr.insns);
+    attr.writeBigUInt64LE(addressOf(license), bpf_attr.license);
+    attr.writeBigUInt64LE(addressOf(log), bpf_attr.log_buf);
+    const fd = bpf(bpf_cmd.BPF_PROG_LOAD, attr, bpf_attr.log_buf + 8);
+    if (fd < 0) return judge(new SyscallError(-fd, 'bpf', 'cannot load a program'));
+    close(fd);
+    const text = log.toString('latin1', 0, log.indexOf(0));
+    return depthsIn(text)?.join() === '8' ? yes : no('the log has another form');
+  });
 }
 
 export function probeVmlinuxBtf(): Answer {

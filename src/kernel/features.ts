@@ -8,6 +8,7 @@ import {
   probeLoop,
   probeRingBuffer,
   probeSleepableMaps,
+  probeStackStatistics,
   probeSyscallPrograms,
   probeSyscallTracepoint,
   probeTaskStorage,
@@ -165,6 +166,14 @@ const table: readonly Feature[] = [
     without: NOTHING,
     required: true,
     probe: probeLoop,
+  },
+  {
+    name: "stack use in the verifier's log",
+    since: '5.2',
+    usedFor: 'shows what a program of tracing=own has to clear before it begins',
+    without: 'there is no tracing=own',
+    required: false,
+    probe: probeStackStatistics,
   },
   {
     name: 'fork tracepoint',
