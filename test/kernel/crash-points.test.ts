@@ -31,7 +31,7 @@ describe('the agent killed before its nth system call', { skip: skipReason }, ()
 
   // A tracing program is loaded on a thread of its own.
   for (const role of ['nest', 'list', 'create', 'stats', 'trace']) {
-    test(`'${role}': every answer is right, whichever n`, { timeout: limit(300_000) }, async (t) => {
+    test(`'${role}': every answer is right, whichever n`, { timeout: limit(900_000) }, async (t) => {
       const guest = startGuest(role, role);
       await until(() => bpfns(['ls']).stdout.includes(role), 'the guest has not started');
       let kills = 0;

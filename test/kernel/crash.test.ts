@@ -29,7 +29,7 @@ async function killAgents(): Promise<void> {
   let last = 0;
   const hasCome = (): boolean => ![0, last].includes(agent());
   for (let kill = 0; kill < KILLS; kill++) {
-    await until(hasCome, 'no agent has come back', 60);
+    await until(hasCome, 'no agent has come back', 120);
     if (kill % MEETS_SERVICE === 0) await agentServes();
     await pause(Math.random() * 2 * LIFE);
     last = agent();
@@ -50,7 +50,7 @@ describe('kill -9 of the agent', { skip: skipReason }, () => {
       bpfns(['rm', 'kept']);
     });
     const atTop = (): Listed[] => namespaces().filter(({ level }) => level === 1);
-    await until(() => atTop().length === guests.length + 1, 'the guests have not started', 60);
+    await until(() => atTop().length === guests.length + 1, 'the guests have not started', 120);
     const before = atTop();
     await killAgents();
     await agentServes();

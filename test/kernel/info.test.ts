@@ -61,7 +61,7 @@ const links = allLinks.filter(([what]) => !lackingLinks.get(what));
 process.env.CGROUP = cgroup2Mount();
 
 async function begin(command: readonly string[]): Promise<{ guest: ChildProcess; lines: string[] }> {
-  const guest = spawn('timeout', limited(60, command), { stdio: ['pipe', 'pipe', 'inherit'] });
+  const guest = spawn('timeout', limited(300, command), { stdio: ['pipe', 'pipe', 'inherit'] });
   let text = '';
   await new Promise((resolve) =>
     guest.stdout?.on('data', (part: Buffer) => {

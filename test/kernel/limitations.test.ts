@@ -91,7 +91,7 @@ describe('what a guest with CAP_PERFMON observes', { skip: skipReason }, () => {
 
   test('a tracing program sees processes outside the namespace', async () => {
     const command = [bpfnsPath, 'run', '--', ...asContainerUser, guestPath('holes'), 'tracing'];
-    const guest = spawn('timeout', limited(30, command));
+    const guest = spawn('timeout', limited(120, command));
     const lines = createInterface({ input: guest.stdout })[Symbol.asyncIterator]();
     assert.equal((await lines.next()).value, 'ready');
     run(['true']); // this process, which is in no namespace, forks

@@ -72,7 +72,7 @@ describe('bpftrace, as root', { skip: skipReason }, () => {
     ['an interval', ['interval:ms:50 { @n++; if (@n == 3) { exit(); } }'], /@n: 3/],
   ];
   const bpftrace = (launcher: readonly string[], args: readonly string[]): Outcome => {
-    const outcome = run([...launcher, 'bpftrace', '-e', ...args], { timeoutSeconds: 20 });
+    const outcome = run([...launcher, 'bpftrace', '-e', ...args]);
     return { ...outcome, stderr: outcome.stderr.replace(/\(\d+\)/g, '(pid)') };
   };
 

@@ -61,7 +61,7 @@ describe('rights', { skip: skipReason }, () => {
   const rounds = times(100_000);
   test(`foreign objects put onto the numbers of fds under creation, ${rounds} times, stay foreign`, () => {
     const inside = [bpfnsPath, 'run', '--', guest, 'race', String(rounds)];
-    const { stdout } = run([guest, 'foreign', ...inside], { timeoutSeconds: 120 });
+    const { stdout } = run([guest, 'foreign', ...inside], { timeoutSeconds: 300 });
     assert.equal(stdout, 'replaced often, visible 0, map id 0, program id 0\n');
   });
 

@@ -180,7 +180,7 @@ describe(`bpfns run started ${AT_ONCE} times at once, with no agent there`, { sk
 
   test('makes as many namespaces and one agent', async () => {
     const guests = Array.from({ length: AT_ONCE }, () =>
-      spawn('timeout', limited(60, [...bpfnsRun, 'cat']), { stdio: ['pipe', 'pipe', 'inherit'] }),
+      spawn('timeout', limited(300, [...bpfnsRun, 'cat']), { stdio: ['pipe', 'pipe', 'inherit'] }),
     );
     const answers = guests.map(async (guest) => {
       guest.stdin.write('here');

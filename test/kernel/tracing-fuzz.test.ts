@@ -15,11 +15,11 @@ describe('tracing=own', { skip: skipReason }, () => {
   describe('on one agent', () => {
     const agent = keepsOneAgent();
 
-    test(`random programs for ${SECONDS} s`, { timeout: limit((SECONDS + 60) * 1000) }, (t) => {
+    test(`random programs for ${SECONDS} s`, { timeout: limit((SECONDS + 150) * 1000) }, (t) => {
       const pid = agent.pid();
       const fuzz = [guestPath('fuzz-load'), String(SECONDS), String(Date.now() % 1_000_000)];
       const { stdout } = bpfns(['run', '--tracing=own', '--', ...nobodyWithBpfAlone, ...fuzz], {
-        timeoutSeconds: SECONDS + 30,
+        timeoutSeconds: SECONDS + 120,
       });
       t.diagnostic(`seed ${fuzz[2]}: ${stdout}`);
       const [, loaded, bare] = /^tried \d+ loaded (\d+) bare (\d+)$/m.exec(stdout) ?? [];

@@ -30,8 +30,7 @@ describe('programs with tracing=own', { skip: skipReason }, () => {
     const keep = await start([bpfnsPath, 'run', '--', 'sh', '-c', 'echo ready; read -r _'], {
       BPFNS_MAX_OBJECTS: '64',
     });
-    const run = (): string =>
-      bpfns(['run', '--tracing=own', '--', ...nobodyWithBpfAlone, exhaust, 'programs'], { timeoutSeconds: 20 }).stdout;
+    const run = (): string => bpfns(['run', '--tracing=own', '--', ...nobodyWithBpfAlone, exhaust, 'programs']).stdout;
     assert.equal(run(), '128 ENOMEM\n0 ENOMEM\n');
     await keep.end();
   });

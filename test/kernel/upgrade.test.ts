@@ -65,7 +65,7 @@ async function started(guests: readonly CrashGuest[]): Promise<void> {
       return guests.every(({ name }) => names.includes(name));
     },
     'the guests have not started',
-    60,
+    120,
   );
 }
 
@@ -94,7 +94,7 @@ async function startAndKill(program: string, call: string, nth: number, path?: s
   const strace = ['strace', '-D', '-f', '-o', trace, ...where, program];
   const daemon = startDaemon(['--replace'], {}, strace);
   const wasKilled = (): boolean => existsSync(trace) && readFileSync(trace, 'utf8').includes('killed by SIGKILL');
-  for (const end = Date.now() + limit(30_000); !wasKilled() && Date.now() < end; ) await pause(5);
+  for (const end = Date.now() + limit(120_000); !wasKilled() && Date.now() < end; ) await pause(5);
   await pause(100); // until the last of its threads has ended
   assert.ok(
     daemon.process.exitCode === null && daemon.process.signalCode === null,
@@ -121,7 +121,7 @@ describe('an upgrade to another layout of the maps', { skip: skipReason }, () =>
   /** Has the other version, or this one again, take over. @returns its log */
   async function upgrade(program: string): Promise<string> {
     const next = startDaemon(['--replace'], {}, [program]);
-    await until(() => next.log().includes(' info ready'), 'it has not started', 30).catch((error: unknown) => {
+    await until(() => next.log().includes(' info ready'), 'it has not started', 120).catch((error: unknown) => {
       throw new Error(`${String(error)}: ${next.log()}the earlier daemon: ${daemon.log()}`);
     });
     const { process: old } = daemon;
@@ -132,7 +132,7 @@ describe('an upgrade to another layout of the maps', { skip: skipReason }, () =>
 
   before(async () => {
     daemon = startDaemon([]);
-    await until(() => daemon.log().includes('ready'), 'the daemon has not started', 30);
+    await until(() => daemon.log().includes('ready'), 'the daemon has not started', 120);
     assert.equal(bpfns(['create', 'kept']).status, 0);
     const script =
       'for i in 1 2 3; do bpftool map create $P/kept$i type hash key 4 value 4 entries 1 name kept$i; done';
@@ -173,7 +173,7 @@ describe('an upgrade to another layout of the maps', { skip: skipReason }, () =>
     const earlier = recorded('kept');
     for (const [i, [call, nth, path]] of KILLS.entries()) {
       const next = await startAndKill(versions[(i + 1) % 2] ?? otherPath, call, nth, path);
-      await until(() => next.log().includes(' info ready'), `no agent has come after ${call} ${nth}`, 60);
+      await until(() => next.log().includes(' info ready'), `no agent has come after ${call} ${nth}`, 120);
       allRunning(guests);
       daemon = next;
     }
@@ -188,7 +188,7 @@ describe('an upgrade to another layout of the maps', { skip: skipReason }, () =>
     next.process.kill('SIGKILL');
     await until(() => agent() === '', 'an agent runs on');
     daemon = startDaemon([]);
-    await until(() => daemon.log().includes(' info ready'), 'the earlier version has not started', 30);
+    await until(() => daemon.log().includes(' info ready'), 'the earlier version has not started', 120);
     assert.doesNotMatch(daemon.log(), /took over/);
     assert.deepEqual(recorded('kept'), earlier);
   });

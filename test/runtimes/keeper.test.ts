@@ -176,9 +176,7 @@ describe('bpfns self-check in a namespace', { skip: skipReason }, () => {
     const pids = `$(pgrep -f "bpfns.js (agent|supervise)" | while read p; do
       if tr "\\0" "\\n" </proc/$p/environ | grep -qx BPFNS_RUN_DIR=${runDir}; then echo $p; fi; done)`;
     const script = `kill -STOP ${pids}; $0 self-check; echo $?; kill -KILL ${pids}; $0 self-check; echo $?`;
-    const { stdout, stderr } = bpfns(['run', '--no-nesting', '--', 'sh', '-c', script, bpfnsPath], {
-      timeoutSeconds: 20,
-    });
+    const { stdout, stderr } = bpfns(['run', '--no-nesting', '--', 'sh', '-c', script, bpfnsPath]);
     assert.equal(stdout, '1\n1\n');
     assert.match(stderr, /has not answered within .*\n.*nothing answers/);
     // The next agent removes what the killed one has left.

@@ -32,7 +32,7 @@ export function tarOf(suite: Suite, packages: readonly string[], variant: 'minba
     suite,
     `${tar}.new`,
   ];
-  const { status, stderr } = run([...words], { timeoutSeconds: 600 });
+  const { status, stderr } = run([...words], { timeoutSeconds: 900 });
   if (status !== 0) throw new Error(`mmdebstrap: exit status ${status}\n${stderr}`);
   renameSync(`${tar}.new`, tar);
   return tar;
@@ -84,7 +84,7 @@ export class DebianRoot {
 
   /** The same, in a shell. @throws Error if it fails @returns what it printed */
   sh(script: string): string {
-    const { status, stdout, stderr } = this.run(['sh', '-ec', script], { timeoutSeconds: 120 });
+    const { status, stdout, stderr } = this.run(['sh', '-ec', script], { timeoutSeconds: 300 });
     if (status !== 0) throw new Error(`exit status ${status}\n${stdout}${stderr}`);
     return stdout;
   }

@@ -11,11 +11,11 @@ export class Guest {
   #isSilent = false;
 
   /**
-   * Starts a program with a time limit of a minute.
+   * Starts a program with a time limit of five minutes: some serve all tests of a file.
    * @param errors whether its stderr is that of the test, or counts as output
    */
   constructor(command: readonly string[], env: NodeJS.ProcessEnv = {}, errors: 'inherit' | 'collected' = 'inherit') {
-    this.#child = spawn('timeout', limited(60, command), {
+    this.#child = spawn('timeout', limited(300, command), {
       env: { ...process.env, ...env },
       stdio: ['pipe', 'pipe', errors === 'collected' ? 'pipe' : 'inherit'],
     });
@@ -51,7 +51,7 @@ export class Guest {
     return this.#output.split('\n').slice(0, -1);
   }
 
-  /** Waits for this line. @throws Error if it does not come within 30 s, or the guest ends */
+  /** Waits for this line. @throws Error if it does not come within two minutes, or the guest ends */
   async printed(line: string): Promise<void> {
     await this.#until(() => this.lines.includes(line), `the guest has not printed '${line}'`);
   }
@@ -67,7 +67,7 @@ export class Guest {
 
   /** Like {@link until}, but fails as soon as the guest has ended, since it then prints nothing more. */
   async #until(condition: () => boolean, otherwise: string): Promise<void> {
-    await until(() => condition() || this.#isSilent, otherwise, 30);
+    await until(() => condition() || this.#isSilent, otherwise, 120);
     if (!condition()) throw new Error(`${otherwise}, and has ended: ${this.#output}`);
   }
 

@@ -173,7 +173,7 @@ export function agentsOf(directory: string): string[] {
   });
 }
 
-/** Waits until the agent exits by itself. @throws Error if it does not within 10 s */
+/** Waits until the agent exits by itself. @throws Error if it does not within 30 s */
 export async function agentGone(): Promise<void> {
   const leaked = `${runDir}/leaked-fds`;
   await until(

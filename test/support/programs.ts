@@ -28,7 +28,7 @@ export function run(
 ): Outcome {
   const { status, signal, stdout, stderr, error } = spawnSync(
     'timeout',
-    limited(options.timeoutSeconds ?? 60, command),
+    limited(options.timeoutSeconds ?? 120, command),
     {
       encoding: 'utf8',
       env: { ...process.env, ...options.env },
@@ -46,7 +46,7 @@ export function bpfns(args: readonly string[], options: Parameters<typeof run>[1
 }
 
 /** Waits until `condition` is true. The time limit is longer on a slow machine. */
-export async function until(condition: () => boolean, otherwise: string, seconds = 10): Promise<void> {
+export async function until(condition: () => boolean, otherwise: string, seconds = 30): Promise<void> {
   const most = limit(seconds);
   for (const end = Date.now() + most * 1000; !condition(); ) {
     if (Date.now() > end) throw new Error(`${otherwise} within ${most} s`);

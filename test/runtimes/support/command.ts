@@ -7,7 +7,7 @@ export function command(
   words: readonly string[],
   options: { detached?: boolean; timeoutSeconds?: number; cwd?: string } = {},
 ): Promise<Outcome> {
-  const child = spawn('timeout', limited(options.timeoutSeconds ?? 30, words), {
+  const child = spawn('timeout', limited(options.timeoutSeconds ?? 120, words), {
     stdio: ['ignore', options.detached ? 'ignore' : 'pipe', options.detached ? 'ignore' : 'pipe'],
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
   });

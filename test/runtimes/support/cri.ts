@@ -103,7 +103,7 @@ class Cri implements Engine {
   }
 
   async #exec(id: string, guest: readonly string[]): ReturnType<Container['exec']> {
-    const request = { container_id: id, cmd: guest, timeout: limit(20) };
+    const request = { container_id: id, cmd: guest, timeout: limit(60) };
     const reply = await this.#call<{ stdout: Buffer; stderr: Buffer; exit_code: number }>('ExecSync', request);
     return { status: reply.exit_code, stdout: String(reply.stdout), stderr: String(reply.stderr) };
   }
@@ -113,7 +113,7 @@ class Cri implements Engine {
     const service = this.#service;
     if (!service) throw new Error('not open');
     return new Promise((resolve, reject) => {
-      service[method]?.(request, { deadline: Date.now() + limit(30_000) }, (error, reply) => {
+      service[method]?.(request, { deadline: Date.now() + limit(120_000) }, (error, reply) => {
         if (error) reject(new Error(`${method}: ${error.message}`));
         else resolve(reply as T);
       });

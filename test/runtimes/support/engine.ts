@@ -47,7 +47,7 @@ export function initCommand(script: string): string[] {
 }
 
 /** The output and exit status of the script. @throws Error if it does not end in time */
-export async function scriptOutput(container: Container, seconds = 10): Promise<{ text: string; status: number }> {
+export async function scriptOutput(container: Container, seconds = 60): Promise<{ text: string; status: number }> {
   let done = '';
   for (const end = Date.now() + limit(seconds * 1000); !done.startsWith('status'); ) {
     if (Date.now() > end) throw new Error(`the script in ${container.id} has not ended within ${seconds} s`);

@@ -43,7 +43,7 @@ export class ServiceManager {
       for i in cpuset.cpus cpuset.mems; do [ ! -e $c/$i ] || cat $c/$i >$c/${this.#cgroup}/$i; done
       echo $$ >$c/${this.#cgroup}/cgroup.procs; fi; done
       exec /lib/systemd/systemd --user --unit=basic.target --log-target=console`;
-    const manager = spawn('timeout', ['-k', '5', '300', 'sh', '-c', script], {
+    const manager = spawn('timeout', ['-k', '5', '900', 'sh', '-c', script], {
       env: this.#env,
       stdio: ['ignore', 'ignore', 'pipe'],
     });
