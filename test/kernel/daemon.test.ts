@@ -13,6 +13,7 @@ import {
   bpfns,
   inNamespace,
   leavesNothingBehind,
+  namespaceNames,
   removePins,
   runDir,
   skipReason,
@@ -20,7 +21,7 @@ import {
   until,
 } from '../support/host.js';
 import { limit } from '../support/slowness.js';
-import { followEvents, getMetrics } from '../support/watching.js';
+import { eventsFromNow, followEvents, getMetrics } from '../support/watching.js';
 
 const file = `/tmp/bpfns-test-${process.pid}.toml`;
 const metrics = `/tmp/bpfns-test-${process.pid}.sock`;
@@ -98,18 +99,21 @@ describe('bpfns daemon', { skip: skipReason }, () => {
   });
 
   test('tells of namespaces and objects as they come and go', async () => {
-    const events = followEvents();
-    const seen = (): ReturnType<typeof events.seen> => events.seen();
-    // It gets no events before it listens: try until one arrives.
-    await until(() => {
-      inNamespace('bpftool map create $P/m type hash key 4 value 4 entries 1 name told; bpftool map list; rm $P/m');
-      return seen().some(({ event }) => event === 'namespace-created');
-    }, 'no event has come');
-    await until(() => seen().some(({ event }) => event === 'namespace-gone'), 'the end has not been told');
-    events.stop();
-    const created = seen().find(({ event, kind }) => event === 'object-created' && kind === 'map');
+    const events = await eventsFromNow();
+    const script = 'bpftool map create $P/m type hash key 4 value 4 entries 1 name told; bpftool map list; rm $P/m';
+    inNamespace(script, { args: ['--name', 'told'] });
+    const ofIt = (wanted: string): unknown =>
+      events.seen().find(({ event, path }) => event === wanted && path === 'told')?.namespace;
+    await until(() => ofIt('namespace-gone') !== undefined, 'the end has not been told');
+    const id = ofIt('namespace-created');
+    const created = events
+      .seen()
+      .find(({ event, kind, namespace }) => event === 'object-created' && kind === 'map' && namespace === id);
     assert.equal(created?.id, 1);
-    assert.ok(seen().some(({ event, hostId }) => event === 'object-gone' && hostId === created?.hostId));
+    const isGone = (): boolean =>
+      events.seen().some(({ event, hostId }) => event === 'object-gone' && hostId === created?.hostId);
+    await until(isGone, 'the end of its map has not been told');
+    events.stop();
   });
 
   test('tells of a call that is refused, and counts it', async () => {
@@ -133,7 +137,8 @@ describe('bpfns daemon', { skip: skipReason }, () => {
 
   test('is replaced ten times by another, and guests get every answer', { timeout: limit(300_000) }, async (t) => {
     const guests = ['list', 'list', 'list', 'create', 'nest'].map((role, i) => startGuest(`up${i}`, role));
-    await until(() => bpfns(['ls']).stdout.includes('up4'), 'the guests have not started');
+    const areThere = (): boolean => guests.every(({ name }) => namespaceNames().includes(name));
+    await until(areThere, 'the guests have not started', 120);
     let current = daemon;
     for (let i = 0; i < 10; i++) {
       const earlier = agent();

@@ -8,7 +8,7 @@ import { backends } from '../../src/recorder/hooks.js';
 import { hasFeature } from '../support/features.js';
 import { Guest } from '../support/guest.js';
 import { bpfns, guestPath, leavesNothingBehind, skipReason } from '../support/host.js';
-import { isSlow } from '../support/slowness.js';
+import { isSlow, limit } from '../support/slowness.js';
 
 /**
  * Maps and children of each process. BPFNS_TEST_RUSH="10000 2000" is the full size: ten minutes on an emulated
@@ -16,8 +16,8 @@ import { isSlow } from '../support/slowness.js';
  */
 const [maps = 0, forks = 0] = (process.env.BPFNS_TEST_RUSH ?? (isSlow ? '250 50' : '1000 200')).split(' ').map(Number);
 const RUNNERS = 8;
-/** How often the agent is given time to find what no hook saw. */
-const PATIENCE = 20;
+/** How long the agent is given to find what no hook saw, in ms. */
+const PATIENCE = limit(60_000);
 
 interface Rush {
   /** How many maps each of the eight namespaces owns. */
@@ -82,7 +82,7 @@ describe('eight processes that create at once', { skip: skipReason }, () => {
       const rush = await Running.start('', few, 0, 2);
       let { owned, status } = await rush.look();
       t.diagnostic(`${status.backend} hooks; at first ${RUNNERS * few - sum(owned)} lost`);
-      for (let turn = 0; turn < PATIENCE && sum(owned) < RUNNERS * few; turn++) {
+      for (const end = Date.now() + PATIENCE; Date.now() < end && sum(owned) < RUNNERS * few; ) {
         await sleep(500);
         ({ owned, status } = await rush.look());
       }

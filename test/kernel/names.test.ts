@@ -46,8 +46,8 @@ function fails(expected: RegExp, ...args: string[]): void {
   assert.match(stderr, expected);
 }
 
-function agentPid(): string {
-  return agentsOf(runDir ?? '')[0] ?? '';
+function agentPid(): number {
+  return Number(agentsOf(runDir ?? '')[0] ?? 0);
 }
 
 describe('names', { skip: skipReason }, () => {
@@ -154,10 +154,11 @@ describe('names', { skip: skipReason }, () => {
       ok('create', 'web');
       ok('create', 'inner', '--parent', 'web');
       const script =
-        'bpftool map create $P/a type hash key 4 value 4 entries 1 name a; bpftool map create $P/b type hash key 4 value 4 entries 1 name b; rm $P/a; bpftool -j map list';
+        'bpftool map create $P/a type hash key 4 value 4 entries 1 name a; bpftool map create $P/b type hash key 4 value 4 entries 1 name b; rm $P/a; while bpftool map show id 1; do sleep 0.1; done >/dev/null 2>&1; bpftool -j map list';
       const before = ok('exec', 'web/inner', '--', 'sh', '-ec', script);
       const agent = agentPid();
-      process.kill(Number(agent), `SIG${signal}`);
+      assert.ok(agent > 0); // 0 would be the process group of the test
+      process.kill(agent, `SIG${signal}`);
       await until(() => agentPid() !== agent, 'the agent still runs');
       assert.deepEqual(paths(), ['init', 'web', 'web/inner'], 'listed without an agent');
       assert.equal(ok('exec', 'web/inner', '--', 'sh', '-c', 'bpftool -j map list'), before);

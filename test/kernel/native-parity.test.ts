@@ -59,7 +59,11 @@ describe('bpftrace, as root', { skip: skipReason }, () => {
     ],
     [
       'a tracepoint with its arguments',
-      ['tracepoint:sched:sched_process_exec { printf("%s\\n", str(args->filename)); exit(); }', '-c', '/bin/true'],
+      [
+        'tracepoint:sched:sched_process_exec /pid == cpid/ { printf("%s\\n", str(args->filename)); exit(); }',
+        '-c',
+        '/bin/true',
+      ],
       /\/bin\/true/,
     ],
     [
@@ -69,7 +73,8 @@ describe('bpftrace, as root', { skip: skipReason }, () => {
     ],
     ['profile', ['profile:hz:99 { @seen = 1; exit(); }'], /@seen: 1/],
     ['a software event', ['software:cpu-clock:1000000 { @seen = 1; exit(); }'], /@seen: 1/],
-    ['an interval', ['interval:ms:50 { @n++; if (@n == 3) { exit(); } }'], /@n: 3/],
+    // It goes on for a moment after exit().
+    ['an interval', ['interval:ms:50 { if (@n < 3) { @n++; } else { exit(); } }'], /@n: 3/],
   ];
   const bpftrace = (launcher: readonly string[], args: readonly string[]): Outcome => {
     const outcome = run([...launcher, 'bpftrace', '-e', ...args]);

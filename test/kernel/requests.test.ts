@@ -7,7 +7,7 @@ import { shapes } from '../../src/control/lines.js';
 import { isReading, PROTOCOL_VERSION, type Request } from '../../src/control/protocol.js';
 import { kinds } from '../../src/model/ids.js';
 import { keepsOneAgent } from '../support/agent.js';
-import { bpfns, leavesNothingBehind, runDir, skipReason } from '../support/host.js';
+import { bpfns, leavesNothingBehind, runDir, skipReason, until } from '../support/host.js';
 import { limit, times } from '../support/slowness.js';
 
 const FULL = 'agent.sock';
@@ -94,7 +94,8 @@ describe('requests', { skip: skipReason }, () => {
 
     /** Sends requests, and looks whether the agent is as it was. */
     async function send(request: fc.Arbitrary<Line>, check: (line: Line) => Promise<void>): Promise<void> {
-      // The thread that answers this is there then, and has closed what it needed.
+      // Only the one that keeps the agent. The thread that answers this has then closed what it needed.
+      await until(() => namespaces().length === 2, 'a namespace of an earlier test has not ended');
       const before = namespaces();
       const [pid, fds] = [agent.pid(), await agent.fds()];
       await fc.assert(fc.asyncProperty(request, check), { numRuns: RUNS });
@@ -103,7 +104,7 @@ describe('requests', { skip: skipReason }, () => {
       assert.deepEqual(namespaces(), before);
       assert.equal(agent.pid(), pid);
       assert.equal(agent.log(), '');
-      assert.ok((await agent.fds()) <= fds);
+      await until(async () => (await agent.fds()) <= fds, 'the agent has left descriptors open');
     }
 
     test('that are as they should be are understood, whatever they ask for', async () => {

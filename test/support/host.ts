@@ -196,7 +196,7 @@ async function dismissAgent(): Promise<void> {
 }
 
 /** The host now, and what it should be: an object of `earlier` may have ended, also one of the test before. */
-function compared(earlier: HostState): [now: HostState, expected: HostState] {
+export function compared(earlier: HostState): [now: HostState, expected: HostState] {
   const now = hostState();
   const objects = Object.entries(earlier.objects).map(([kind, ids]) => {
     const living = new Set(now.objects[kind]);

@@ -46,9 +46,13 @@ export function bpfns(args: readonly string[], options: Parameters<typeof run>[1
 }
 
 /** Waits until `condition` is true. The time limit is longer on a slow machine. */
-export async function until(condition: () => boolean, otherwise: string, seconds = 30): Promise<void> {
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  otherwise: string,
+  seconds = 30,
+): Promise<void> {
   const most = limit(seconds);
-  for (const end = Date.now() + most * 1000; !condition(); ) {
+  for (const end = Date.now() + most * 1000; !(await condition()); ) {
     if (Date.now() > end) throw new Error(`${otherwise} within ${most} s`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
