@@ -3,6 +3,7 @@
  * container runtimes, answers every call it is handed with ERRNO (clone3: runs it), and says so:
  *   state {...}       the process state a runtime sent, blanks and newlines taken out
  *   call AUDIT_ARCH NUMBER COMMAND
+ *   gone              nothing has the filter of a listener any more
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -118,6 +119,7 @@ int main(int argc, char **argv)
 			} else if (fds[i].revents) {
 				close(fds[i].fd);
 				fds[i] = fds[--count];
+				printf("gone\n");
 			}
 		}
 		if (fds[0].revents && count < MAX_FDS) {

@@ -29,7 +29,7 @@ describe('a container that the agent learns of late', { skip: skipReason }, () =
 
       /** Stops the daemon's supervisor and agent, or lets them go on. */
       function signal(name: 'SIGSTOP' | 'SIGCONT'): void {
-        const agents = readFileSync(`/proc/${daemon.pid}/task/${daemon.pid}/children`, 'latin1').trim().split(' ');
+        const agents = readFileSync(`/proc/${daemon.pid}/task/${daemon.pid}/children`, 'latin1').match(/\d+/g) ?? [];
         for (const pid of [...agents.map(Number), daemon.pid]) process.kill(pid, name);
       }
 

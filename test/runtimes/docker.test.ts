@@ -57,6 +57,7 @@ describe('a container of docker', { skip: skipReason || noRoom }, () => {
     });
 
     test('is announced with the pid that Docker knows', async () => {
+      await until(() => joined().length > 0, 'nothing announces it');
       assert.equal(joined()[0], Number(await inspect('.State.Pid')));
     });
 

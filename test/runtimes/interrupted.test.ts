@@ -70,8 +70,8 @@ function freezerOf(pid: number): { readonly freeze: () => Promise<void>; readonl
   return {
     freeze: async () => {
       writeFileSync(file, old === undefined ? '1' : 'FROZEN');
-      for (const end = Date.now() + limit(10_000); !isFrozen(); await pause(1)) {
-        if (Date.now() > end) throw new Error('the cgroup has not frozen within 10 s');
+      for (const end = Date.now() + limit(60_000); !isFrozen(); await pause(1)) {
+        if (Date.now() > end) throw new Error('the cgroup has not frozen within 60 s');
       }
     },
     thaw: () => writeFileSync(file, old === undefined ? '0' : 'THAWED'),

@@ -50,7 +50,7 @@ class Keeper {
 /** All processes at once, without a chance to do anything: the kubelet's last means. */
 async function kill(daemon: Daemon): Promise<void> {
   const supervisor = daemon.pid;
-  const agents = readFileSync(`/proc/${supervisor}/task/${supervisor}/children`, 'latin1').trim().split(' ');
+  const agents = readFileSync(`/proc/${supervisor}/task/${supervisor}/children`, 'latin1').match(/\d+/g) ?? [];
   for (const pid of [supervisor, ...agents.map(Number)]) process.kill(pid, 'SIGKILL');
   await until(() => !bpfns(['self-check']).stderr.includes('not answered'), '');
 }
@@ -152,9 +152,10 @@ describe('bpfns keeper', { skip: skipReason }, () => {
         assert.equal(bpfns(['self-check']).status, 1);
         assert.equal(bpfns(['self-check', '--keeper']).status, 1);
         await start();
-        assert.match(daemon.log, new RegExp(`the listener of a container is lost.*${container.id}`));
+        const isTold = new RegExp(`the listener of a container is lost.*${container.id}`);
+        await until(() => isTold.test(daemon.log), 'the log does not tell of the container');
         // An exec has a listener of its own.
-        assert.ok((await calls()).includes('255'));
+        await until(async () => (await calls()).includes('255'), 'no call has failed');
         const { status, stderr } = await selfCheck();
         assert.equal(status, 1);
         assert.match(stderr, /the listener of this container is lost.*Restart it/);

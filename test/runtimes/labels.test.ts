@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
-import { setTimeout as pause } from 'node:timers/promises';
 import {
   agentsOf,
   bpfns,
@@ -81,12 +80,8 @@ describe('a container that a kubelet would start', { skip: skipReason }, () => {
       process.kill(Number(agent), 'SIGKILL');
       await until(() => ![undefined, agent].includes(agentsOf(runDir ?? '')[0]), 'no agent has come back');
       assert.match(bpfns(['ls']).stdout, / default\/[^/ ]+\/named$/m);
-      let text = '';
-      for (let i = 0; !/pod_namespace="default",container="named"} 1$/m.test(text); i++) {
-        assert.ok(i < 50, text);
-        await pause(200);
-        text = await getMetrics(metrics).catch(String);
-      }
+      const isNamed = /pod_namespace="default",container="named"} 1$/m;
+      await until(async () => isNamed.test(await getMetrics(metrics).catch(String)), 'no metric has its name');
       // Again from the beginning: what happens until the follower is back is not told.
       await until(() => {
         bpfns(['create', 'again']);
@@ -96,6 +91,7 @@ describe('a container that a kubelet would start', { skip: skipReason }, () => {
     });
 
     test('in the events: when it joins, and when it leaves', async () => {
+      await until(() => about('container-joined').length > 0, 'it has not joined');
       const [joined] = about('container-joined');
       assert.equal(joined?.container, container.id);
       isGone = true;

@@ -41,15 +41,19 @@ function profile(name: string, args: readonly string[] = []): string {
 async function outcomes(engine: Engine, path: string): Promise<{ answers: Answer[]; seen: string[] }> {
   const from = said.length;
   const container = await engine.start({ label: 'profile', script: `commands ${LAST + 1}`, profile: path });
+  let text = '';
   try {
-    const { text } = await scriptOutput(container);
-    const answers = [...text.matchAll(/^(\S+) (\d+) (\w+)$/gm)].map(([, abi = '', command, error = '']) => {
-      return { abi, command: Number(command), error };
-    });
-    return { answers, seen: said.slice(from).split('\n') };
+    ({ text } = await scriptOutput(container));
   } finally {
     await container.remove();
   }
+  const answers = [...text.matchAll(/^(\S+) (\d+) (\w+)$/gm)].map(([, abi = '', command, error = '']) => {
+    return { abi, command: Number(command), error };
+  });
+  const seen = (): string[] => said.slice(from).split('\n');
+  const count = (word: string): number => seen().filter((line) => line.split(' ')[0] === word).length;
+  await until(() => count('state') > 0 && count('gone') === count('state'), 'the stand-in still has a listener');
+  return { answers, seen: seen() };
 }
 
 let agent: ChildProcess;
@@ -58,9 +62,12 @@ let said = '';
 function startAgent(): Promise<void> {
   said = '';
   rmSync(socket, { force: true });
-  agent = spawn(guestPath('oci-listener'), [socket, String(constants.errno.EXDEV)], { stdio: ['ignore', 'pipe', 2] });
-  agent.stdout?.setEncoding('utf8').on('data', (text: string) => {
-    said += text;
+  const child = spawn(guestPath('oci-listener'), [socket, String(constants.errno.EXDEV)], {
+    stdio: ['ignore', 'pipe', 2],
+  });
+  agent = child;
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    if (agent === child) said += text; // the last words of an earlier one may come late
   });
   return until(() => said.startsWith('ready'), 'the stand-in agent is not ready');
 }

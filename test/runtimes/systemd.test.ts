@@ -30,13 +30,18 @@ describe('the systemd unit', { skip: skipReason }, () => {
     const manager = new ServiceManager(mkdtempSync('/tmp/bpfns-systemd-'));
     const agent = (): string => agentsOf(runDir ?? '').join();
     const main = (): number => Number(manager.show('MainPID'));
+    const kill = (pid: number, signal: NodeJS.Signals): void => {
+      assert.ok(pid > 0); // 0 would be the process group of the test
+      process.kill(pid, signal);
+    };
     let guests: readonly CrashGuest[] = [];
 
     before(async () => {
       await manager.start({ WatchdogSec: String(WATCHDOG_SECONDS), TimeoutStartSec: String(START_SECONDS) });
       await until(() => manager.show('ActiveState') === 'active', 'the service has not started');
       guests = ['list', 'list', 'create', 'nest'].map((role, i) => startGuest(`unit${i}`, role));
-      await until(() => bpfns(['ls']).stdout.includes('unit3'), 'the guests have not started');
+      const areThere = (): boolean => guests.every(({ name }) => namespaceNames().includes(name));
+      await until(areThere, 'the guests have not started', 120);
     });
     after(async () => {
       for (const { process } of guests) process.kill();
@@ -54,18 +59,18 @@ describe('the systemd unit', { skip: skipReason }, () => {
 
     const ends: ReadonlyArray<[what: string, end: () => void]> = [
       ['is restarted', () => manager.control('restart', 'bpfns.service')],
-      ['loses its main process, and systemd kills the rest', () => process.kill(main(), 'SIGKILL')],
+      ['loses its main process, and systemd kills the rest', () => kill(main(), 'SIGKILL')],
       ['is killed whole', () => manager.control('kill', '--signal=KILL', 'bpfns.service')],
       // An upgrade as the unit describes it: the service ends, is restarted, and takes everything
       // back.
       ['is replaced by hand', () => run([bpfnsPath, 'daemon', '--replace'])],
-      ['hangs, and systemd ends it', () => process.kill(Number(agent()), 'SIGSTOP')],
+      ['hangs, and systemd ends it', () => kill(Number(agent()), 'SIGSTOP')],
     ];
     for (const [what, end] of ends) {
       test(`goes on with every guest when the service ${what}`, async () => {
         const [earlier, served] = [main(), agent()];
         end();
-        await until(() => ![0, earlier].includes(main()), 'systemd has not started the service again', 30);
+        await until(() => ![0, earlier].includes(main()), 'systemd has not started the service again', 120);
         await until(() => !['', served].includes(agent()), 'no agent has come');
         await agentServes();
         // Its watchdog runs from here on.
@@ -88,7 +93,7 @@ describe('the systemd unit', { skip: skipReason }, () => {
       const isStopped = (): boolean => run(['grep', 'State:', `/proc/${main()}/status`]).stdout.includes('T (stopped)');
       await until(isStopped, 'the service does not hang');
       const hanging = main();
-      await until(() => ![0, hanging].includes(main()), 'it hangs on', START_SECONDS + STOP_SECONDS + 10);
+      await until(() => ![0, hanging].includes(main()), 'it hangs on', START_SECONDS + STOP_SECONDS + 60);
       await agentServes();
       await until(() => manager.show('ActiveState') === 'active', 'the service is not ready');
       await allRight([guest]);
