@@ -14,7 +14,7 @@ const debian = `bpfns_${product.version}_${run(['dpkg', '--print-architecture'])
 
 function make(directory: string): void {
   const { status, stdout, stderr } = run(['make', '-C', directory, 'packages'], {
-    timeoutSeconds: 300,
+    timeoutSeconds: 900,
     // Else the time of the last commit.
     env: { SOURCE_DATE_EPOCH: '1700000000' },
   });
@@ -112,7 +112,7 @@ for (const [suite, needed] of Object.entries(suites) as Array<[Suite, readonly s
         dpkg --install /root/next.deb`);
       assert.match(machine.sh('cat /etc/bpfns/bpfns.toml'), /^# mine$/m);
       assert.match(machine.sh('bpfns ls'), /kept/);
-      machine.sh('echo >/tmp/in; rm /sys/fs/bpf/bpfns-kept; while [ -e /run/bpfns/bpf ]; do sleep 0.1; done');
+      machine.sh('echo >/tmp/in; rm /sys/fs/bpf/bpfns-kept; while [ -e /run/bpfns ]; do sleep 0.1; done');
     });
 
     test('nothing is left after it is purged', () => {

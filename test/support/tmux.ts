@@ -27,6 +27,12 @@ export class Tmux {
     return this.#tmux('display-message', '-p', '#{cursor_flag}').trim() === '1';
   }
 
+  /** Sends SIGTERM to the program that its shell runs. */
+  terminate(): void {
+    const shell = this.#tmux('display-message', '-p', '#{pane_pid}').trim();
+    assert.equal(spawnSync('pkill', ['-TERM', '-P', shell]).status, 0);
+  }
+
   /** Ends what runs in it. */
   close(): void {
     spawnSync('tmux', ['-L', this.#server, 'kill-server']);
