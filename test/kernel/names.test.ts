@@ -52,8 +52,9 @@ function agentPid(): number {
 
 describe('names', { skip: skipReason }, () => {
   leavesNothingBehind();
-  afterEach(() => {
+  afterEach(async () => {
     for (const path of paths().slice(1).reverse()) bpfns(['rm', path, '--objects', '--yes']);
+    await until(() => paths().length === 1, 'namespaces are left');
   });
 
   test('create makes a namespace that lives with no task in it; rm ends it', () => {

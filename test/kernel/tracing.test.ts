@@ -4,7 +4,17 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { tracepointId, withTracefs } from '../../src/sys/tracepoint.js';
-import { bpfns, bpfnsPath, guestPath, leavesNothingBehind, run, skipReason, start } from '../support/host.js';
+import {
+  bpfns,
+  bpfnsPath,
+  guestPath,
+  type Listed,
+  leavesNothingBehind,
+  run,
+  skipReason,
+  start,
+  until,
+} from '../support/host.js';
 import { times } from '../support/slowness.js';
 import { counts, nobodyWithBpfAlone, rootWithBpfAlone, rootWithPerfmon, startBpftrace } from '../support/tracing.js';
 
@@ -34,6 +44,17 @@ function results(what: string, mode = 'own', caller = nobodyWithBpfAlone): Map<s
       return [name, [Number(errno), text]];
     }),
   );
+}
+
+/** The two programs of the only tracer that runs; those of the one before go a moment after it. */
+async function programsOfTracer(): Promise<Listed[]> {
+  let own: Listed[] = [];
+  await until(() => {
+    const { objects } = JSON.parse(bpfns(['prog', 'list', '--json']).stdout) as { objects: Listed[] };
+    own = objects.filter(({ namespace }) => namespace.id !== 0);
+    return own.length === 2;
+  }, 'there are more or fewer programs');
+  return own;
 }
 
 describe('tracing=own', { skip: skipReason }, () => {
@@ -193,12 +214,8 @@ describe('tracing=own', { skip: skipReason }, () => {
 
   test('programs belong to the guest, whose namespace and pid the host sees', async () => {
     const guest = await startBpftrace('tracepoint:raw_syscalls:sys_enter { @ = count(); }');
-    const { objects } = JSON.parse(bpfns(['prog', 'list', '--json']).stdout);
-    const own = objects.filter((each: { namespace: { id: number } }) => each.namespace.id !== 0);
-    assert.equal(own.length, 2);
-    for (const { creator, type } of own) {
-      assert.equal(creator.comm, 'bpftrace');
-      assert.equal(creator.uid, 0);
+    for (const { creator, type } of await programsOfTracer()) {
+      assert.deepEqual([creator?.comm, creator?.uid], ['bpftrace', 0]);
       assert.ok(type === 'tracepoint' || type === 'perf_event');
     }
     const { namespaces } = JSON.parse(bpfns(['ls', '--json']).stdout);
@@ -208,12 +225,9 @@ describe('tracing=own', { skip: skipReason }, () => {
 
   test('the memory of such programs is shown with each, with the sum and its bound', async () => {
     const guest = await startBpftrace('tracepoint:raw_syscalls:sys_enter { @ = count(); }');
-    const { objects } = JSON.parse(bpfns(['prog', 'list', '--json']).stdout);
-    const program = objects.find(
-      (each: { type: string; namespace: { id: number } }) => each.type === 'tracepoint' && each.namespace.id !== 0,
-    );
-    assert.equal(JSON.parse(bpfns(['who', 'prog', String(program.hostId), '--json']).stdout).memory, 4096);
-    const { stdout } = bpfns(['who', 'prog', String(program.hostId)]);
+    const hostId = String((await programsOfTracer()).find(({ type }) => type === 'tracepoint')?.hostId);
+    assert.equal(JSON.parse(bpfns(['who', 'prog', hostId, '--json']).stdout).memory, 4096);
+    const { stdout } = bpfns(['who', 'prog', hostId]);
     assert.match(stdout, /^ {2}memory {8}4\.0K, charged to the agent, which loaded it$/m);
     assert.match(stdout, /^ {2}such memory {3}8\.0K of 64M in namespace \d+, with all below it$/m);
     await guest.end();
