@@ -6,8 +6,10 @@ import { agentsOf, bpfns, leavesNothingBehind, runDir, skipReason, until } from 
 import { limit, times } from '../support/slowness.js';
 
 const KILLS = times(200);
-/** The average time between two kills, in ms. */
+/** The average time between two kills, in ms, where agents start faster than that. */
 const LIFE = limit(400);
+/** The same where they do not: each has to live longer than it takes to start, or few would ever serve. */
+const LONGEST_LIFE = 3 * LIFE;
 /**
  * After this many kills, one waits until the agent serves. Where its start is slow, every agent
  * would die too early otherwise.
@@ -26,15 +28,20 @@ const namespaces = (): Listed[] => JSON.parse(bpfns(['ls', '--json']).stdout).na
 
 /** Kills agents, each once, at random moments, including their start. */
 async function killAgents(): Promise<void> {
-  let last = 0;
+  let [last, life] = [0, LIFE];
+  let killed = Date.now();
   const hasCome = (): boolean => ![0, last].includes(agent());
   for (let kill = 0; kill < KILLS; kill++) {
     await until(hasCome, 'no agent has come back', 120);
-    if (kill % MEETS_SERVICE === 0) await agentServes();
-    await pause(Math.random() * 2 * LIFE);
+    if (kill % MEETS_SERVICE === 0) {
+      await agentServes();
+      life = Math.min(Math.max(LIFE, Date.now() - killed), LONGEST_LIFE);
+    }
+    await pause(Math.random() * 2 * life);
     last = agent();
     assert.notEqual(last, 0, 'the agent has ended by itself');
     process.kill(last, 'SIGKILL');
+    killed = Date.now();
   }
 }
 

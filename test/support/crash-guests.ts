@@ -8,7 +8,7 @@ import { limit } from './slowness.js';
 import { nobodyWithBpfAlone } from './tracing.js';
 
 /** No call may take this long, in ms. An agent starts in a fraction of it, even on a busy machine. */
-export const HANG = limit(30_000);
+export const HANG = limit(120_000);
 
 export interface CrashGuest {
   readonly name: string;
@@ -25,7 +25,7 @@ export function startGuest(name: string, role: string): CrashGuest {
     [
       '-k',
       String(limit(60)),
-      String(limit(600)),
+      String(limit(1200)),
       bpfnsPath,
       'run',
       '--name',
