@@ -11,7 +11,8 @@ import { labelsOf, placementOf } from '../oci/placement.js';
 import { type ContainerState, MAX_STATE, OciError, parseContainerState } from '../oci/state.js';
 import { isRunning, type KnownContainer, readContainers, writeContainers } from '../recorder/container-labels.js';
 import type { ChildSpec } from '../recorder/lifecycle.js';
-import { Fd } from '../sys/fd.js';
+import type { Fd } from '../sys/fd.js';
+import { ForeignFd, ownerOfUid, requireQuickFiles } from '../sys/foreign-fd.js';
 import { processIdentity } from '../sys/pids.js';
 import { ProcDir } from '../sys/proc-dir.js';
 import { isListener } from '../sys/seccomp.js';
@@ -125,9 +126,16 @@ export class Containers {
       connection.close();
       return;
     }
+    const tell = (reason: string): void => this.#tellOf(user, reason);
+    try {
+      requireQuickFiles(ownerOfUid(user.uid));
+    } catch (error) {
+      tell(String(error));
+      connection.close();
+      return;
+    }
     connections.add(connection);
     const onEnd = (): void => void connections.delete(connection);
-    const tell = (reason: string): void => this.#tellOf(user, reason);
     this.#receive(connection, user, tell, onEnd);
   }
 
@@ -144,6 +152,7 @@ export class Containers {
     onRefused: OnRefused,
     onEnd: () => void = () => undefined,
   ): void {
+    const owner = ownerOfUid(user?.uid ?? 0);
     let text = '';
     let parts = 0;
     const fds: Fd[] = [];
@@ -157,7 +166,7 @@ export class Containers {
     };
     const timer = setTimeout(() => finish('a runtime did not finish its message'), PATIENCE);
     connection.onData((received: Received) => {
-      fds.push(...received.fds.map((fd) => new Fd(fd)));
+      fds.push(...received.fds.map((fd) => new ForeignFd(fd, owner)));
       text += received.bytes.toString('utf8');
       try {
         // Each part makes the text to be parsed once more.

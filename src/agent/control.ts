@@ -9,6 +9,7 @@ import { parseRequest } from '../control/lines.js';
 import { type ErrorReply, isReading, MAX_LINE, type Request } from '../control/protocol.js';
 import { Refusal } from '../sys/errno.js';
 import { tooManyFiles } from '../sys/fd-reserve.js';
+import { refuseFiles } from '../sys/socket.js';
 import { Peer } from './peer.js';
 
 /** Connections to the read-only socket at a time, and requests of one that may wait for their answers. */
@@ -150,6 +151,7 @@ function listenAt(server: Server, path: string): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen(path, () => {
+      refuseFiles(server);
       chmodSync(path, 0o600);
       resolve();
     });

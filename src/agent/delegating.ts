@@ -7,8 +7,8 @@ import type { DelegateReply, DelegateRequest } from '../control/protocol.js';
 import { type Delegation, delegationKeys, parseDelegation } from '../model/delegation.js';
 import { userNsOfContext } from '../recorder/fs-context.js';
 import { check, E, Refusal } from '../sys/errno.js';
+import { getForeignFd } from '../sys/foreign-fd.js';
 import { createIn, setOption } from '../sys/new-mount.js';
-import { getFd } from '../sys/task.js';
 import type { Peer } from './peer.js';
 
 /** @throws Refusal EINVAL */
@@ -28,7 +28,10 @@ export function delegate(
   peer: Peer,
   { own }: Services,
 ): DelegateReply {
-  using context = getFd(peer.pidfd, request.context).checked('pidfd_getfd', "cannot take the caller's context");
+  using context = getForeignFd(peer.pidfd, request.context, peer.owner).checked(
+    'pidfd_getfd',
+    "cannot take the caller's context",
+  );
   // All checks are about this one file, which the caller cannot exchange any more.
   const userNs = userNsOfContext(context);
   if (userNs === 0) throw new Refusal(E.EINVAL, 'delegate', `fd ${request.context} is not a context of bpffs`);

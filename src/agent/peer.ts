@@ -4,6 +4,7 @@
  */
 import type { Socket } from 'node:net';
 import type { Fd } from '../sys/fd.js';
+import { type Owner, ownerOfUid } from '../sys/foreign-fd.js';
 import { ProcDir } from '../sys/proc-dir.js';
 import { peerCredentials, peerPidfd } from '../sys/socket.js';
 import { sendSignal } from '../sys/task.js';
@@ -30,6 +31,11 @@ export class Peer {
   /** Whether the process existed when it connected. */
   get isKnown(): boolean {
     return this.pidfd.isOpen && this.directory.isOpen;
+  }
+
+  /** Of all files that it has open. */
+  get owner(): Owner {
+    return ownerOfUid(this.uid);
   }
 
   close(): void {

@@ -20,8 +20,8 @@ import type { Mirror } from '../recorder/mirror.js';
 import { check, E, SyscallError } from '../sys/errno.js';
 import type { Fd } from '../sys/fd.js';
 import { tooManyFiles } from '../sys/fd-reserve.js';
+import { getForeignFd } from '../sys/foreign-fd.js';
 import { isListener } from '../sys/seccomp.js';
-import { getFd } from '../sys/task.js';
 import { delegate, delegationOf } from './delegating.js';
 import type { Peer } from './peer.js';
 
@@ -139,7 +139,10 @@ export async function enterWithFilter(
   listeners: Listeners,
   choose: (listener: Fd) => Namespace,
 ): Promise<NamespaceReply> {
-  using listener = getFd(peer.pidfd, request.listener).checked('pidfd_getfd', "cannot take the caller's listener");
+  using listener = getForeignFd(peer.pidfd, request.listener, peer.owner).checked(
+    'pidfd_getfd',
+    "cannot take the caller's listener",
+  );
   if (!isListener(listener.number)) {
     throw new SyscallError(E.EINVAL, request.op, `fd ${request.listener} is not a seccomp listener`);
   }

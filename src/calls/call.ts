@@ -11,7 +11,7 @@ import { type Capabilities, noRights, type Rights } from '../sys/task.js';
 import { Caller, type Needs } from './caller.js';
 import type { OwnRights } from './own-rights.js';
 import type { Services } from './services.js';
-import { isInterruptible, namespaceOf, type Source } from './source.js';
+import { isInterruptible, namespaceOf, ownerOf, type Source } from './source.js';
 
 /**
  * The outcome of a command: a value >= 0; -errno; a descriptor to give to the caller, or the error
@@ -50,7 +50,7 @@ export class Call {
     this.#journal = journal;
     this.#own = own;
     this.attr = journal.attr.buffer;
-    this.caller = new Caller(slot.notification, source.listener, mirror.tasks, eyes);
+    this.caller = new Caller(slot.notification, source.listener, mirror.tasks, eyes, ownerOf(source.namespace));
     journal.serve(slot);
   }
 

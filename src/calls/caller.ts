@@ -5,19 +5,19 @@
  * caller, whatever happens to the number. This is the only file that looks anything up by thread
  * id.
  */
-import { INIT, type Kind, type NamespaceId, namespaceId } from '../model/ids.js';
+import { INIT, type NamespaceId, namespaceId } from '../model/ids.js';
 import type { Eye } from '../recorder/eye.js';
 import type { TaskHandle, TaskStates } from '../recorder/task-states.js';
 import type { Block } from '../sys/block.js';
 import { kindOfFd } from '../sys/bpf.js';
 import { E } from '../sys/errno.js';
 import type { Fd } from '../sys/fd.js';
+import { type CopiedFd, copied, getForeignFd, type Owner } from '../sys/foreign-fd.js';
 import { openMemory, readMemory, writeMemory } from '../sys/memory.js';
 import { ProcDir } from '../sys/proc-dir.js';
 import { isValid, type Notification } from '../sys/seccomp.js';
 import {
   effectiveCapabilities,
-  getFd,
   namespaceInode,
   noRights,
   openProcess,
@@ -45,13 +45,6 @@ export interface Needs {
   readonly object?: number;
 }
 
-/** A copy of a caller's fd. */
-export interface CopiedFd {
-  readonly fd: Fd;
-  /** Of the object behind it; undefined for another file. */
-  readonly kind: Kind | 'token' | undefined;
-}
-
 /**
  * How callers are examined: with the eye in the kernel, if there is one, and the memories that it
  * allows to keep open.
@@ -69,6 +62,7 @@ export class Caller implements Disposable {
   readonly #listener: number;
   readonly #tasks: TaskStates;
   readonly #eyes: Eyes;
+  readonly #owner: Owner;
   #memory: Fd | undefined;
   #thread: Fd | undefined;
   #directory: ProcDir | undefined;
@@ -81,11 +75,13 @@ export class Caller implements Disposable {
   /** What {@link takeObject} will return, if it is known before. */
   #object: CopiedFd | undefined;
 
-  constructor(notification: Notification, listener: number, tasks: TaskStates, eyes: Eyes) {
+  /** @param owner of all files that the caller has open */
+  constructor(notification: Notification, listener: number, tasks: TaskStates, eyes: Eyes, owner: Owner) {
     this.#notification = notification;
     this.#listener = listener;
     this.#tasks = tasks;
     this.#eyes = eyes;
+    this.#owner = owner;
   }
 
   /**
@@ -117,7 +113,7 @@ export class Caller implements Disposable {
       fd?.close();
       throw new CallerGone();
     }
-    if (fd) this.#object = { fd, kind: eye.kind ?? kindOfFd(fd.number) };
+    if (fd) this.#object = copied(fd, eye.kind ?? kindOfFd(fd.number));
     const { memory } = eye;
     const kept = needs.memory ? memories.get(memory) : undefined;
     const opened = needs.memory && !kept ? openMemory(tid) : undefined;
@@ -169,12 +165,16 @@ export class Caller implements Disposable {
     return this.#thread;
   }
 
-  /** A copy of one of its fds. -EBADF and other errors as from pidfd_getfd(2). @throws CallerGone */
+  /**
+   * A copy of one of its fds. -EBADF and other errors as from pidfd_getfd(2).
+   * @throws CallerGone
+   * @throws Refusal ENOMEM while too many files of the guest are being closed
+   */
   takeFd(fd: number): Fd {
     const copy = this.#takeByKept(fd);
     if (copy) return copy;
     if (!this.#thread) this.#keepThread();
-    return this.#takeByKept(fd) ?? getFd(this.thread, fd);
+    return this.#takeByKept(fd) ?? getForeignFd(this.thread, fd, this.#owner);
   }
 
   /** The same, if it is of a BPF object. What {@link identify} was told is here already. @throws CallerGone */
@@ -183,7 +183,7 @@ export class Caller implements Disposable {
     this.#object = undefined;
     if (known) return known;
     const copy = this.takeFd(fd);
-    return { fd: copy, kind: kindOfFd(copy.number) };
+    return copied(copy, kindOfFd(copy.number));
   }
 
   /**
@@ -195,7 +195,7 @@ export class Caller implements Disposable {
     const { tid } = this.#notification;
     const kept = threads.get(tid);
     if (!kept) return undefined;
-    const copy = getFd(kept, fd);
+    const copy = getForeignFd(kept, fd, this.#owner);
     // Closed: the agent had no fd left for the copy, and made room.
     if (copy.isOpen || (kept.isOpen && copy.number !== -E.ESRCH)) return copy;
     threads.drop(tid);

@@ -2,6 +2,7 @@
 import { INIT } from '../model/ids.js';
 import { isSameOrAncestor, type Namespace } from '../model/namespaces.js';
 import { E, Refusal } from '../sys/errno.js';
+import type { Owner } from '../sys/foreign-fd.js';
 import { hasWaitKillable } from '../sys/seccomp.js';
 import type { Caller } from './caller.js';
 import type { Services } from './services.js';
@@ -14,6 +15,11 @@ export interface Source {
   readonly token: number;
   /** The id of the container whose runtime sent the listener; '' if no runtime sent it. */
   readonly container: string;
+}
+
+/** The owner of all files of a guest: of its top-level namespace, with all below it. */
+export function ownerOf({ top }: Namespace): Owner {
+  return `namespace ${top.id}`;
 }
 
 /** Undefined until it is asked for. */

@@ -249,6 +249,13 @@ export const listen = wrap<[number, number]>('listen', 'int', ['int', 'int']);
 export const accept4 = wrap<[number, null, null, number]>('accept4', 'int', ['int', 'void *', 'void *', 'int']);
 export const sendmsg = wrap<[number, Buffer, number]>('sendmsg', long, ['int', 'void *', 'int']);
 export const recvmsg = wrap<[number, Buffer, number]>('recvmsg', long, ['int', 'void *', 'int']);
+export const setsockopt = wrap<[number, number, number, Buffer, number]>('setsockopt', 'int', [
+  'int',
+  'int',
+  'int',
+  'void *',
+  'uint',
+]);
 const mallopt = wrap<[number, number]>('mallopt', 'int', ['int', 'int']);
 export const ftruncate = wrap<[number, number]>('ftruncate', 'int', ['int', long]);
 /**
@@ -294,6 +301,49 @@ export function cStrings(strings: readonly Buffer[]): { array: Buffer; keep: rea
     array.writeBigUInt64LE(addressOf(text), index * 8);
   });
   return { array, keep };
+}
+
+const libcStatx = wrap<[number, string, number, number, Buffer]>('statx', 'int', [
+  'int',
+  'str',
+  'int',
+  'uint',
+  'void *',
+]);
+const AT_STATX_DONT_SYNC = 0x4000;
+
+/** Fills a struct statx with what the kernel knows already: a server of the file system is not asked. */
+export function statx(fd: number, mask: number, into: Buffer): number {
+  return libcStatx(fd, '', AT_EMPTY_PATH | AT_STATX_DONT_SYNC, mask, into);
+}
+
+const closeFunction = lib.symbol('close') as bigint;
+const pthreadCreate = lib.func('pthread_create', 'int', ['void *', 'void *', 'void *', long]) as (
+  thread: Buffer,
+  attributes: null,
+  start: bigint,
+  argument: number,
+) => number;
+const pthreadTryJoin = lib.func('pthread_tryjoin_np', 'int', [long, 'void *']) as (
+  thread: number,
+  result: null,
+) => number;
+
+/**
+ * Calls close(2) on a thread of its own. The number is free as soon as that begins, however long it
+ * takes. @returns the thread, to be asked for by {@link hasEnded} until it has; undefined if there
+ * can be none now
+ */
+export function closeOnThread(fd: number): number | undefined {
+  const thread = Buffer.alloc(8);
+  // close() is its first function: its argument and its result are words on all architectures.
+  if (pthreadCreate(thread, null, closeFunction, fd) !== 0) return undefined;
+  return Number(thread.readBigUInt64LE());
+}
+
+/** Whether a thread has ended. If so, it is forgotten: do not ask again. */
+export function hasEnded(thread: number): boolean {
+  return pthreadTryJoin(thread, null) === 0;
 }
 
 const M_TRIM_THRESHOLD = -1;

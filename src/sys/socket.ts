@@ -1,14 +1,15 @@
 /** The process at the other end of a unix socket. */
-import type { Socket } from 'node:net';
+import type { Server, Socket } from 'node:net';
 import { check, E } from './errno.js';
 import { Fd } from './fd.js';
-import { getsockopt } from './libc.js';
+import { getsockopt, setsockopt } from './libc.js';
 import { openProcess } from './task.js';
 
 const SOL_SOCKET = 1;
 const SO_PEERCRED = 17;
 
 const SO_PEERPIDFD = 77;
+const SO_PASSRIGHTS = 83;
 
 export interface PeerCredentials {
   /** As seen from this process. */
@@ -22,7 +23,7 @@ export function peerCredentials(socket: Socket): PeerCredentials | undefined {
   return number < 0 ? undefined : credentialsOfPeer(number);
 }
 
-function descriptorOf(socket: Socket): number {
+function descriptorOf(socket: Socket | Server): number {
   // Node does not publish the descriptor; `_handle.fd` has been there since 0.10.
   const handle = (socket as unknown as { _handle?: { fd?: number } | null })._handle;
   return handle?.fd ?? -E.EBADF;
@@ -41,6 +42,14 @@ export function peerPidfd(socket: Socket): Fd {
   const result = getsockopt(number, SOL_SOCKET, SO_PEERPIDFD, value, length);
   if (result === -E.ENOPROTOOPT) return openProcess(credentialsOfPeer(number).pid);
   return new Fd(result < 0 ? result : value.readInt32LE(0));
+}
+
+/**
+ * Has nobody send files to a unix socket of Node's, or to those that it accepts: the kernel itself
+ * would close them here, and that may take long (foreign-fd.ts). @returns -ENOPROTOOPT before 6.16
+ */
+export function refuseFiles(server: Server): number {
+  return setsockopt(descriptorOf(server), SOL_SOCKET, SO_PASSRIGHTS, Buffer.alloc(4), 4);
 }
 
 /** SO_PEERCRED of a connected unix socket. @throws SyscallError */

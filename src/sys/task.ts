@@ -77,10 +77,15 @@ export function openProcess(pid: number): Fd {
 
 /**
  * A copy of the fd number `fd` of the process or thread behind a pidfd: the same open file. -EBADF,
- * -ESRCH, -EPERM.
+ * -ESRCH, -EPERM. For processes that are trusted: see foreign-fd.ts.
  */
 export function getFd(pidfd: Pick<Fd, 'number'>, fd: number): Fd {
-  return new Fd(pidfd.number < 0 ? pidfd.number : syscall3(SYS.pidfd_getfd, pidfd.number, fd, 0));
+  return new Fd(copyFd(pidfd, fd));
+}
+
+/** The same, as a number: the caller closes it. */
+export function copyFd(pidfd: Pick<Fd, 'number'>, fd: number): number {
+  return pidfd.number < 0 ? pidfd.number : syscall3(SYS.pidfd_getfd, pidfd.number, fd, 0);
 }
 
 /** Sends a signal to the process or thread behind a pidfd; 0 only checks. -ESRCH if it has been waited for. */

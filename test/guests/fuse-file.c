@@ -1,6 +1,7 @@
 /*
  * "fuse-file DIRECTORY FILE" mounts a file system at DIRECTORY that it serves itself. It has one file,
- * DIRECTORY/file, with the contents of FILE. Until its input ends.
+ * DIRECTORY/file, with the contents of FILE. Until its input ends. With "hold" as the third argument
+ * it does not answer when the file is closed, so that close(2) waits for it.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -18,7 +19,7 @@
 #define ROOT FUSE_ROOT_ID
 #define INSIDE 2
 
-static int device, contents;
+static int device, contents, holds;
 static off_t size;
 
 static void answer(const struct fuse_in_header *in, int error, const void *data, size_t length)
@@ -76,6 +77,13 @@ static void serve(const struct fuse_in_header *in, const void *request)
 
 		return answer(in, length < 0 ? EIO : 0, buffer, length < 0 ? 0 : length);
 	}
+	case FUSE_FLUSH:
+		if (!holds)
+			return answer(in, ENOSYS, NULL, 0);
+		printf("process %u waits in close\n", in->pid);
+		fflush(stdout);
+		return;
+	case FUSE_INTERRUPT:
 	case FUSE_FORGET:
 	case FUSE_BATCH_FORGET:
 		return;
@@ -90,8 +98,9 @@ int main(int argc, char **argv)
 	char options[128];
 	struct stat status;
 
-	if (argc != 3)
+	if (argc < 3)
 		return 2;
+	holds = argc > 3;
 	device = open("/dev/fuse", O_RDWR | O_CLOEXEC);
 	contents = open(argv[2], O_RDONLY | O_CLOEXEC);
 	if (device < 0 || contents < 0 || fstat(contents, &status))

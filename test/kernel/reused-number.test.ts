@@ -91,7 +91,7 @@ for (const [thread, by] of [
       using child = openProcess(Number(pid));
       listener = getFd(child, Number(fd)).checked('pidfd_getfd', 'cannot take the listener');
       assert.equal(receive(listener.number, notification), 0);
-      caller = new Caller(notification, listener.number, tasks, { eye, memories, threads });
+      caller = new Caller(notification, listener.number, tasks, { eye, memories, threads }, 'guest');
       caller.identify({ memory: true, rights: true }, true);
       assert.equal(caller.task.read()?.ns ?? 0, 0);
       assert.notEqual(caller.directory.status(), '');
@@ -120,7 +120,7 @@ for (const [thread, by] of [
     });
 
     test('its descriptors are not copied', () => {
-      using again = new Caller(notification, listener.number, tasks, { eye, memories, threads });
+      using again = new Caller(notification, listener.number, tasks, { eye, memories, threads }, 'guest');
       assert.throws(() => again.identify({ object: 0 }, false, 0), CallerGone);
       assert.throws(() => again.takeFd(0), CallerGone);
       using copy = caller.takeFd(0);

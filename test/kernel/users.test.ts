@@ -1,6 +1,6 @@
 /** Users without any right on the host, for whom root has opened a socket. All that comes from it is hostile. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { before, describe, test } from 'node:test';
 import { type Daemon, startDaemon } from '../support/daemons.js';
@@ -161,6 +161,32 @@ describe('a user of the configuration', { skip: skipReason || lacking('BPF token
     assert.equal(asRuntime(ANN, 'self', 'one', 'two').stdout, 'next map errno 2\n');
     await logged(`uid ${ANN}: this listener has been sent before`);
     assert.doesNotMatch(daemon?.log() ?? '', /namespace=user-\d+\/two/);
+  });
+
+  test('cannot keep others waiting with a file that is never closed', async () => {
+    const mount = `${directory}/mount`;
+    mkdirSync(mount);
+    chmodSync(directory, 0o755);
+    const server = await start([guestPath('fuse-file'), mount, `${directory}/bpfns.toml`, 'hold']);
+    const script = `
+      const listener = require('fs').openSync('${mount}/file');
+      const socket = require('net').connect('${socketOf(ANN, 'agent')}');
+      const requests = [{ op: 'run', parent: 'init', name: '', pins: 'own', listener },
+        { op: 'delegate', context: listener, what: 'maps=array' }];
+      socket.write(requests.map((each) => JSON.stringify({ version: 1, ...each }) + '\\n').join(''));
+      socket.on('data', (data) => process.stdout.write(data));
+      setTimeout(() => console.log('ready'), 1000);`;
+    const user = await start([...inOwn(ANN), process.execPath, '-e', script]);
+    assert.match(user.output(), /is not a seccomp listener/);
+    assert.match(user.output(), /is not a context of bpffs/);
+    assert.equal(bpfns(['run', '--', 'true'], { timeoutSeconds: 20 }).status, 0);
+    await server.end();
+    await user.end();
+  });
+
+  test('can send no file to a socket of requests', { skip: lacking('sockets that take no files') }, () => {
+    const sent = run([...inOwn(ANN), guestPath('runtime'), socketOf(ANN, 'agent'), 'self', 'box']);
+    assert.match(sent.stderr, /^sendmsg: Operation not permitted$/m);
   });
 
   test("cannot name somebody else's process as a container's", async () => {

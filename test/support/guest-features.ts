@@ -4,7 +4,7 @@ import { type Answer, no, unknown, yes } from '../../src/kernel/answer.js';
 import { bpf, bpfWithCommonAttributes, objGet } from '../../src/sys/bpf.js';
 import { E, errnoName } from '../../src/sys/errno.js';
 import { bpf_attr, bpf_cmd, bpf_map_type } from '../../src/sys/kernel.gen.js';
-import { addressOf, close } from '../../src/sys/libc.js';
+import { addressOf, close, setsockopt, socket } from '../../src/sys/libc.js';
 
 export interface GuestFeature {
   readonly name: string;
@@ -16,6 +16,7 @@ export interface GuestFeature {
   readonly probe: () => Answer;
 }
 
+const [AF_UNIX, SOCK_STREAM, SOL_SOCKET, SO_PASSRIGHTS] = [1, 1, 1, 83];
 const BPF_F_NO_PREALLOC = 1;
 const BPF_F_LINK = 1 << 13;
 const BPF_F_PATH_FD = 1 << 14;
@@ -52,6 +53,16 @@ export const guestFeatures: readonly GuestFeature[] = [
     probe: () => answer(bpfWithCommonAttributes(bpf_cmd.BPF_MAP_GET_NEXT_ID, noMap, noMap.length), E.ENOENT),
   },
   { name: 'BPF_F_PATH_FD', since: '6.5', probe: () => answer(objGet('/no/such', BPF_F_PATH_FD), E.ENOENT) },
+  {
+    name: 'sockets that take no files',
+    since: '6.16',
+    probe: () => {
+      const fd = socket(AF_UNIX, SOCK_STREAM, 0);
+      const result = setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, Buffer.alloc(4), 4);
+      close(fd);
+      return result === -E.ENOPROTOOPT ? no() : answer(result);
+    },
+  },
   {
     name: 'tcx links',
     since: '6.6',

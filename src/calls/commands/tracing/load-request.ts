@@ -1,4 +1,5 @@
 /** What the thread that loads programs is given, and what it answers. */
+import type { Owner } from '../../../sys/foreign-fd.js';
 import type { PidLayout } from '../../../sys/pid-layout.js';
 
 /** Without an answer: what takes long and is the same for all programs is to be done now. */
@@ -21,6 +22,8 @@ export interface LoadRequest {
   readonly logRoom: number;
   /** A pidfd for the caller's fds, and the recorder's: open until the answer. */
   readonly thread: number;
+  /** Of those fds. */
+  readonly owner: Owner;
   readonly tasks: number;
   readonly namespaces: number;
   readonly actFor: number;

@@ -9,10 +9,10 @@ import { guessDepths } from '../../../program/stack.js';
 import { architecture } from '../../../sys/architecture.js';
 import { bpfns_namespace, bpfns_task } from '../../../sys/contract.gen.js';
 import { createArray } from '../../../sys/create-map.js';
-import { E } from '../../../sys/errno.js';
+import { E, Refusal } from '../../../sys/errno.js';
 import type { Fd } from '../../../sys/fd.js';
+import { getForeignFd, type Owner } from '../../../sys/foreign-fd.js';
 import { bpf_attr } from '../../../sys/kernel.gen.js';
-import { getFd } from '../../../sys/task.js';
 import { loadCleared } from './cleared.js';
 import { askedLog, type Loaded, loadInKernel, type OwnFds } from './kernel-load.js';
 import type { LoadAnswer, LoadRequest, ReadLayout } from './load-request.js';
@@ -25,18 +25,20 @@ const WORD = 4;
 /** The caller's descriptors, as our own. */
 class Descriptors implements Disposable {
   readonly #thread: number;
+  readonly #owner: Owner;
   readonly #taken = new Map<number, Fd>();
 
-  constructor(thread: number) {
+  constructor({ thread, owner }: LoadRequest) {
     this.#thread = thread;
+    this.#owner = owner;
   }
 
-  /** @throws Errno EBADF, E2BIG */
+  /** @throws Errno EBADF, E2BIG @throws Refusal ENOMEM */
   take(number: number): number {
     let fd = this.#taken.get(number);
     if (!fd) {
       if (this.#taken.size >= MAX_FDS) throw new Errno(E.E2BIG);
-      fd = getFd({ number: this.#thread }, number);
+      fd = getForeignFd({ number: this.#thread }, number, this.#owner);
       this.#taken.set(number, fd);
     }
     if (!fd.isOpen) throw new Errno(E.EBADF);
@@ -64,7 +66,7 @@ class Errno extends Error {
 }
 
 export function load(request: LoadRequest, readLayout: ReadLayout): LoadAnswer {
-  using descriptors = new Descriptors(request.thread);
+  using descriptors = new Descriptors(request);
   try {
     const attr = Buffer.from(request.attr);
     const kind = {
@@ -77,7 +79,8 @@ export function load(request: LoadRequest, readLayout: ReadLayout): LoadAnswer {
     if (refusal) return refused(request, describe(refusal), E.EACCES);
     return loadAllowed(request, kind, withOwnFds(instructions, request.fdArray, descriptors), descriptors, readLayout);
   } catch (error) {
-    if (error instanceof Errno) return { result: -error.errno, log: EMPTY, logTrueSize: 0, refusal: '' };
+    if (error instanceof Errno || error instanceof Refusal)
+      return { result: -error.errno, log: EMPTY, logTrueSize: 0, refusal: '' };
     if (error instanceof ProgramError) return refused(request, `${error.message}\n`, E.EINVAL);
     throw error;
   }

@@ -14,6 +14,7 @@ import { bpf_attr, bpf_cmd } from '../../../sys/kernel.gen.js';
 import { readPointer } from '../../../sys/seccomp.js';
 import type { Call, Reply } from '../../call.js';
 import type { Services } from '../../services.js';
+import { ownerOf } from '../../source.js';
 import type { LoadRequest } from './load-request.js';
 import { HAS_PRIVILEGE, mayLoadPrograms, mayTraceAll, refuse } from './policy.js';
 
@@ -160,6 +161,7 @@ function readProgram(
     tasks: mirror.recorder.mapFd('tasks'),
     namespaces: mirror.recorder.mapFd('namespaces'),
     actFor: mirror.recorder.actForFd,
+    owner: ownerOf(namespace),
     namespace: namespace.id,
     level: namespace.level,
     creator: encodeCreator({
