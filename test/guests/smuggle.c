@@ -25,7 +25,11 @@ static int load_code(int type, const struct bpf_insn *code, int count)
 
 static void report(const char *name, int fd)
 {
-	char *end = strstr(log_text, "\nprocessed "), *line;
+	/* Linux 7.3 explains the line at length. */
+	char *end = strstr(log_text, "\n\nVerification failed: "), *line;
+
+	if (!end)
+		end = strstr(log_text, "\nprocessed ");
 
 	if (fd >= 0) {
 		printf("%s 0\n", name);

@@ -78,7 +78,7 @@ ids: foreign 0, its BTF 0, its BTF as target 0, target of the link 0\nopens: ENO
     test('a program that it extends opens by no id, and is called 0', { skip: cannotTrace }, () => {
       assert.equal(
         withForeign('prog', foreignProgram('extended'), extend),
-        `by number: EBADF\nby fd: ok
+        `by number: EINVAL\nby fd: ok
 ids: foreign 0, its BTF 0, as target 0, of the link 0\nreplaced: yes\nopens: ENOENT\n`,
       );
     });

@@ -15,7 +15,7 @@ describe('tracing=filtered', { skip: skipReason }, () => {
     const host = spawn('sh', ['-c', loop], { detached: true });
     try {
       const script = 'tracepoint:raw_syscalls:sys_enter { @[comm] = count(); }';
-      const guest = await startBpftrace(script, { beside: 'cat /etc/hostname', mode: 'filtered' });
+      const guest = await startBpftrace(script, { beside: 'cat /etc/passwd', mode: 'filtered' });
       await guest.ask('go', 'done');
       await guest.end();
       const seen = counts(guest.output());
