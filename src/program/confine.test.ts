@@ -133,7 +133,7 @@ describe('a confined program', () => {
       assert.deepEqual(body(perfEvent, callHelper(id), exit), [
         instruction(Op.jumpIfSetImm, { dst: flags, imm: 0x100, off: 3 }),
         // So that nothing stays in r1 to r5 that the verifier would take for lost.
-        callHelper(8),
+        callHelper(42),
         instruction(Op.moveImm, { dst: 0, imm: -14 }),
         instruction(Op.jump, { off: 1 }),
         callHelper(id),
@@ -148,7 +148,7 @@ describe('a confined program', () => {
   });
 
   test('gets 0 for the current task, and has lost its arguments as by a call', () => {
-    assert.deepEqual(body(perfEvent, callHelper(35), exit), [callHelper(8), zero, exit]);
+    assert.deepEqual(body(perfEvent, callHelper(35), exit), [callHelper(42), zero, exit]);
   });
 
   test('is told the ids of its own PID namespace, but for the init one', () => {

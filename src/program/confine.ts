@@ -1,7 +1,7 @@
 /** Changes a tracing program so that it runs only for the tasks of a namespace and shows nothing of others. */
 import { type Kind, TracingType, UPROBE_MULTI } from './check.js';
-import { helpersOf, usesContext } from './context.js';
-import { forEachInstruction } from './flow.js';
+import { usesContext } from './context.js';
+import { forEachInstruction, helpersOf } from './flow.js';
 import { helper } from './helpers.js';
 import { callHelper, type Instruction, instruction, loadMap, loadMapValue, Op } from './instruction.js';
 import { type Edit, type Program, rewrite } from './rewrite.js';
@@ -14,6 +14,7 @@ const Helper = {
   currentPidTgid: 14,
   getStackId: 27,
   currentTask: 35,
+  numaNodeId: 42,
   probeReadStr: 45,
   getStack: 67,
   probeReadUser: 112,
@@ -25,6 +26,9 @@ const Helper = {
 
 const EFAULT = 14;
 const BPF_F_USER_STACK = 0x100;
+
+/** A call for its own sake. Others the kernel replaces by code, for which it moves all that follows. */
+const callNothing = (): Instruction => callHelper(Helper.numaNodeId);
 
 /** Whose tasks a program is for, and where it finds that out. */
 export interface Scope {
@@ -167,8 +171,8 @@ function scopeCheck({ namespace, tasks, namespaces }: Scope, outside: number, us
  * the other: it remembers a place only after two jumps or calls and eight instructions (is_state_visited()).
  */
 const untilVerifierRemembers = (): Instruction[] => [
-  callHelper(Helper.smpProcessorId),
-  callHelper(Helper.smpProcessorId),
+  callNothing(),
+  callNothing(),
   ...Array.from({ length: 6 }, () => instruction(Op.moveImm, { dst: 0 })),
 ];
 
@@ -225,7 +229,7 @@ function changedCall({ code, src, imm }: Instruction, kernel: KernelView): Edit 
  * r1 to r5 are lost, as after any call. Where a call is left out, this one is made: what the program had there,
  * its context say, must not stay (context.ts relies on it).
  */
-const loseArguments = (): Instruction => callHelper(Helper.smpProcessorId);
+const loseArguments = callNothing;
 
 /** The stack of the kernel is asked for by the absence of a flag: then -EFAULT, and the call is left out. */
 const failUnlessUserStack = (flags: number): Instruction[] => [

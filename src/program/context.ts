@@ -4,7 +4,7 @@
  * the verifier, and so it is to a helper's caller: no helper returns the context, and callbacks are given
  * nothing but what is on the stack. In the same way pointers to the kernel's structures of maps are followed.
  */
-import { forEachInstruction, referenceOf, slotsOf } from './flow.js';
+import { referenceOf, slotsOf, targetsOf } from './flow.js';
 import { CallOf, Class, classOf, type Instruction, Load64Of, Op } from './instruction.js';
 
 /** Where the pointers come from that are followed; below they are called the context. */
@@ -92,6 +92,12 @@ function follow(instructions: readonly Instruction[], sources: Sources): Facts {
     for (let at = start; ; ) {
       const instruction = instructions[at];
       if (!instruction || !state) return { ...facts, readAt: at, writtenAt: at };
+      if (changesNothing(instruction, state)) {
+        at++;
+        if (isTarget[at] !== 1) continue;
+        enter(at, state);
+        break;
+      }
       const { context, stack, isReturned } = facts;
       note(instruction, at, state, facts);
       const made = sources.isMadeBy(instruction);
@@ -114,14 +120,15 @@ function follow(instructions: readonly Instruction[], sources: Sources): Facts {
   return facts;
 }
 
-/** 1 for each slot that a jump, a call or a callback leads to. */
-function targetsOf(instructions: readonly Instruction[]): Uint8Array {
-  const targets = new Uint8Array(instructions.length);
-  forEachInstruction(instructions, (instruction, at) => {
-    const reference = referenceOf(instruction, at);
-    if (reference) targets[reference.target] = 1;
-  });
-  return targets;
+/**
+ * Whether it is arithmetic, a load or a store whose registers hold nothing of interest: most are, and programs
+ * are long. What `isMadeBy` finds is of another class.
+ */
+function changesNothing(instruction: Instruction, { context, stack }: State): boolean {
+  const { dst, src } = instruction;
+  if (((context | stack) & (bit(dst) | bit(src))) !== 0) return false;
+  const kind = classOf(instruction);
+  return kind !== Class.ld && kind !== Class.jmp && kind !== Class.jmp32;
 }
 
 /** Whether it does anything with what the pointer leads to. */
@@ -275,13 +282,4 @@ function lead(
   if (kind === 'call') enter(target, frameOf(before.context & ARGUMENTS, before.stack & ARGUMENTS));
   else if (kind === 'callback') enter(target, frameOf(inCallbacks, ARGUMENTS));
   else enter(target, after);
-}
-
-/** The helpers that a program calls. */
-export function helpersOf(instructions: readonly Instruction[]): Set<number> {
-  const found = new Set<number>();
-  forEachInstruction(instructions, ({ code, src, imm }) => {
-    if (code === Op.call && src === CallOf.helper) found.add(imm);
-  });
-  return found;
 }

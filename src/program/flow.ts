@@ -1,5 +1,5 @@
 /** Which instruction leads to which: the structure that a program must have before anything else is asked of it. */
-import { CallOf, Class, classOf, type Instruction, Load64Of, Op, ProgramError } from './instruction.js';
+import { CallOf, Class, type Instruction, Load64Of, Op, ProgramError } from './instruction.js';
 
 /** From one instruction to another one, by distance; `field` is where the distance stands. */
 export interface Reference {
@@ -11,6 +11,7 @@ export interface Reference {
 /** What the instruction at slot `at` refers to, if anything. It is not the second half of a 64-bit load. */
 export function referenceOf(instruction: Instruction, at: number): Reference | undefined {
   const { code, src, off, imm } = instruction;
+  if (mayRefer[code] !== 1) return undefined;
   if (code === Op.loadImm64) {
     return src === Load64Of.function ? { kind: 'callback', field: 'imm', target: at + 1 + imm } : undefined;
   }
@@ -19,10 +20,14 @@ export function referenceOf(instruction: Instruction, at: number): Reference | u
   }
   if (code === Op.exit) return undefined;
   if (code === Op.jumpLong) return { kind: 'jump', field: 'imm', target: at + 1 + imm };
-  const kind = classOf(instruction);
-  if (kind !== Class.jmp && kind !== Class.jmp32) return undefined;
   return { kind: 'jump', field: 'off', target: at + 1 + off };
 }
+
+/** By opcode: few instructions do, and programs are long. */
+const mayRefer = Uint8Array.from({ length: 256 }, (_, code) => {
+  const kind = code & 7;
+  return code === Op.loadImm64 || kind === Class.jmp || kind === Class.jmp32 ? 1 : 0;
+});
 
 /** Slots that an instruction takes. */
 export const slotsOf = ({ code }: Instruction): number => (code === Op.loadImm64 ? 2 : 1);
@@ -35,28 +40,32 @@ export const slotsOf = ({ code }: Instruction): number => (code === Op.loadImm64
  * @throws ProgramError
  */
 export function checkForm(instructions: readonly Instruction[]): void {
-  const isSecondHalf = new Uint8Array(instructions.length);
-  forEachInstruction(instructions, (instruction, at) => {
-    checkKnown(instruction, at);
-    if (instruction.code !== Op.loadImm64) return;
-    const second = instructions[at + 1];
-    if (!second) throw new ProgramError(at, 'the second half of a 64-bit load is missing');
-    if (second.code || second.dst || second.src || second.off) {
-      throw new ProgramError(at, 'the second half of a 64-bit load is something else');
-    }
-    isSecondHalf[at + 1] = 1;
-  });
+  const { length } = instructions;
+  const isSecondHalf = new Uint8Array(length);
   let last: number | undefined;
-  forEachInstruction(instructions, (instruction, at) => {
+  for (let at = 0; at < length; at++) {
+    const instruction = instructions[at];
+    if (!instruction) break;
     last = instruction.code;
-    const reference = referenceOf(instruction, at);
-    if (!reference) return;
-    const { kind, target } = reference;
-    if (target < 0 || target >= instructions.length) throw new ProgramError(at, `${kind} out of the program`);
+    if (!isKnown(instruction)) throw new ProgramError(at, `unknown opcode 0x${last.toString(16)}`);
+    if (last !== Op.loadImm64) continue;
+    at++;
+    checkSecondHalf(instructions[at], at - 1);
+    isSecondHalf[at] = 1;
+  }
+  forEachReference(instructions, ({ kind, target }, at) => {
+    if (target < 0 || target >= length) throw new ProgramError(at, `${kind} out of the program`);
     if (isSecondHalf[target]) throw new ProgramError(at, `${kind} into the middle of an instruction`);
   });
   if (last !== Op.exit && last !== Op.jump && last !== Op.jumpLong) {
-    throw new ProgramError(instructions.length - 1, 'the last one is neither an exit nor a jump');
+    throw new ProgramError(length - 1, 'the last one is neither an exit nor a jump');
+  }
+}
+
+function checkSecondHalf(second: Instruction | undefined, at: number): void {
+  if (!second) throw new ProgramError(at, 'the second half of a 64-bit load is missing');
+  if (second.code || second.dst || second.src || second.off) {
+    throw new ProgramError(at, 'the second half of a 64-bit load is something else');
   }
 }
 
@@ -73,6 +82,38 @@ export function forEachInstruction(
   }
 }
 
+/** Calls `visit` with every reference, and the slot of its instruction. */
+export function forEachReference(
+  instructions: readonly Instruction[],
+  visit: (reference: Reference, at: number) => void,
+): void {
+  for (let at = 0; at < instructions.length; at++) {
+    const instruction = instructions[at];
+    if (!instruction) return;
+    const reference = referenceOf(instruction, at);
+    if (reference) visit(reference, at);
+    if (instruction.code === Op.loadImm64) at++;
+  }
+}
+
+/** 1 for each slot that a jump, a call or a callback leads to. */
+export function targetsOf(instructions: readonly Instruction[]): Uint8Array {
+  const targets = new Uint8Array(instructions.length);
+  forEachReference(instructions, ({ target }) => {
+    targets[target] = 1;
+  });
+  return targets;
+}
+
+/** The helpers that a program calls. */
+export function helpersOf(instructions: readonly Instruction[]): Set<number> {
+  const found = new Set<number>();
+  forEachInstruction(instructions, ({ code, src, imm }) => {
+    if (code === Op.call && src === CallOf.helper) found.add(imm);
+  });
+  return found;
+}
+
 const MEM = 0x60;
 const MEM_SIGNED = 0x80;
 const ATOMIC = 0xc0;
@@ -82,10 +123,6 @@ const HIGHEST_ALU = 0xd0;
 const HIGHEST_CONDITION = 0xd0;
 const MOVE = 0xb0;
 const SIGN_EXTENSIONS = [0, 8, 16, 32];
-
-function checkKnown(instruction: Instruction, at: number): void {
-  if (!isKnown(instruction)) throw new ProgramError(at, `unknown opcode 0x${instruction.code.toString(16)}`);
-}
 
 function isKnown({ code, off, src, dst }: Instruction): boolean {
   if (src > 10 || dst > 10) return false;

@@ -1,6 +1,6 @@
 /** Changes instructions and puts others in front of them; all that refers to a place in the program is mended. */
-import { checkForm, forEachInstruction, type Reference, referenceOf, slotsOf } from './flow.js';
-import { type Instruction, ProgramError, SLOT_SIZE } from './instruction.js';
+import { checkForm, type Reference, referenceOf } from './flow.js';
+import { type Instruction, Op, ProgramError, SLOT_SIZE } from './instruction.js';
 
 /** Records that begin with the place in the program that they are about: a u32. */
 export interface Records {
@@ -47,11 +47,12 @@ export function rewrite(program: Program, edits: Edits, prologue: readonly Instr
   /** Where each instruction is afterwards. */
   const moved = new Uint32Array(instructions.length);
   let shift = prologue.length;
-  forEachInstruction(instructions, (each, at) => {
+  for (let at = 0; at < instructions.length; at++) {
     const edit = editAt(at);
     if (edit) shift += (edit.entry?.length ?? 0) + (edit.before?.length ?? 0);
-    for (let slot = at; slot < at + slotsOf(each); slot++) moved[slot] = slot + shift;
-  });
+    moved[at] = at + shift;
+    if (instructions[at]?.code === Op.loadImm64) moved[++at] = at + shift;
+  }
   const movedTo = (at: number): number => moved[at] ?? 0;
   const landing = (at: number): number => movedTo(at) - (editAt(at)?.before?.length ?? 0);
   const entering = (at: number): number => landing(at) - (editAt(at)?.entry?.length ?? 0);
@@ -59,7 +60,7 @@ export function rewrite(program: Program, edits: Edits, prologue: readonly Instr
   const beginning = (at: number): number => (at === 0 ? 0 : entering(at));
   const placeOf: PlaceOf = ({ kind, target }) => (kind === 'jump' ? landing(target) : entering(target));
   return {
-    instructions: prologue.concat(rewriteInstructions(instructions, editAt, movedTo, placeOf)),
+    instructions: [...prologue, ...rewriteInstructions(instructions, editAt, movedTo, placeOf)],
     functions: moveRecords(program.functions, beginning, instructions.length, 1),
     lines: moveRecords(program.lines, beginning, instructions.length, 1),
     relocations: moveRecords(program.relocations, movedTo, instructions.length, SLOT_SIZE),
@@ -85,17 +86,17 @@ function rewriteInstructions(
   placeOf: PlaceOf,
 ): Instruction[] {
   const result: Instruction[] = [];
-  forEachInstruction(instructions, (instruction, at) => {
+  for (let at = 0; at < instructions.length; at++) {
+    const instruction = instructions[at];
+    if (!instruction) break;
     const edit = editAt(at);
-    if (edit) {
-      const { entry = [], before = [], becomes } = edit;
-      result.push(...entry, ...before, ...(becomes ?? []));
-      if (becomes) return;
-    }
-    result.push(mend(instruction, at, movedTo(at), placeOf));
-    const second = instructions[at + 1];
-    if (slotsOf(instruction) === 2 && second) result.push(second);
-  });
+    if (edit) result.push(...(edit.entry ?? []), ...(edit.before ?? []), ...(edit.becomes ?? []));
+    if (!edit?.becomes) result.push(mend(instruction, at, movedTo(at), placeOf));
+    if (instruction.code !== Op.loadImm64) continue;
+    at++;
+    const second = instructions[at];
+    if (second && !edit?.becomes) result.push(second);
+  }
   return result;
 }
 

@@ -2,7 +2,7 @@
  * The stack of a program. The verifier lets a privileged program read what it has not written: what
  * the kernel left there. So each function begins by clearing as much of the stack as it uses.
  */
-import { forEachInstruction, referenceOf } from './flow.js';
+import { forEachInstruction, forEachReference } from './flow.js';
 import { Class, classOf, type Instruction, instruction, Op } from './instruction.js';
 
 /** The most that the kernel allows (MAX_BPF_STACK). */
@@ -13,9 +13,8 @@ const FRAME = 10;
 /** Where the functions of a program begin, in order: those of the kernel's subprograms. The first is main. */
 export function functionStarts(instructions: readonly Instruction[]): number[] {
   const starts = new Set([0]);
-  forEachInstruction(instructions, (each, at) => {
-    const reference = referenceOf(each, at);
-    if (reference && reference.kind !== 'jump') starts.add(reference.target);
+  forEachReference(instructions, ({ kind, target }) => {
+    if (kind !== 'jump') starts.add(target);
   });
   return [...starts].sort((a, b) => a - b);
 }

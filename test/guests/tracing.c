@@ -1,6 +1,7 @@
 /*
  * A guest that traces, with CAP_BPF alone: what is refused, with the first line of the log, and
- * what an event shows. "tracing hostile", "tracing perf", "tracing exchange", "tracing logs".
+ * what an event shows. "tracing hostile", "tracing perf", "tracing exchange", "tracing logs",
+ * "tracing verified".
  */
 #include "guest.h"
 #include "load.h"
@@ -303,6 +304,51 @@ static void logs(void)
 		}
 }
 
+#define LONG 5000
+
+/* NAME ERRNO COUNT: how many instructions the verifier looked at. */
+static void tell_verified(const char *name, const struct bpf_insn *code, uint32_t log_level)
+{
+	struct bpf_prog_info info = {};
+	union bpf_attr load, attr = { .info = { .info_len = sizeof(info) } };
+	int fd;
+
+	prepare_load(&load, BPF_PROG_TYPE_TRACEPOINT, code, LONG);
+	load.log_level = log_level;
+	if (log_level == 0)
+		load.log_buf = load.log_size = 0;
+	fd = bpf(BPF_PROG_LOAD, &load);
+	attr.info.bpf_fd = fd;
+	attr.info.info = (uintptr_t)&info;
+	printf("%s %d ", name, fd < 0 || bpf(BPF_OBJ_GET_INFO_BY_FD, &attr) ? errno : 0);
+	printf("%u\n", info.verified_insns);
+	close(fd);
+}
+
+/* Programs as compilers write them: arithmetic and stack; calls with a pointer to the stack; branches. */
+static void verified(void)
+{
+	static struct bpf_insn straight[LONG], calls[LONG], branches[LONG];
+
+	for (int i = 0; i < LONG - 2; i++) {
+		straight[i] = i % 2 ? INSN(BPF_ALU64 | BPF_ADD | BPF_K, 3, 0, 0, 1) : MOV(3, i);
+		calls[i] = i % 4 == 0 ? INSN(BPF_ALU64 | BPF_MOV | BPF_X, 1, 10, 0, 0) :
+			   i % 4 == 1 ? INSN(BPF_ALU64 | BPF_ADD | BPF_K, 1, 0, 0, -16) :
+			   i % 4 == 2 ? MOV(2, 16) :
+					CALL(BPF_FUNC_get_current_comm);
+		branches[i] = i % 4 == 0 ? CALL(BPF_FUNC_get_prandom_u32) :
+			      i % 4 == 1 ? INSN(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1, i) :
+					   MOV(6, 0);
+	}
+	for (int i = LONG - 2; i < LONG; i++)
+		straight[i] = calls[i] = branches[i] = i == LONG - 1 ? EXIT : MOV(0, 0);
+	straight[1] = INSN(BPF_STX | BPF_MEM | BPF_DW, 10, 3, -8, 0);
+	tell_verified("straight", straight, 0);
+	tell_verified("with-log", straight, 4);
+	tell_verified("calls", calls, 0);
+	tell_verified("branches", branches, 0);
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
@@ -316,6 +362,8 @@ int main(int argc, char **argv)
 		attack_by_exchange();
 	else if (!strcmp(what, "logs"))
 		logs();
+	else if (!strcmp(what, "verified"))
+		verified();
 	else
 		return 2;
 	return 0;
