@@ -37,7 +37,7 @@ describe('an agent that finds a journal of another version', { skip: skipReason 
     try {
       // It writes the answer to the guest's memory.
       const kill = ['-e', 'trace=pwrite64', '-e', 'inject=pwrite64:signal=KILL:when=1'];
-      spawn('timeout', [String(limit(10)), 'strace', '-p', killed, '-o', '/dev/null', ...kill], { stdio: 'ignore' });
+      spawn('timeout', [String(limit(60)), 'strace', '-p', killed, '-o', '/dev/null', ...kill], { stdio: 'ignore' });
       await until(() => status(killed, 'State') === 'Z', 'the agent has not been killed in a call');
       changeVersion(supervisor);
     } finally {
