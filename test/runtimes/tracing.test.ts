@@ -93,7 +93,7 @@ for (const engine of [runc, crun, podmanAlone, ctrClient]) {
       });
 
       test('nothing else shows: no call, no sample and no pid of the other container or the host', async () => {
-        await sh(tracing, 'i=0; while [ $i -lt 100000 ]; do i=$((i + 1)); done');
+        await sh(tracing, 'i=0; while [ $i -lt 500000 ]; do i=$((i + 1)); done');
         const running = "grep -q 'State:.[^Z]' /proc/$(cat /tmp/tracer)/status";
         await sh(tracing, `kill -INT $(cat /tmp/tracer); while ${running}; do sleep 0.1; done`);
         const text = await trace();

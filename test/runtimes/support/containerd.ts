@@ -68,6 +68,13 @@ const dropped = [
   ...['SETFCAP', 'SETGID', 'SETPCAP', 'SETUID', 'SYS_CHROOT'],
 ].map((name) => ['--cap-drop', `CAP_${name}`]);
 
+/**
+ * ctr may lose the last output of a process that has ended, so each waits until all of it has been read. Its arguments:
+ * what tells that, and the command.
+ */
+const untilRead = '"$@" </dev/null; status=$?; printf %s "$0"; printf %s "$0" >&2; read -r _; exit $status';
+const END = '=== end of output ===';
+
 class Ctr implements Engine {
   readonly name = 'ctr';
   readonly #ctr = ctr('bpfns-test');
@@ -106,8 +113,10 @@ class Ctr implements Engine {
       await remove();
       throw new Error(`ctr run: exit status ${status}\n${stderr}`);
     }
-    const exec: Container['exec'] = (guest) =>
-      command([...this.#ctr, 'task', 'exec', '--exec-id', `exec-${++this.#execs}`, id, ...guest]);
+    const exec: Container['exec'] = (guest) => {
+      const words = [...this.#ctr, 'task', 'exec', '--exec-id', `exec-${++this.#execs}`, id];
+      return command([...words, '/bin/sh', '-c', untilRead, END, ...guest], { end: END });
+    };
     return { id: note(id), pins, exec, remove };
   }
 }
