@@ -7,13 +7,16 @@ import { DebianRoot } from '../support/debian-root.js';
 import { bpfns, bpfnsPath, guestPath, leavesNothingBehind, run, skipReason } from '../support/host.js';
 import { nobodyWithBpfAlone, rootWithBpfAlone } from '../support/tracing.js';
 
-/** Runs the tool in its arguments, and once it says $READY, $BESIDE; ends it once it says $SHOWN. Prints what it said. */
+/**
+ * Runs the tool in its arguments, and once it says $READY, $BESIDE; again and again until it says $SHOWN, as some tools
+ * say that they are ready before they are. Prints what it said.
+ */
 const script = `
   out=$(mktemp)
   stdbuf -oL "$@" >"$out" 2>&1 & tracer=$!
   until grep -q "$READY" "$out" || ! kill -0 $tracer; do sleep 0.1; done
   sh -c "$BESIDE"
-  until grep -Eq "$SHOWN" "$out" || ! kill -0 $tracer; do sleep 0.1; done
+  until grep -Eq "$SHOWN" "$out" || ! kill -0 $tracer; do sh -c "$BESIDE"; sleep 0.1; done
   kill -INT $tracer; wait $tracer; cat "$out"`;
 
 describe("Debian 13's tools with tracing=own", { skip: skipReason }, () => {

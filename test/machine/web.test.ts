@@ -275,7 +275,12 @@ function webTests(): void {
   });
 
   test('has made no complaint about its own scripts and policy', () => {
-    assert.deepEqual(browser.complaints, []);
+    // A number that was searched for is looked up as a pid, if that takes a moment, and no process has it.
+    const isNoProcess = /404 \(Not Found\) \S+\/api\/task\?pid=\d+$/;
+    assert.deepEqual(
+      browser.complaints.filter((complaint) => !isNoProcess.test(complaint)),
+      [],
+    );
   });
 
   test('refuses other names, other sites and other methods', async () => {

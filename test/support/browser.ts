@@ -36,7 +36,7 @@ export async function startBrowser(): Promise<Browser> {
       const page = await context.newPage();
       page.on('pageerror', (error) => complaints.push(String(error)));
       page.on('console', (message) => {
-        if (message.type() === 'error') complaints.push(message.text());
+        if (message.type() === 'error') complaints.push(`${message.text()} ${message.location().url}`);
       });
       page.on('dialog', (dialog) => {
         complaints.push(`dialog: ${dialog.message()}`);
