@@ -175,23 +175,31 @@ function serve(socket: Socket, peer: Peer, onRequest: OnRequest): void {
     isStream = 'subscribed' in reply;
     socket.write(`${JSON.stringify(reply)}\n`, () => {
       waiting--;
-      if (isStream || waiting < MAX_WAITING) socket.resume();
+      // Others have their turn in between: one packet may have thousands of requests.
+      if (waiting === 0 || isStream) setImmediate(goOn);
     });
   };
-  socket.setEncoding('utf8');
-  socket.on('data', (text: string) => {
-    // Lines go the other way now. It is still read, as otherwise its end would not be noticed.
-    if (isStream) return;
-    pending += text;
-    if (pending.length > MAX_LINE) socket.destroy();
-    for (let end = pending.indexOf('\n'); end >= 0; end = pending.indexOf('\n')) {
+  /** Begins with the next requests, and reads on once there are no more. */
+  const goOn = (): void => {
+    // Lines go the other way now.
+    if (isStream || socket.destroyed) pending = '';
+    for (let end = pending.indexOf('\n'); end >= 0 && waiting < MAX_WAITING; end = pending.indexOf('\n')) {
       const line = pending.slice(0, end);
       pending = pending.slice(end + 1);
       waiting++;
       // In the order asked.
       answered = answered.then(() => (isStream ? {} : answer(line, peer, socket, onRequest))).then(done);
     }
-    if (waiting >= MAX_WAITING) socket.pause();
+    if (waiting < MAX_WAITING || isStream) socket.resume();
+    else socket.pause();
+  };
+  socket.setEncoding('utf8');
+  socket.on('data', (text: string) => {
+    // A stream is still read, as otherwise its end would not be noticed.
+    if (isStream) return;
+    pending += text;
+    if (pending.length > MAX_LINE) socket.destroy();
+    goOn();
   });
 }
 

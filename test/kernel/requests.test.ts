@@ -129,6 +129,23 @@ describe('requests', { skip: skipReason }, () => {
       });
     });
 
+    test('that come by the thousand in one packet keep nobody waiting', async () => {
+      const [many, began] = [10_000, performance.now()];
+      const socket = connect(`${runDir}/${READ_ONLY}`);
+      let answered = 0;
+      socket.on('data', (data) => {
+        answered += data.toString('latin1').split('\n').length - 1;
+      });
+      socket.write('\n'.repeat(many));
+      await until(() => answered > 0, 'no request is answered');
+      const asked = performance.now();
+      assert.match(await answerTo(FULL, '{}'), /bad request/);
+      const waited = performance.now() - asked;
+      await until(() => answered === many, 'not all requests are answered', 60);
+      socket.destroy();
+      assert.ok(waited < (performance.now() - began) / 2, `waited ${waited} ms`);
+    });
+
     test('that nobody waits for leave nothing behind', async () => {
       await send(valid, async (request) => {
         const socket = connect(`${runDir}/${READ_ONLY}`);
