@@ -122,11 +122,14 @@ export class Containers {
 
   /** The refusals of a user go to the log once a second at most: they are the user's to make. */
   #acceptOf(user: User, connection: FdConnection, connections: Set<FdConnection>): void {
-    if (connection.peer().uid !== user.uid || connections.size >= MAX_OF_USER) {
+    const tell = (reason: string): void => this.#tellOf(user, reason);
+    const { uid } = connection.peer();
+    const isFull = connections.size >= MAX_OF_USER;
+    if (uid !== user.uid || isFull) {
       connection.close();
+      tell(isFull ? `${MAX_OF_USER} runtimes are connected already` : `a seccomp listener from uid ${uid}`);
       return;
     }
-    const tell = (reason: string): void => this.#tellOf(user, reason);
     try {
       requireQuickFiles(ownerOfUid(user.uid));
     } catch (error) {
@@ -266,10 +269,9 @@ export class Containers {
 
   /** @throws OciError if it has another tracing mode than wanted */
   #existing(parent: Namespace, name: string, tracing: TracingMode | undefined): Namespace | undefined {
-    const find = (): Namespace | undefined => [...parent.children].find(({ spec }) => spec.name === name);
     // A namespace that has ended unnoticed is not continued: its numbers would continue too.
-    if (find()) this.#services.lifecycle.collect(false);
-    const existing = find();
+    if (parent.childCalled(name)) this.#services.lifecycle.collect(false);
+    const existing = parent.childCalled(name);
     if (existing && tracing !== undefined && tracing !== existing.spec.tracing) {
       throw new OciError(`its namespace '${existing.path}' has tracing=${existing.spec.tracing}`);
     }

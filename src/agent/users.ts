@@ -71,15 +71,17 @@ function createForUser(user: User, request: RunRequest, peer: Peer, services: Se
   return create(namespaceOfUser(user, services), { name, pins, tracing: 'parent' }, userNs, rest, services);
 }
 
+const nameOf = ({ uid }: User): string => `user-${uid}`;
+
 /**
  * The namespace above all that the user makes: they share its budget, and no other user's is below
  * it. It ends with the last one below it, so a new one has to be created in the same turn.
  * @throws Refusal EEXIST if root has made another one of that name
  */
 export function namespaceOfUser(user: User, { mirror, lifecycle }: Services): Namespace {
-  const name = `user-${user.uid}`;
+  const name = nameOf(user);
   const { init } = mirror.model;
-  const existing = [...init.children].find(({ spec }) => spec.name === name);
+  const existing = init.childCalled(name);
   if (existing && existing.spec.userNs === NOBODYS && existing.spec.ownerUid === user.uid) return existing;
   // If it is of somebody else's making, it refuses: the name is taken.
   return lifecycle.create(init, {
@@ -113,7 +115,7 @@ function requireOwnUserNs(user: User, process: ProcDir, { own }: Services): numb
 /** A filter that has a namespace stays there, whoever sends its listener again. @throws Refusal EBUSY, ENOSPC */
 export function requireNewListener(user: User, listener: Fd, { mirror }: Services, listeners: Listeners): void {
   if (listeners.has(listener)) throw new Refusal(E.EBUSY, 'listen', 'this listener has been sent before');
-  const top = [...mirror.model.init.children].find(({ spec }) => spec.name === `user-${user.uid}`);
+  const top = mirror.model.init.childCalled(nameOf(user));
   if (top && listeners.countBelow(top) >= LISTENERS * user.namespaces) {
     throw new Refusal(E.ENOSPC, 'listen', `uid ${user.uid} has ${LISTENERS * user.namespaces} listeners already`);
   }

@@ -274,6 +274,17 @@ describe('the namespace tree', () => {
     assert.equal(model.find('init'), model.init);
   });
 
+  test('a child is found by its name directly below its parent; the nameless are not', () => {
+    const model = new Namespaces();
+    const web = model.add({ ...namespaceSpec(1, 0), name: 'web' }) as Namespace;
+    const build = model.add({ ...namespaceSpec(2, 1), name: 'build' });
+    model.add(namespaceSpec(3, 0));
+    assert.equal(model.init.childCalled('web'), web);
+    assert.equal(web.childCalled('build'), build);
+    assert.equal(model.init.childCalled('build'), undefined);
+    assert.equal(model.init.childCalled(''), undefined);
+  });
+
   test('what nothing was recorded for belongs to init', () => {
     const model = new Namespaces();
     assert.equal(model.ownerOf('map', hostId(3)), model.init);

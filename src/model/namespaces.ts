@@ -88,6 +88,11 @@ export class Namespace {
     return [...(this.parent?.ancestry ?? []), this.id];
   }
 
+  /** The namespace of that name directly below it; undefined for '', as many may have no name. */
+  childCalled(name: string): Namespace | undefined {
+    return name === '' ? undefined : [...this.children].find(({ spec }) => spec.name === name);
+  }
+
   /** Namespaces below it, at any depth. */
   get descendants(): number {
     return [...this.children].reduce((sum, child) => sum + 1 + child.descendants, 0);

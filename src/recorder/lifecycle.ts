@@ -68,7 +68,8 @@ export class Lifecycle {
   }
 
   #create(parent: Namespace, spec: ChildSpec): Namespace {
-    const isRefused = (): boolean => this.#isFull(parent, spec.ownerUid) || hasChildCalled(parent, spec.name);
+    const isTaken = (): boolean => parent.childCalled(spec.name) !== undefined;
+    const isRefused = (): boolean => this.#isFull(parent, spec.ownerUid) || isTaken();
     const { tracing } = parent.spec;
     if (tracing !== 'host' && tracing !== spec.tracing) {
       throw new Refusal(E.EINVAL, 'create', `namespaces below '${parent.path}' have tracing=${tracing}, as it has`);
@@ -78,7 +79,7 @@ export class Lifecycle {
     if (this.#isFull(parent, spec.ownerUid)) {
       throw new Refusal(E.ENOSPC, 'create', 'no more namespaces: a limit on their number is reached');
     }
-    if (hasChildCalled(parent, spec.name)) {
+    if (isTaken()) {
       throw new Refusal(E.EEXIST, 'create', `there is a namespace '${spec.name}' already`);
     }
     const created = this.#mirror.create({ ...spec, parent: parent.id, createdNs: bootTimeNs() });
@@ -199,8 +200,4 @@ export class Lifecycle {
     }
     return false;
   }
-}
-
-function hasChildCalled(parent: Namespace, name: string): boolean {
-  return name !== '' && [...parent.children].some((child) => child.spec.name === name);
 }

@@ -189,6 +189,13 @@ describe('a user of the configuration', { skip: skipReason || lacking('BPF token
     assert.match(sent.stderr, /^sendmsg: Operation not permitted$/m);
   });
 
+  test('cannot connect more than eight runtimes at a time, and the log tells of it', async () => {
+    const script = `for (let i = 0; i < 9; i++)
+      require('net').connect('${socketOf(EVE, 'seccomp')}').on('close', () => { console.log('closed'); process.exit(); });`;
+    assert.equal(run([...as(EVE), process.execPath, '-e', script]).stdout, 'closed\n');
+    await logged(`uid ${EVE}: 8 runtimes are connected already`);
+  });
+
   test("cannot name somebody else's process as a container's", async () => {
     assert.equal(asRuntime(BOB, '1', 'box').stdout, 'next map errno 38\n');
     await logged(`uid ${BOB}: uid ${BOB} has to be in a user namespace of their own`);
