@@ -1,4 +1,8 @@
-/** The OCI side of the agent: receives the listeners that container runtimes send, one message per connection. */
+/**
+ * The OCI side of the agent: receives the listeners that container runtimes send, one message per connection.
+ *
+ * Long because root's runtimes and the users' are two ways to the same containers.
+ */
 
 import type { Listeners } from '../calls/listeners.js';
 import type { Services } from '../calls/services.js';
@@ -7,7 +11,7 @@ import type { ContainerFields } from '../control/events.js';
 import type { ContainerLabels } from '../model/container.js';
 import { nameProblem } from '../model/names.js';
 import type { Namespace, TracingMode } from '../model/namespaces.js';
-import { labelsOf, placementOf } from '../oci/placement.js';
+import { labelsOf, type Placement, placementOf } from '../oci/placement.js';
 import { type ContainerState, MAX_STATE, OciError, parseContainerState } from '../oci/state.js';
 import { isRunning, type KnownContainer, readContainers, writeContainers } from '../recorder/container-labels.js';
 import type { ChildSpec } from '../recorder/lifecycle.js';
@@ -18,6 +22,7 @@ import { ProcDir } from '../sys/proc-dir.js';
 import { isListener } from '../sys/seccomp.js';
 import { openProcess } from '../sys/task.js';
 import { type FdConnection, FdListener, type Received } from '../sys/unix-listener.js';
+import { bpffsFor } from './container-bpffs.js';
 import { namespaceOfUser, ownerOfIds, requireNewListener, type User } from './users.js';
 
 /** A runtime that sends nothing for this long is disconnected, in ms. */
@@ -210,7 +215,8 @@ export class Containers {
     this.#listeners.requireRoom();
     requireNewListener(user, listener, this.#services, this.#listeners);
     using directory = new ProcDir(state.pid);
-    const { name, parent, pins, tracing } = placementOf(state);
+    const { name, parent, pins, tracing, delegation } = placementOf(state);
+    if (delegation) throw new OciError(`container ${state.id}: delegate_* needs root: use 'bpfns bpffs'`);
     if (parent !== 'init' || pins !== 'own' || (tracing ?? 'host') !== 'host') {
       throw new OciError(`container ${state.id}: parent=, pins=any and tracing= need root`);
     }
@@ -224,9 +230,26 @@ export class Containers {
   /** @throws OciError, SyscallError: then the listener is closed, and the container's calls fail with ENOSYS */
   #register(state: ContainerState, listener: Fd): void {
     this.#listeners.requireRoom();
-    using pidfd = openProcess(state.pid);
     using directory = new ProcDir(state.pid);
-    const namespace = this.#place(state, directory);
+    const placement = placementOf(state);
+    const isFirst = !this.#listeners.hasContainer(state.id);
+    const { userNs } = this.#services.own;
+    const bpffs = isFirst ? bpffsFor(state.pid, directory, userNs, placement.delegation) : undefined;
+    try {
+      this.#serve(state, placement, directory, listener);
+    } catch (error) {
+      bpffs?.close();
+      throw error;
+    }
+    void bpffs?.mount((problem) => this.#onRefused(`container ${state.id}: ${problem}`));
+  }
+
+  #serve(state: ContainerState, placement: Placement, directory: ProcDir, listener: Fd): void {
+    using pidfd = openProcess(state.pid);
+    const namespace = this.#place(placement, directory);
+    const { tracing } = namespace.spec;
+    if (placement.delegation && tracing !== 'host')
+      throw new OciError(`a BPF token is not bound by tracing=${tracing}`);
     // A process that has already ended leaves other processes under its filter, which count as
     // well.
     if (pidfd.isOpen) this.#services.mirror.enter(pidfd, namespace);
@@ -252,8 +275,7 @@ export class Containers {
   }
 
   /** @throws OciError, Refusal */
-  #place(state: ContainerState, process: ProcDir): Namespace {
-    const placement = placementOf(state);
+  #place(placement: Placement, process: ProcDir): Namespace {
     const parent = this.#services.mirror.model.find(placement.parent);
     if (!parent) throw new OciError(`the parent namespace '${placement.parent}' does not exist`);
     const existing = this.#existing(parent, placement.name, placement.tracing);

@@ -7,6 +7,7 @@ import type { DelegateReply, DelegateRequest } from '../control/protocol.js';
 import { type Delegation, delegationKeys, parseDelegation } from '../model/delegation.js';
 import { userNsOfContext } from '../recorder/fs-context.js';
 import { check, E, Refusal } from '../sys/errno.js';
+import type { Fd } from '../sys/fd.js';
 import { getForeignFd } from '../sys/foreign-fd.js';
 import { createIn, setOption } from '../sys/new-mount.js';
 import type { Peer } from './peer.js';
@@ -41,11 +42,16 @@ export function delegate(
   if (userNs !== peer.directory.namespaceInode('user')) {
     throw new Refusal(E.EPERM, 'delegate', 'the context was made in another user namespace than the caller is in');
   }
+  makeFileSystem(context, delegation);
+  return { delegated: true };
+}
+
+/** @throws SyscallError */
+export function makeFileSystem(context: Fd, delegation: Delegation): void {
   for (const key of delegationKeys) {
     const words = delegation[key];
     if (words === undefined) continue;
     check(setOption(context, `delegate_${key}`, words), 'fsconfig', `the kernel refuses ${key}=${words}`);
   }
   check(createIn(context), 'fsconfig', 'the kernel refuses to make the bpffs');
-  return { delegated: true };
 }

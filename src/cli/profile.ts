@@ -7,6 +7,7 @@ import { baseProfilePaths, builtInBase } from '../filter/base-profile.js';
 import { makeProfile } from '../filter/profile.js';
 import { type BaseProfile, ProfileError, parseProfile } from '../filter/profile-format.js';
 import { nativeFor, trappedFor } from '../filter/trapped.js';
+import { parseDelegation } from '../model/delegation.js';
 import type { TracingMode } from '../model/namespaces.js';
 import { CliError } from './cli-error.js';
 import { json } from './output.js';
@@ -18,6 +19,8 @@ export interface ProfileFlags {
   readonly capAdd: string;
   readonly nesting: boolean;
   readonly stats: boolean;
+  /** As model/delegation.ts reads it. */
+  readonly delegate?: string;
   readonly tracing?: TracingMode;
   readonly waitKillable: boolean;
   readonly output?: string;
@@ -29,6 +32,9 @@ export interface ProfileFlags {
  * @throws CliError
  */
 export function profile(flags: ProfileFlags, say: (line: string) => void): string {
+  if (flags.delegate !== undefined && (flags.tracing ?? 'host') !== 'host') {
+    throw new CliError(`a BPF token is not bound by --tracing=${flags.tracing}`);
+  }
   if (!isAbsolute(flags.listener)) throw new CliError(`--listener ${flags.listener}: not an absolute path`);
   const { name, base } = readBase(flags.base);
   const { profile: made, changes } = explain(name, () => makeProfile(base, optionsOf(flags)));
@@ -45,9 +51,7 @@ function optionsOf(flags: ProfileFlags): Parameters<typeof makeProfile>[1] {
   const [major = 0, minor = 0] = release().split('.').map(Number);
   return {
     listenerPath: flags.listener,
-    metadata: [flags.metadata, ...(flags.tracing === undefined ? [] : [`tracing=${flags.tracing}`])]
-      .filter((each) => each !== '')
-      .join(','),
+    metadata: metadataOf(flags),
     capabilities: capabilities(flags.capAdd),
     architecture: process.arch === 'x64' ? 'amd64' : process.arch,
     kernel: [major, minor],
@@ -57,6 +61,13 @@ function optionsOf(flags: ProfileFlags): Parameters<typeof makeProfile>[1] {
     nesting: flags.nesting,
     waitKillable: flags.waitKillable,
   };
+}
+
+function metadataOf({ metadata, tracing, delegate = '' }: ProfileFlags): string {
+  const delegation = Object.entries(parseDelegation(delegate) ?? {}).map(([key, words]) => `delegate_${key}=${words}`);
+  return [metadata, ...(tracing === undefined ? [] : [`tracing=${tracing}`]), ...delegation]
+    .filter((each) => each !== '')
+    .join(',');
 }
 
 /** "bpf,perfmon" in the spelling of profiles. */

@@ -147,6 +147,7 @@ function addProfile(main: Command): void {
     )
     .option('--nesting', 'also trap clone3: programs in the container can create namespaces', false)
     .addOption(noStatsOption())
+    .addOption(delegateOption())
     .addOption(tracingOption('what containers may trace: unless host, BPF_PROG_LOAD and perf_event_open are trapped'))
     .option('--wait-killable', 'only fatal signals interrupt a trapped call (runc 1.5 or crun 1.6, Linux 5.19)', false)
     .option('-o, --output <file>', 'the file to write (default: standard output)')

@@ -72,6 +72,11 @@ export function addServices(main: Command): void {
     });
 
   main
+    .command('container-bpffs', { hidden: true })
+    .description('mount a bpffs in a container (started by an agent, in the user namespace of the container)')
+    .action(async () => (await import('../launch/bpffs.js')).mountInContainer());
+
+  main
     .command('agent', { hidden: true })
     .description('answer trapped calls (started by a supervisor)')
     .option('--ready-fd <fd>', 'report there whether the start succeeded', Number)

@@ -15,31 +15,47 @@ const state = (change: Partial<ContainerState>): ContainerState => ({
 describe('the namespace of a container', () => {
   const pod = { 'io.kubernetes.cri.sandbox-id': 'sandbox' };
   for (const [what, change, expected] of [
-    ['is named by its id', {}, { name: 'c1', parent: 'init', pins: 'own', tracing: undefined }],
+    ['is named by its id', {}, { name: 'c1', parent: 'init', pins: 'own', tracing: undefined, delegation: undefined }],
     [
       'is chosen by the metadata',
       { metadata: 'name=a, parent=b,pins=any' },
-      { name: 'a', parent: 'b', pins: 'any', tracing: undefined },
+      { name: 'a', parent: 'b', pins: 'any', tracing: undefined, delegation: undefined },
     ],
     [
       'is the pod’s, if asked',
       { annotations: { ...pod, 'bpfns.io/share': 'pod' } },
-      { name: 'sandbox', parent: 'init', pins: 'own', tracing: undefined },
+      { name: 'sandbox', parent: 'init', pins: 'own', tracing: undefined, delegation: undefined },
     ],
     [
       'is its own, if it shares but is in no pod',
       { metadata: 'share=pod' },
-      { name: 'c1', parent: 'init', pins: 'own', tracing: undefined },
+      { name: 'c1', parent: 'init', pins: 'own', tracing: undefined, delegation: undefined },
     ],
     [
       'is not chosen by annotations alone',
       { annotations: { 'bpfns.io/name': 'other', 'bpfns.io/pins': 'any', 'bpfns.io/parent': 'x' } },
-      { name: 'c1', parent: 'init', pins: 'own', tracing: undefined },
+      { name: 'c1', parent: 'init', pins: 'own', tracing: undefined, delegation: undefined },
     ],
     [
       'is chosen by annotations that the metadata allows',
       { metadata: 'annotations=allow', annotations: { 'bpfns.io/name': 'other', 'bpfns.io/pins': 'any' } },
-      { name: 'other', parent: 'init', pins: 'any', tracing: undefined },
+      { name: 'other', parent: 'init', pins: 'any', tracing: undefined, delegation: undefined },
+    ],
+    [
+      'has a token by the metadata, in the words of the mount options',
+      { metadata: 'delegate_cmds=map_create:prog_load,delegate_maps=any' },
+      {
+        name: 'c1',
+        parent: 'init',
+        pins: 'own',
+        tracing: undefined,
+        delegation: { cmds: 'map_create:prog_load', maps: 'any' },
+      },
+    ],
+    [
+      'has no token by annotations, whatever the metadata allows',
+      { metadata: 'annotations=allow', annotations: { 'bpfns.io/delegate_cmds': 'any' } },
+      { name: 'c1', parent: 'init', pins: 'own', tracing: undefined, delegation: undefined },
     ],
   ] as const) {
     test(what, () => assert.deepEqual(placementOf(state(change)), expected));
@@ -48,6 +64,8 @@ describe('the namespace of a container', () => {
   for (const [what, change] of [
     ['an unknown setting', { metadata: 'nmae=x' }],
     ['a setting without a value', { metadata: 'name' }],
+    ['a token of a number', { metadata: 'delegate_cmds=0x1' }],
+    ['a token of nothing', { metadata: 'delegate_cmds=' }],
     ['pins of another kind', { metadata: 'pins=all' }],
     ['an id that reads as init', { id: 'init' }],
     ['an id with a slash', { id: 'a/b' }],

@@ -1,5 +1,6 @@
 /** Decides which namespace a container goes into, by its id, the profile's metadata and its annotations. */
 import type { ContainerLabels } from '../model/container.js';
+import { type Delegation, delegationKeys, delegationWords } from '../model/delegation.js';
 import { nameProblem } from '../model/names.js';
 import { type TracingMode, tracingModes } from '../model/namespaces.js';
 import { type ContainerState, OciError } from './state.js';
@@ -11,10 +12,16 @@ export interface Placement {
   readonly pins: 'own' | 'any';
   /** Of a new namespace; undefined: as the parent's. */
   readonly tracing: TracingMode | undefined;
+  /** What is delegated to a container in a user namespace; undefined: nothing. */
+  readonly delegation: Delegation | undefined;
 }
 
 const ANNOTATION = 'bpfns.io/';
-const settings = ['name', 'parent', 'pins', 'tracing', 'share', 'annotations'] as const;
+/** Those of a token are the kernel's own: the mount options of bpffs. Annotations never set them. */
+const settings = [
+  ...(['name', 'parent', 'pins', 'tracing', 'share', 'annotations'] as const),
+  ...delegationKeys.map((key) => `delegate_${key}` as const),
+];
 type Setting = (typeof settings)[number];
 
 /** Annotations with which engines name the sandbox of a pod. */
@@ -50,7 +57,18 @@ export function placementOf(state: ContainerState): Placement {
   const name = given.get('name') ?? (share === 'pod' && pod ? pod : state.id);
   const problem = nameProblem(name);
   if (problem) throw new OciError(`a namespace cannot be called '${name}': ${problem}`);
-  return { name, parent: given.get('parent') ?? 'init', pins, tracing };
+  return { name, parent: given.get('parent') ?? 'init', pins, tracing, delegation: delegationOf(given) };
+}
+
+/** @throws OciError */
+function delegationOf(given: ReadonlyMap<Setting, string>): Delegation | undefined {
+  const pairs = delegationKeys.flatMap((key) => {
+    const words = given.get(`delegate_${key}`);
+    return words === undefined ? [] : [[key, words] as const];
+  });
+  const wrong = pairs.find(([, words]) => !delegationWords.test(words));
+  if (wrong) throw new OciError(`delegate_${wrong[0]} must be 'any', or names separated by colons, not '${wrong[1]}'`);
+  return pairs.length === 0 ? undefined : Object.fromEntries(pairs);
 }
 
 /** Parses `key=value` pairs separated by commas. @throws OciError */
