@@ -8,7 +8,7 @@ demo_packages=("${build_packages[@]}" bpftool bpftrace util-linux)
 lint_packages=(clang-format shellcheck)
 test_packages=("${demo_packages[@]}" "${lint_packages[@]}" iproute2 xdp-tools libxdp-dev
 	golang-github-cilium-ebpf-dev golang-github-frankban-quicktest-dev
-	busybox-static golang-go runc crun podman containerd systemd strace zsh fish
+	busybox-static golang-go runc crun podman uidmap containerd systemd strace zsh fish
 	mmdebstrap lintian tmux chromium fonts-dejavu-core prometheus)
 vm_packages=("${test_packages[@]}" qemu-system-x86 qemu-system-arm gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 	cpio debian-archive-keyring libcap2-bin procps xz-utils)
