@@ -196,7 +196,27 @@ describe('a user of the configuration', { skip: skipReason || lacking('BPF token
     await logged(`uid ${EVE}: 8 runtimes are connected already`);
   });
 
+  test('cannot have more than sixteen clients at a time, and others are served', async () => {
+    const script = `for (let i = 0; i < 17; i++) require('net').connect('${socketOf(EVE, 'agent')}')
+      .on('data', (text) => console.log(String(text) + 'ready'));
+      process.stdin.on('end', () => process.exit()).resume();`;
+    const clients = await start([...as(EVE), process.execPath, '-e', script]);
+    assert.match(clients.output(), /^{"error":{"code":"EAGAIN","message":"16 clients are connected already"}}$/m);
+    assert.equal(bpfnsOf(BOB, 'run', '--', 'true').status, 0);
+    assert.equal(bpfns(['run', '--', 'true']).status, 0);
+    await clients.end();
+    await until(() => bpfnsOf(EVE, 'run', '--', 'true').status === 0, 'the user is not served again');
+  });
+
+  test('cannot have the agent read without end', async () => {
+    const script = `require('net').connect('${socketOf(BOB, 'seccomp')}').on('error', () => undefined)
+      .on('close', () => console.log('closed')).write('{"a":"' + 'x'.repeat(1 << 18));`;
+    assert.equal(run([...as(BOB), process.execPath, '-e', script]).stdout, 'closed\n');
+    await logged(`uid ${BOB}: the message of a user is too long, or in too many parts`);
+  });
+
   test("cannot name somebody else's process as a container's", async () => {
+    await new Promise((resolve) => setTimeout(resolve, 1000)); // as above
     assert.equal(asRuntime(BOB, '1', 'box').stdout, 'next map errno 38\n');
     await logged(`uid ${BOB}: uid ${BOB} has to be in a user namespace of their own`);
   });
