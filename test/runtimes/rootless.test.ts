@@ -19,6 +19,7 @@ import {
   until,
 } from '../support/host.js';
 import { isSlow } from '../support/slowness.js';
+import { byToken, delegation } from '../support/token.js';
 import { imageName, makeImage, makeRoot } from './support/root-file-system.js';
 import { RootlessUsers } from './support/rootless.js';
 
@@ -26,7 +27,6 @@ const ANN = 54331;
 const BOB = 54332;
 /** What root allows to both; the containers get this, or less. */
 const ALLOWED = 'cmds=map_create:prog_load:btf_load,maps=array,progs=socket_filter:xdp:sched_cls,attachs=any';
-const LESS = 'cmds=map_create:prog_load,maps=array,progs=socket_filter,attachs=cgroup_inet_ingress';
 const debianImage = 'localhost/bpfns-debian:1';
 
 const configuration = [ANN, BOB]
@@ -37,19 +37,6 @@ namespaces = 3
 delegate = { ${ALLOWED.replace(/=([^,]+)/g, ' = "$1"')} }`,
   )
   .join('\n');
-
-/** Inside, when nothing but {@link LESS} is delegated. */
-const inside = `token errno 0
-map without token errno 1
-array by token errno 0 id 1
-hash by token errno 1
-socket filter by token errno 0 id 1
-xdp by token errno 1
-enable stats errno 1
-open map 1 errno 0
-maps: 1 errno 2
-programs: 1 errno 2
-`;
 
 const why = skipReason || lacking('BPF token') || (isSlow && 'Debian 13 is downloaded');
 
@@ -82,7 +69,7 @@ describe('rootless podman', { skip: why }, () => {
       const listener = `${runDir}-users/${uid}/seccomp.sock`;
       assert.equal(bpfns(['profile', '--listener', listener, '--output', `${users.directory}/${uid}.json`]).status, 0);
       users.mustRun(uid, 'load', '--quiet', '--input', `${users.directory}/image.tar`);
-      mountFor(uid, LESS, 'less');
+      mountFor(uid, delegation, 'less');
     }
     users.mustRun(ANN, 'import', '--quiet', `${users.directory}/debian.tar`, debianImage);
     mountFor(ANN, ALLOWED, 'all');
@@ -110,7 +97,7 @@ describe('rootless podman', { skip: why }, () => {
 
   test('creates by token what is delegated, and lists it as id 1; the rest is EPERM', () => {
     const { stdout, stderr } = made().podmanRun(ANN, ...options(ANN), imageName, 'token');
-    assert.equal(stdout.slice(0, inside.length), inside, stderr);
+    assert.equal(stdout.slice(0, byToken.length), byToken, stderr);
   });
 
   test('creates nothing without the bpffs', () => {

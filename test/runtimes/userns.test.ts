@@ -13,26 +13,15 @@ import {
   start,
   until,
 } from '../support/host.js';
+import { byToken, delegation } from '../support/token.js';
 import { command, mustRun } from './support/command.js';
 import { Daemon, writeProfile } from './support/daemon.js';
 import { imageTar, leavesNoContainersBehind, rootDir, workDir } from './support/machine.js';
 import { podmanAlone, podmanCommand, podmanOptions } from './support/podman.js';
 import { imageName, makeImage } from './support/root-file-system.js';
 
-const WHAT = 'cmds=map_create:prog_load,maps=array,progs=socket_filter,attachs=cgroup_inet_ingress';
 const mapped = ['--uidmap=0:1000000:65536', '--gidmap=0:1000000:65536'];
 
-const delegated = `token errno 0
-map without token errno 1
-array by token errno 0 id 1
-hash by token errno 1
-socket filter by token errno 0 id 1
-xdp by token errno 1
-enable stats errno 1
-open map 1 errno 0
-maps: 1 errno 2
-programs: 1 errno 2
-`;
 const refused = /^token errno [1-9]\d*\nmap without token errno 1\narray by token errno 77 id -1\n/;
 
 /** In place of the one that the agent starts its helper with: it waits for a file, once there is another. */
@@ -59,7 +48,7 @@ describe('a container in a user namespace of its own', { skip: skipReason || lac
       copyFileSync(guestPath('token'), `${rootDir}/bin/token`);
       makeImage(rootDir, imageTar);
       await podmanAlone.open();
-      profile = writeProfile('delegating', ['--delegate', WHAT]);
+      profile = writeProfile('delegating', ['--delegate', delegation]);
     });
     after(async () => {
       await podmanAlone.close();
@@ -75,12 +64,12 @@ describe('a container in a user namespace of its own', { skip: skipReason || lac
 
     test('creates by token what the metadata names, as its first program', async () => {
       const { stdout, stderr } = await token(profile, ...mapped);
-      assert.equal(stdout.slice(0, delegated.length), delegated, stderr);
+      assert.equal(stdout.slice(0, byToken.length), byToken, stderr);
     });
 
     test('does so without new privileges too, where the listener comes last', async () => {
       const { stdout, stderr } = await token(profile, ...mapped, '--security-opt', 'no-new-privileges');
-      assert.equal(stdout.slice(0, delegated.length), delegated, stderr);
+      assert.equal(stdout.slice(0, byToken.length), byToken, stderr);
     });
 
     test('has one bpffs, also for the processes that are executed in it', async () => {
