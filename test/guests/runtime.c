@@ -2,6 +2,8 @@
  * runtime SOCKET PID ID...: the seccomp part of an OCI runtime. Puts itself under a filter that hands
  * bpf(2) over, and sends the listener with the state of a container, once for each ID. PID is what it
  * says of its process: a number, or "self". Then prints what BPF_MAP_GET_NEXT_ID gives.
+ *   runtime SOCKET hold ID   says "ready" after that, and until its input ends, sends the listener once
+ *                            more under each ID that it reads, and prints again what the call gives
  */
 #include "bpf.h"
 
@@ -64,6 +66,27 @@ static void send_state(const char *path, int listener, int pid, const char *id)
 	close(agent);
 }
 
+static void print_next_map(void)
+{
+	printf("next map errno %d\n", next_map(0) < 0 ? errno : 0);
+}
+
+static int hold(const char *path, int listener)
+{
+	char id[64];
+
+	puts("ready");
+	fflush(stdout);
+	while (fgets(id, sizeof(id), stdin)) {
+		id[strcspn(id, "\n")] = 0;
+		send_state(path, listener, getpid(), id);
+		print_next_map();
+		puts("done");
+		fflush(stdout);
+	}
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	int listener = install_filter();
@@ -71,9 +94,10 @@ int main(int argc, char **argv)
 	if (argc < 4 || listener < 0)
 		die("filter");
 	for (int i = 3; i < argc; i++)
-		send_state(argv[1], listener, strcmp(argv[2], "self") ? atoi(argv[2]) : getpid(),
-			   argv[i]);
+		send_state(argv[1], listener, atoi(argv[2]) ? atoi(argv[2]) : getpid(), argv[i]);
+	if (!strcmp(argv[2], "hold"))
+		return hold(argv[1], listener);
 	close(listener);
-	printf("next map errno %d\n", next_map(0) < 0 ? errno : 0);
+	print_next_map();
 	return 0;
 }
