@@ -174,8 +174,12 @@ describe('a user of the configuration', { skip: skipReason || lacking('BPF token
       const requests = [{ op: 'run', parent: 'init', name: '', pins: 'own', listener },
         { op: 'delegate', context: listener, what: 'maps=array' }];
       socket.write(requests.map((each) => JSON.stringify({ version: 1, ...each }) + '\\n').join(''));
-      socket.on('data', (data) => process.stdout.write(data));
-      setTimeout(() => console.log('ready'), 1000);`;
+      let answers = '';
+      socket.on('data', (data) => {
+        answers += data;
+        if (answers.split('\\n').length > 2) console.log(answers + 'ready');
+      });
+      process.stdin.on('end', () => process.exit()).resume();`;
     const user = await start([...inOwn(ANN), process.execPath, '-e', script]);
     assert.match(user.output(), /is not a seccomp listener/);
     assert.match(user.output(), /is not a context of bpffs/);
