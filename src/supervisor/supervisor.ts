@@ -12,6 +12,7 @@ import { check } from '../sys/errno.js';
 import { raiseFdLimit } from '../sys/fd-reserve.js';
 import { close, giveFreedMemoryBack } from '../sys/libc.js';
 import { isService, useInPlaceOfManager } from '../sys/notify.js';
+import { processIdentity } from '../sys/pids.js';
 import { getFd, openProcess } from '../sys/task.js';
 import { takeOver } from './estate.js';
 import { storeJournal, storeListener, takeStored, unstoreListener } from './fd-store.js';
@@ -28,6 +29,8 @@ const QUICK_STARTS = 5;
  */
 const FIRST_PAUSE = 100;
 const LONGEST_PAUSE = 1000;
+/** How often it looks whether the agent is dead but cannot end, in ms. */
+const LOOK = 3000;
 
 /** {@link supervise} for a command that waits for an agent: which one it is does not matter. @throws AgentError */
 export async function supervisorMain(ready: number | undefined, agentArguments: readonly string[]): Promise<void> {
@@ -110,10 +113,11 @@ export class Supervisor {
     });
     if (ready !== undefined) closeSync(ready);
     this.#failedStarts++;
-    this.#listen({ channel: agent, pid: agent.pid ?? 0 });
+    const started = { channel: agent, pid: agent.pid ?? 0 };
+    this.#listen(started);
     // There is no 'exit' event if the process could not be started (EAGAIN, ENOMEM).
-    agent.on('error', () => agent.pid === undefined && this.#onExit(null, false));
-    agent.once('exit', (code) => this.#onExit(code, ready !== undefined));
+    agent.on('error', () => agent.pid === undefined && this.#onExit(started, null, false));
+    agent.once('exit', (code) => this.#onExit(started, code, ready !== undefined));
     const estate = { pid: process.pid, journal: this.#journal, listeners: [...this.#listeners.values()] };
     this.#tell({ op: 'begin', estate });
   }
@@ -121,13 +125,28 @@ export class Supervisor {
   /** Supervises an agent that runs already. */
   attach(agent: AgentProcess, listeners: readonly SavedListener[]): void {
     this.#listen(agent);
-    agent.channel.once('disconnect', () => this.#onExit(null, false));
+    agent.channel.once('disconnect', () => this.#onExit(agent, null, false));
     for (const { token } of listeners) this.#tell({ op: 'saved', token });
   }
 
   #listen(agent: AgentProcess): void {
     this.#agent = agent;
     agent.channel.on('message', (message: ToSupervisor) => this.#onMessage(agent, message));
+    this.#watch(agent);
+  }
+
+  /**
+   * A process whose thread waits for a file system of a guest (sys/foreign-fd.ts) does not end when it
+   * is killed: there is no event. An agent that is seen dead twice is one of those.
+   */
+  #watch(agent: AgentProcess): void {
+    let wasDead = false;
+    const timer = setInterval(() => {
+      const isDead = processIdentity(agent.pid) === '';
+      if (this.#agent !== agent || (isDead && wasDead)) clearInterval(timer);
+      if (isDead && wasDead) this.#onExit(agent, null, false);
+      wasDead = isDead;
+    }, LOOK);
   }
 
   #pass(signal: NodeJS.Signals): void {
@@ -185,7 +204,8 @@ export class Supervisor {
     storeListener(listener);
   }
 
-  #onExit(code: number | null, wasFirst: boolean): void {
+  #onExit(agent: AgentProcess, code: number | null, wasFirst: boolean): void {
+    if (this.#agent !== agent) return;
     this.#agent = undefined;
     if (this.#isReplaced && this.#whenReplaced === 'stay') {
       this.#stay();

@@ -26,7 +26,7 @@ const LONG = 1000;
 
 async function isRefusedAtLast(guest: Guest, way: string): Promise<void> {
   for (let i = 0; i < MOST; i++) assert.deepEqual(await guest.ask(way), [`${way} errno ${EINVAL}`]);
-  await new Promise((resolve) => setTimeout(resolve, LONG));
+  await new Promise((resolve) => setTimeout(resolve, 2 * LONG));
   assert.deepEqual(await guest.ask(way), [`${way} errno ${ENOMEM}`]);
 }
 
@@ -85,5 +85,13 @@ describe('a guest whose file is never closed', { skip: skipReason }, () => {
     assert.deepEqual(await another.ask('load'), [`load errno ${EINVAL}`]);
     await another.end();
     await othersAreAnswered();
+  });
+
+  test('does not keep others waiting for an agent that it keeps from ending', async () => {
+    const guest = await startGuest('host');
+    assert.deepEqual(await guest.ask('info'), [`info errno ${EINVAL}`]);
+    process.kill(Number(agent[0]), 'SIGKILL');
+    assert.deepEqual(await other.ask('list', 'end'), []);
+    assert.ok(agentsOf(runDir ?? '').some((pid) => !agent.includes(pid)));
   });
 });
