@@ -4,6 +4,7 @@
  * read-only socket.
  */
 import { accessSync, constants } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
 import { paths } from '../config/paths.js';
 import type { Graph, GraphEdge, GraphNode, HostObject, NamespaceProcess } from '../model/host-object.js';
 import type { Kind } from '../model/ids.js';
@@ -23,6 +24,9 @@ export type { NamespaceCost, NamespaceUsage, ObjectUsage, RuntimeChoice, Sample 
 
 /** An event with its time: ISO 8601, UTC. */
 export type TimedEvent = Event & { readonly time: string };
+
+/** How long an agent is waited for, in ms. */
+const PATIENCE = 5000;
 
 export interface ClientOptions {
   /** The agent's socket. Default: root's socket if it may be used, otherwise the read-only one. */
@@ -126,9 +130,16 @@ export class Client {
 
   /** After `watch` or `events` has ended: waits up to 5 s. @returns whether an agent is running again */
   async isBack(): Promise<boolean> {
-    const agent = await AgentClient.connectAgain(this.socket);
-    agent?.close();
-    return agent !== undefined;
+    for (const end = performance.now() + PATIENCE; performance.now() < end; ) {
+      const agent = await AgentClient.connectAgain(this.socket);
+      if (!agent) return false;
+      // Until a killed agent is gone, connections to it succeed.
+      const isServed = await agent.isServed();
+      agent.close();
+      if (isServed) return true;
+      await pause(50);
+    }
+    return false;
   }
 
   /** The lines of one answer. One that is not complete is an error. */

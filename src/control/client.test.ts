@@ -10,6 +10,7 @@ const directory = mkdtempSync(`${tmpdir()}/bpfns-`);
 process.env.BPFNS_RUN_DIR = directory;
 // Not before the run directory is set.
 const { AgentClient } = await import('./client.js');
+const { Client } = await import('./api.js');
 after(() => rmSync(directory, { recursive: true }));
 
 test('where there is no socket there is no agent', async () => {
@@ -23,4 +24,18 @@ test('an agent that leaves before it takes the connection is none', async () => 
   const client = AgentClient.connect();
   server.close();
   assert.equal(await client, undefined);
+});
+
+test('an agent that was killed is not back as long as it only takes connections', async () => {
+  const socket = `${directory}/back.sock`;
+  let connections = 0;
+  const server = createServer((connection) => {
+    connections++;
+    if (connections < 3) connection.destroy();
+    else connection.on('data', () => connection.end('{}\n')).on('error', () => undefined);
+  }).listen(socket);
+  await once(server, 'listening');
+  assert.equal(await new Client({ socket }).isBack(), true);
+  assert.equal(connections, 3);
+  server.close();
 });
