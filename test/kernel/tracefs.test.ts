@@ -14,6 +14,7 @@ const CHROOT = `for directory in $(cd /; echo *); do
     [ -d "/$directory" ] && [ ! -L "/$directory" ] || { cp --no-dereference "/$directory" "$0"; continue; }
     mkdir "$0/$directory"; [ "$directory" = tmp ] || mount --rbind "/$directory" "$0/$directory"
   done
+  [ -e "$0$PWD" ] || { mkdir -p "$0$PWD"; mount --rbind "$PWD" "$0$PWD"; }
   exec chroot "$0" "$@"`;
 const mountsBelowSys = (): string[] =>
   readFileSync('/proc/self/mounts', 'utf8')
