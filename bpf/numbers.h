@@ -47,10 +47,16 @@ static long try_next_number(__u64 unused, struct search *search)
 	return take_number(search) || search->err != -EEXIST;
 }
 
-/* Searches downwards: the kernel reuses last the ids that it handed out last. */
-static long try_older_number(__u64 unused, struct search *search)
+/*
+ * Searches downwards: the kernel reuses last the ids that it handed out last. Each number is counted
+ * from the first one, not from the one before: Linux 6.12 would follow a chain of constants through
+ * all rounds, and refuse the program as too complex.
+ */
+static long try_older_number(__u64 round, struct search *search)
 {
-	search->key.id = search->key.id > 1 ? search->key.id - 1 : BPFNS_MAX_ID;
+	__u64 first = search->host_id, back = round + 1;
+
+	search->key.id = first > back ? first - back : first + BPFNS_MAX_ID - back;
 	if (is_host_id(&search->key))
 		return 0;
 	return take_number(search) || search->err != -EEXIST;
