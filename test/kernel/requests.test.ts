@@ -94,17 +94,24 @@ describe('requests', { skip: skipReason }, () => {
 
     /** Sends requests, and looks whether the agent is as it was. */
     async function send(request: fc.Arbitrary<Line>, check: (line: Line) => Promise<void>): Promise<void> {
-      // Only the one that keeps the agent. The thread that answers this has then closed what it needed.
-      await until(() => namespaces().length === 2, 'a namespace of an earlier test has not ended');
-      const before = namespaces();
-      const [pid, fds] = [agent.pid(), await agent.fds()];
-      await fc.assert(fc.asyncProperty(request, check), { numRuns: RUNS });
-      // Those below first.
-      for (const id of namespaces().reverse()) if (!before.includes(id)) await remove(id);
-      assert.deepEqual(namespaces(), before);
+      const seed = Math.trunc(Math.random() * 2 ** 31);
+      const all = async (): Promise<void> => {
+        // Only the one that keeps the agent. The thread that answers this has then closed what it needed.
+        await until(() => namespaces().length === 2, 'a namespace of an earlier test has not ended');
+        const before = namespaces();
+        await fc.assert(fc.asyncProperty(request, check), { numRuns: RUNS, seed });
+        // Those below first.
+        for (const id of namespaces().reverse()) if (!before.includes(id)) await remove(id);
+        assert.deepEqual(namespaces(), before);
+      };
+      const pid = agent.pid();
+      // What is opened once, for the first request that needs it, stays open.
+      await all();
+      const fds = await agent.fds();
+      await all();
       assert.equal(agent.pid(), pid);
       assert.equal(agent.log(), '');
-      await until(async () => (await agent.fds()) <= fds, 'the agent has left descriptors open');
+      await until(async () => (await agent.fds()) <= fds, `the agent has left descriptors open (seed ${seed})`);
     }
 
     test('that are as they should be are understood, whatever they ask for', async () => {
