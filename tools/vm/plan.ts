@@ -19,12 +19,14 @@ export function planOf(chosen: string, tests: readonly string[]): Plan[] {
 const claims = ['features', 'layouts', 'doctor'];
 /** Tests of a single command's namespace, whose recorder runs on function hooks there. */
 const separation = ['run'];
+/** Tests of objects of each kind, for which the recorder has to load: verifiers differ. */
+const objects = ['isolation'];
 /** Tests of what bpf(2) has since Linux 7, and of the hooks on a kernel that preempts tasks inside itself. */
 const newest = ['common-attributes', 'newest', 'losses'];
 
 /**
- * What CI has time for, with two machines at a time: the oldest kernel, and the newest where it
- * differs. The tracepoints are what CI's own kernel tests run with; `make test-vm` runs the rest.
+ * What CI has time for, with two machines at a time: the oldest kernel, the newest where it
+ * differs, and Debian 13's. The tracepoints are what CI's own kernel tests run with; `make test-vm` runs the rest.
  */
 export function planOfCi(): Plan[] {
   const machine = (chosen: string, part: string, names: readonly string[]): Plan[] => {
@@ -34,5 +36,6 @@ export function planOfCi(): Plan[] {
   return [
     ...machine('6.1-cloud:function', 'oldest', [...claims, ...separation]),
     ...machine('7.3-cloud:chosen', 'newest', [...claims, ...newest]),
+    ...machine('6.12-cloud:function', 'stable', objects),
   ];
 }
