@@ -137,7 +137,7 @@ describe('requests', { skip: skipReason }, () => {
     });
 
     test('that come by the thousand in one packet keep nobody waiting', async () => {
-      const [many, began] = [10_000, performance.now()];
+      const many = 20_000;
       const socket = connect(`${runDir}/${READ_ONLY}`);
       let answered = 0;
       socket.on('data', (data) => {
@@ -145,12 +145,11 @@ describe('requests', { skip: skipReason }, () => {
       });
       socket.write('\n'.repeat(many));
       await until(() => answered > 0, 'no request is answered');
-      const asked = performance.now();
       assert.match(await answerTo(FULL, '{}'), /bad request/);
-      const waited = performance.now() - asked;
+      const before = answered;
       await until(() => answered === many, 'not all requests are answered', 60);
       socket.destroy();
-      assert.ok(waited < (performance.now() - began) / 2, `waited ${waited} ms`);
+      assert.ok(before < many / 2, `${before} were answered before another one`);
     });
 
     test('that nobody waits for leave nothing behind', async () => {
