@@ -69,10 +69,15 @@ async function started(guests: readonly CrashGuest[]): Promise<void> {
   );
 }
 
-/** What the records say of the objects of a namespace. */
+/**
+ * What the records say of the objects of a namespace, but for the time, of which the kernel has another
+ * clock: each agent converts it anew, and it may be a millisecond off.
+ */
 const recorded = (namespace: string): unknown[] =>
   (['map', 'prog'] as const).flatMap((kind) =>
-    listed(kind, namespace).map(({ id, hostId, name, creator, pins }) => ({ kind, id, hostId, name, creator, pins })),
+    listed(kind, namespace).map(({ id, hostId, name, creator, pins }) => {
+      return { kind, id, hostId, name, creator: creator && { ...creator, time: '' }, pins };
+    }),
   );
 
 /** What those namespaces use of their budgets whose objects all live on. */
