@@ -111,6 +111,8 @@ async function assist(helper: ChildProcess, userNs: number, delegation: Delegati
 }
 
 function configure(helper: ChildProcess, number: number, userNs: number, delegation: Delegation): void {
+  // Its pid may be another's once its exit was seen; until then it is its own.
+  if (helper.exitCode !== null || helper.signalCode !== null) return;
   using process = openProcess(helper.pid ?? 0);
   using context = getForeignFd(process, number, `user namespace ${userNs}`).checked(
     'pidfd_getfd',

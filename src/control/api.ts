@@ -128,7 +128,7 @@ export class Client {
     for await (const line of this.#lines({ op: 'events' }, signal)) yield JSON.parse(line) as TimedEvent;
   }
 
-  /** After `watch` or `events` has ended: waits up to 5 s. @returns whether an agent is running again */
+  /** After `watch` or `events` has ended: waits up to 10 s. @returns whether an agent is running again */
   async isBack(): Promise<boolean> {
     for (const end = performance.now() + PATIENCE; performance.now() < end; ) {
       const agent = await AgentClient.connectAgain(this.socket);
