@@ -1,7 +1,10 @@
-/** Every command of bpf(2), of Linux 7.3: who answers it, and why. A command that a later kernel adds is missing here. */
+/**
+ * Every command of bpf(2), and every id that its attributes take, of Linux 7.3: who answers it, and why. What a later
+ * kernel adds is missing here; test/kernel/layouts.test.ts fails there and says what it is.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { bpf_cmd } from '../sys/kernel.gen.js';
+import { bpf_attr, bpf_cmd } from '../sys/kernel.gen.js';
 import { OWN_NAMESPACE } from './own-command.js';
 import { nativeFor, trappedCommands } from './trapped.js';
 
@@ -69,4 +72,48 @@ test('there is no other command, but for our own', () => {
     all,
     [...listed, OWN_NAMESPACE.command].sort((a, b) => a - b),
   );
+});
+
+const TYPE = 'a type in a BTF that the caller holds, or in the kernel’s';
+const RELATIVE: readonly Name[] = ['BPF_PROG_ATTACH', 'BPF_PROG_DETACH', 'BPF_LINK_CREATE'];
+const NEXT_OR_OPEN = (kind: string): Name[] => [`BPF_${kind}_GET_NEXT_ID` as Name, `BPF_${kind}_GET_FD_BY_ID` as Name];
+
+/** For each id: the commands that take or give it, all of which the agent answers; or what else it is. */
+const ids: Readonly<Record<string, readonly Name[] | string>> = {
+  btf_key_type_id: TYPE,
+  btf_value_type_id: TYPE,
+  btf_vmlinux_value_type_id: TYPE,
+  attach_btf_id: TYPE,
+  link_create_target_btf_id: TYPE,
+  link_create_tracing_target_btf_id: TYPE,
+  link_create_tracing_multi_ids: TYPE,
+  keyring_id: 'a serial number of keyrings',
+  prog_stream_read_stream_id: 'stdout or stderr of a program',
+  link_create_uprobe_multi_pid: 'a pid',
+  task_fd_query_pid: 'a pid',
+  task_fd_query_prog_id: ['BPF_TASK_FD_QUERY'],
+  relative_id: RELATIVE,
+  link_create_tcx_relative_id: RELATIVE,
+  link_create_netkit_relative_id: RELATIVE,
+  link_create_cgroup_relative_id: RELATIVE,
+  start_id: ['MAP', 'PROG', 'LINK', 'BTF'].flatMap(NEXT_OR_OPEN),
+  next_id: ['MAP', 'PROG', 'LINK', 'BTF'].flatMap(NEXT_OR_OPEN),
+  map_id: NEXT_OR_OPEN('MAP'),
+  prog_id: NEXT_OR_OPEN('PROG'),
+  link_id: NEXT_OR_OPEN('LINK'),
+  btf_id: NEXT_OR_OPEN('BTF'),
+  query_prog_ids: ['BPF_PROG_QUERY'],
+  query_link_ids: ['BPF_PROG_QUERY'],
+};
+
+test('the agent answers every command that takes or gives the id of an object', () => {
+  for (const [id, commands] of Object.entries(ids)) {
+    if (typeof commands === 'string') continue;
+    for (const name of commands) assert.equal(who[name][0], 'agent', `${id} of ${name}`);
+  }
+});
+
+test('no attribute has another member whose name says that it is an id', () => {
+  const named = Object.keys(bpf_attr).filter((name) => /(^|_)[pt]?ids?$/.test(name));
+  assert.deepEqual(named.sort(), Object.keys(ids).sort());
 });
