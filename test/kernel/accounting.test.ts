@@ -1,9 +1,10 @@
 /** The cost of BPF objects and their owners, asked over the control sockets while guests run. */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { rmSync, statSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import type { Client, NamespaceUsage, ObjectUsage, Sample } from '../../src/control/api.js';
+import { Daemon } from '../support/daemons.js';
 import {
   asContainerUser,
   bpfns,
@@ -39,8 +40,7 @@ describe('accounting', { skip: skipReason }, () => {
 });
 
 function daemonTests(): void {
-  const directory = mkdtempSync('/tmp/bpfns-accounting-');
-  let daemon: ReturnType<typeof spawn>;
+  let daemon: Daemon;
   let client: Client;
   let guest: Guest;
 
@@ -48,16 +48,12 @@ function daemonTests(): void {
     // Imported here, as it reads the run directory when it is loaded.
     const { Client: Class } = await import('../../src/control/api.js');
     client = new Class({ socket: `${runDir}/control-ro.sock` });
-    writeFileSync(`${directory}/bpfns.toml`, `[control]\nread-only-group = "${GROUP}"\n`);
-    daemon = spawn(bpfnsPath, ['daemon', '--config', `${directory}/bpfns.toml`], { stdio: 'ignore' });
-    await until(() => existsSync(client.socket), 'the daemon has not started');
+    daemon = await Daemon.configured(`[control]\nread-only-group = "${GROUP}"\n`);
     guest = await start([bpfnsPath, 'run', '--name', 'busy', '--', ...asContainerUser, guestPath('busy'), '3']);
   });
   after(async () => {
     await guest.end();
-    daemon.kill('SIGTERM');
-    await until(() => daemon.exitCode !== null, 'the daemon has not ended');
-    rmSync(directory, { recursive: true });
+    await daemon.end();
   });
 
   test('a sample has what a namespace owns: kinds, memory, who made it', async () => {

@@ -7,7 +7,7 @@ import { bind, close, read, socket } from '../../src/sys/libc.js';
 import { type Watch, watch } from '../../src/sys/poll.js';
 import { addressLength, unixAddress } from '../../src/sys/unix-address.js';
 import { allRight, HANG, startGuest } from '../support/crash-guests.js';
-import { type Daemon, startDaemon } from '../support/daemons.js';
+import { Daemon } from '../support/daemons.js';
 import {
   agentsOf,
   bpfns,
@@ -58,8 +58,8 @@ describe('bpfns daemon', { skip: skipReason }, () => {
 
   before(async () => {
     writeFileSync(file, `[log]\nformat = "json"\n[metrics]\nlisten = "unix:${metrics}"\n`);
-    daemon = startDaemon(['--config', file]);
-    await until(() => daemon.log().includes('"ready"'), 'the daemon has not started');
+    daemon = new Daemon(['--config', file]);
+    await daemon.ready();
   });
   after(async () => {
     removePins();
@@ -85,7 +85,7 @@ describe('bpfns daemon', { skip: skipReason }, () => {
   });
 
   test('logs as configured', () => {
-    const [line = ''] = daemon.log().split('\n');
+    const [line = ''] = daemon.log.split('\n');
     const { level, message } = JSON.parse(line) as Record<string, string>;
     assert.deepEqual([level, message], ['info', 'ready']);
   });
@@ -142,10 +142,9 @@ describe('bpfns daemon', { skip: skipReason }, () => {
     let current = daemon;
     for (let i = 0; i < 10; i++) {
       const earlier = agent();
-      const next = startDaemon(['--replace', '--config', file]);
-      await until(() => next.log().includes('"ready"'), 'the new daemon has not started');
-      await until(() => current.process.exitCode !== null, 'the old daemon has not ended');
-      assert.equal(current.process.exitCode, 0);
+      const next = new Daemon(['--replace', '--config', file]);
+      await next.ready();
+      assert.equal(await current.ended(), 0);
       assert.notEqual(agent(), earlier);
       current = next;
     }
@@ -164,10 +163,11 @@ describe('bpfns daemon', { skip: skipReason }, () => {
 
   test('tells its service manager that it is ready, alive and stopping', async () => {
     const manager = new Manager(`${file}.notify`);
-    const next = startDaemon(['--replace'], { NOTIFY_SOCKET: `${file}.notify`, WATCHDOG_USEC: '200000' });
+    const env = { NOTIFY_SOCKET: `${file}.notify`, WATCHDOG_USEC: '200000' };
+    const next = new Daemon(['--replace'], { env });
     await until(() => manager.told.includes('WATCHDOG=1'), 'no sign of life');
     removePins();
-    next.process.kill('SIGTERM');
+    void next.end();
     await until(() => manager.told.includes('STOPPING=1'), 'no word at the end');
     manager.close();
     assert.deepEqual(
@@ -183,15 +183,13 @@ describe('bpfns daemon, started while an agent that bpfns run has started serves
   test('takes over, says so in its log, and stays when the guests have ended', async () => {
     const guest = await startInNamespace('echo ready; read -r _ || true; bpftool map list; echo "status $?"');
     const earlier = agent();
-    const daemon = startDaemon([]);
-    await until(() => daemon.log().includes(' info ready'), 'the daemon has not started');
-    assert.match(daemon.log(), new RegExp(`^\\S+ info taking over from an agent .* pid=${earlier}$`, 'm'));
+    const daemon = await Daemon.configured('');
+    assert.match(daemon.log, new RegExp(`^\\S+ info taking over from an agent .* pid=${earlier}$`, 'm'));
     assert.notEqual(agent(), earlier);
     await guest.end();
     assert.match(guest.output(), /^status 0$/m);
     await until(() => bpfns(['ls']).stdout.trimEnd().split('\n').length === 2, 'the namespace is left');
-    assert.equal(daemon.process.exitCode, null);
-    daemon.process.kill('SIGTERM');
-    await until(() => daemon.process.exitCode === 0, 'the daemon has not ended');
+    assert.ok(daemon.isRunning);
+    assert.equal(await daemon.end(), 0);
   });
 });

@@ -1,9 +1,9 @@
 /** Guests in user namespaces that create by BPF token: what is delegated to them, and the ids of it. */
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { type Daemon, startDaemon } from '../support/daemons.js';
+import { Daemon } from '../support/daemons.js';
 import { lacking } from '../support/features.js';
-import { bpfnsPath, guestPath, leavesNothingBehind, run, runDir, skipReason, until } from '../support/host.js';
+import { bpfnsPath, guestPath, leavesNothingBehind, run, runDir, skipReason } from '../support/host.js';
 import { byToken, delegation } from '../support/token.js';
 
 const guest = guestPath('token');
@@ -35,10 +35,9 @@ function inside(...options: readonly string[]): string {
 
 describe('a BPF token', { skip: skipReason || lacking('BPF token') }, () => {
   let daemon: Daemon | undefined;
-  leavesNothingBehind(() => void daemon?.process.kill());
+  leavesNothingBehind(async () => void (await daemon?.end()));
   before(async () => {
-    daemon = startDaemon([]);
-    await until(() => daemon?.log().includes('ready') === true, 'the daemon is not ready');
+    daemon = await Daemon.configured('');
   });
 
   test('is not there natively, and a user namespace cannot delegate to itself', () => {

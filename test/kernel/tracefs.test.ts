@@ -1,11 +1,11 @@
 /** The view of tracefs: what tools read about tracepoints, for guests that trace their own tasks. */
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { describe, test } from 'node:test';
 import { withTracefs } from '../../src/sys/tracepoint.js';
-import { bpfns, bpfnsPath, leavesNothingBehind, run, runDir, skipReason, until } from '../support/host.js';
+import { Daemon } from '../support/daemons.js';
+import { bpfns, bpfnsPath, leavesNothingBehind, run, runDir, skipReason } from '../support/host.js';
 import { nobodyWithBpfAlone } from '../support/tracing.js';
 
 const ROOT = '/sys/kernel/tracing';
@@ -82,8 +82,8 @@ describe('bpfns run --tracing=own', { skip: skipReason }, () => {
 });
 
 describe('bpfns tracefs', { skip: skipReason }, () => {
-  let daemon: ChildProcess | undefined;
-  leavesNothingBehind(() => void daemon?.kill());
+  let daemon: Daemon | undefined;
+  leavesNothingBehind(async () => void (await daemon?.end()));
   const view = `${runDir}/tracefs`;
 
   test('needs an agent', () => {
@@ -93,33 +93,14 @@ describe('bpfns tracefs', { skip: skipReason }, () => {
   });
 
   test('makes the view, which goes with the daemon; tracefs = true makes it at the start', async () => {
-    daemon = await startDaemon([]);
+    daemon = await Daemon.configured('');
     assert.ok(!existsSync(view));
     assert.equal(bpfns(['tracefs']).stdout, `${view}\n`);
     assert.equal(statSync(`${view}/events/raw_syscalls/sys_enter/id`).mode & 0o777, 0o444);
-    await stop(daemon);
+    await daemon.end();
     assert.ok(!existsSync(view));
-    const file = `/tmp/bpfns-tracefs-${process.pid}.toml`;
-    writeFileSync(file, '[tracing]\ntracefs = true\n');
-    daemon = await startDaemon(['--config', file]);
+    daemon = await Daemon.configured('[tracing]\ntracefs = true\n');
     assert.ok(existsSync(`${view}/available_events`));
-    await stop(daemon);
-    rmSync(file);
+    await daemon.end();
   });
 });
-
-async function startDaemon(args: readonly string[]): Promise<ChildProcess> {
-  const daemon = spawn(bpfnsPath, ['daemon', ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
-  let said = '';
-  daemon.stderr.setEncoding('utf8').on('data', (text: string) => {
-    said += text;
-  });
-  await until(() => / ready$/m.test(said), 'the daemon is not ready');
-  return daemon;
-}
-
-function stop(daemon: ChildProcess): Promise<void> {
-  const gone = new Promise<void>((resolve) => daemon.once('exit', () => resolve()));
-  daemon.kill();
-  return gone;
-}

@@ -7,7 +7,7 @@ import { cpSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writ
 import { before, describe, test } from 'node:test';
 import type { StatusReply } from '../../src/control/protocol.js';
 import { allRight, allRunning, type CrashGuest, HANG, startGuest } from '../support/crash-guests.js';
-import { type Daemon, startDaemon } from '../support/daemons.js';
+import { Daemon } from '../support/daemons.js';
 import {
   agentsOf,
   bpfns,
@@ -97,18 +97,15 @@ async function startAndKill(program: string, call: string, nth: number, path?: s
   // -D: strace is not the parent of what it traces, and that runs on when strace is gone.
   const where = ['-e', `inject=${call}:signal=KILL:when=${nth}`, ...(path ? ['-P', path] : [])];
   const strace = ['strace', '-D', '-f', '-o', trace, ...where, program];
-  const daemon = startDaemon(['--replace'], {}, strace);
+  const daemon = new Daemon(['--replace'], { program: strace });
   const wasKilled = (): boolean => existsSync(trace) && readFileSync(trace, 'utf8').includes('killed by SIGKILL');
   for (const end = Date.now() + limit(120_000); !wasKilled() && Date.now() < end; ) await pause(5);
   await pause(100); // until the last of its threads has ended
-  assert.ok(
-    daemon.process.exitCode === null && daemon.process.signalCode === null,
-    `the daemon ended: ${daemon.log()}`,
-  );
+  assert.ok(daemon.isRunning, `the daemon ended: ${daemon.log}`);
   // It would kill the next agent too.
-  const tracer = /^TracerPid:\s*(\d+)/m.exec(readFileSync(`/proc/${daemon.process.pid}/status`, 'latin1'))?.[1];
+  const tracer = /^TracerPid:\s*(\d+)/m.exec(readFileSync(`/proc/${daemon.pid}/status`, 'latin1'))?.[1];
   if (Number(tracer) > 0) process.kill(Number(tracer), 'SIGKILL');
-  assert.ok(wasKilled(), `the agent has not reached ${call} ${nth}: ${daemon.log()}`);
+  assert.ok(wasKilled(), `the agent has not reached ${call} ${nth}: ${daemon.log}`);
   rmSync(trace);
   return daemon;
 }
@@ -119,25 +116,23 @@ describe('an upgrade to another layout of the maps', { skip: skipReason }, () =>
     removePins();
     bpfns(['rm', 'kept']);
     await until(() => namespaceNames().length === 1, 'namespaces are left').catch(() => undefined);
-    daemon.process.kill('SIGTERM');
+    await daemon.end();
     await until(() => agent() === '', 'the daemon has not ended');
   });
 
   /** Has the other version, or this one again, take over. @returns its log */
   async function upgrade(program: string): Promise<string> {
-    const next = startDaemon(['--replace'], {}, [program]);
-    await until(() => next.log().includes(' info ready'), 'it has not started', 120).catch((error: unknown) => {
-      throw new Error(`${String(error)}: ${next.log()}the earlier daemon: ${daemon.log()}`);
+    const next = new Daemon(['--replace'], { program: [program] });
+    await next.ready().catch((error: unknown) => {
+      throw new Error(`${String(error)}the earlier daemon: ${daemon.log}`);
     });
-    const { process: old } = daemon;
-    await until(() => old.exitCode !== null || old.signalCode !== null, 'the old daemon has not ended');
+    await daemon.ended();
     daemon = next;
-    return next.log();
+    return next.log;
   }
 
   before(async () => {
-    daemon = startDaemon([]);
-    await until(() => daemon.log().includes('ready'), 'the daemon has not started', 120);
+    daemon = await Daemon.configured('');
     assert.equal(bpfns(['create', 'kept']).status, 0);
     const script =
       'for i in 1 2 3; do bpftool map create $P/kept$i type hash key 4 value 4 entries 1 name kept$i; done';
@@ -178,7 +173,7 @@ describe('an upgrade to another layout of the maps', { skip: skipReason }, () =>
     const earlier = recorded('kept');
     for (const [i, [call, nth, path]] of KILLS.entries()) {
       const next = await startAndKill(versions[(i + 1) % 2] ?? otherPath, call, nth, path);
-      await until(() => next.log().includes(' info ready'), `no agent has come after ${call} ${nth}`, 120);
+      await next.ready();
       allRunning(guests);
       daemon = next;
     }
@@ -190,11 +185,10 @@ describe('an upgrade to another layout of the maps', { skip: skipReason }, () =>
   test('that dies with its supervisor before it took over leaves the earlier version what it had', async () => {
     const earlier = recorded('kept');
     const next = await startAndKill(otherPath, 'renameat2', 1);
-    next.process.kill('SIGKILL');
+    await next.end('SIGKILL');
     await until(() => agent() === '', 'an agent runs on');
-    daemon = startDaemon([]);
-    await until(() => daemon.log().includes(' info ready'), 'the earlier version has not started', 120);
-    assert.doesNotMatch(daemon.log(), /took over/);
+    daemon = await Daemon.configured('');
+    assert.doesNotMatch(daemon.log, /took over/);
     assert.deepEqual(recorded('kept'), earlier);
   });
 

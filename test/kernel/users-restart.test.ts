@@ -1,9 +1,7 @@
 /** What a user has, and how much more they may have, after the agent has crashed or another daemon has taken over. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { after, before, describe, test } from 'node:test';
-import { type Daemon, startDaemon } from '../support/daemons.js';
+import { Daemon } from '../support/daemons.js';
 import { lacking } from '../support/features.js';
 import {
   agentsOf,
@@ -13,13 +11,13 @@ import {
   guestPath,
   leavesNothingBehind,
   listed,
-  type Outcome,
   run,
   runDir,
   skipReason,
   start,
   until,
 } from '../support/host.js';
+import { bpfnsOf, inOwn, runtimeOf, userTable } from '../support/users.js';
 
 const WHAT = 'cmds=map_create,maps=array';
 const ANN = 54341;
@@ -28,40 +26,21 @@ const BOB = 54342;
 const NAMESPACES = 2;
 const LISTENERS = 4 * NAMESPACES;
 
-const configuration = [ANN, BOB]
-  .map(
-    (uid) => `[[users]]\nuid = ${uid}\nnamespaces = ${NAMESPACES}\ndelegate = { cmds = "map_create", maps = "array" }`,
-  )
-  .join('\n');
-const inOwn = (uid: number): string[] => {
-  const as = ['setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups'];
-  return [...as, 'unshare', '--user', '--map-root-user'];
-};
-const bpfnsOf = (uid: number, ...args: readonly string[]): Outcome => run([...inOwn(uid), bpfnsPath, ...args]);
-const sendListener = (uid: number, ...args: readonly string[]): string[] => {
-  return [...inOwn(uid), guestPath('runtime'), `${runDir}-users/${uid}/seccomp.sock`, ...args];
-};
+const configuration = [ANN, BOB].map((uid) => userTable(uid, NAMESPACES, WHAT)).join('');
 
 describe('what a user has', { skip: skipReason || lacking('BPF token') }, () => {
-  const directory = mkdtempSync(`${tmpdir()}/bpfns-users-restart-`);
-  const file = `${directory}/bpfns.toml`;
   let daemon: Daemon | undefined;
-  leavesNothingBehind(() => {
-    daemon?.process.kill();
-    rmSync(directory, { recursive: true });
-  });
+  leavesNothingBehind(async () => void (await daemon?.end()));
 
   describe('stays as it is', () => {
     /** Two namespaces of ANN with a map each, and eight processes of one container of BOB. */
     let guests: Guest[] = [];
     let runtimes: Guest[] = [];
     before(async () => {
-      writeFileSync(file, configuration);
-      daemon = startDaemon(['--config', file]);
-      await until(() => daemon?.log().includes('ready') === true, 'the daemon is not ready');
+      daemon = await Daemon.configured(configuration);
       const holdMap = [...inOwn(ANN), bpfnsPath, 'run', '--delegate', WHAT, '--', guestPath('token'), 'hold'];
       guests = await Promise.all([start(holdMap), start(holdMap)]);
-      const held = Array.from({ length: LISTENERS }, () => start(sendListener(BOB, 'hold', 'box')));
+      const held = Array.from({ length: LISTENERS }, () => start(runtimeOf(BOB, 'hold', 'box')));
       runtimes = await Promise.all(held);
       await until(() => joined() === LISTENERS, 'the processes have not joined');
     });
@@ -77,12 +56,18 @@ describe('what a user has', { skip: skipReason || lacking('BPF token') }, () => 
       assert.ok(first && second && first.namespace.id !== second.namespace.id);
       assert.match(bpfnsOf(ANN, 'run', '--', 'true').stderr, /a limit on their number is reached/);
       assert.equal(joined(), LISTENERS);
-      assert.equal(run(sendListener(BOB, 'self', 'box')).stdout, 'next map errno 38\n');
+      assert.equal(run(runtimeOf(BOB, 'self', 'box')).stdout, 'next map errno 38\n');
       for (const runtime of runtimes.slice(0, 2)) {
         // EPERM where it is not in the user namespace of the first; nobody would answer with ENOSYS.
         assert.match((await runtime.ask('other')).join(), /^next map errno [12]$/);
       }
       assert.equal(namespaceOf(`user-${BOB}/other`), undefined);
+    };
+
+    const replaceBy = async (text: string): Promise<void> => {
+      const next = await Daemon.configured(text, '--replace');
+      assert.equal(await daemon?.ended(), 0);
+      daemon = next;
     };
 
     test('at first', check);
@@ -95,19 +80,12 @@ describe('what a user has', { skip: skipReason || lacking('BPF token') }, () => 
     });
 
     test('under a daemon that has taken over', async () => {
-      const next = startDaemon(['--replace', '--config', file]);
-      await until(() => next.log().includes('ready'), 'the new daemon is not ready');
-      await until(() => daemon?.process.exitCode === 0, 'the old daemon has not ended');
-      daemon = next;
+      await replaceBy(configuration);
       await check();
     });
 
     test('under one that has no such user any more: nobody connects, and all else goes on', async () => {
-      writeFileSync(file, '');
-      const next = startDaemon(['--replace', '--config', file]);
-      await until(() => next.log().includes('ready'), 'the new daemon is not ready');
-      await until(() => daemon?.process.exitCode === 0, 'the old daemon has not ended');
-      daemon = next;
+      await replaceBy('');
       for (const guest of guests) assert.deepEqual(await guest.ask('list'), ['maps: 1 errno 2']);
       assert.equal(bpfnsOf(ANN, 'run', '--', 'true').status, 125);
       assert.equal(joined(), LISTENERS);

@@ -1,9 +1,9 @@
 /** Users without any right on the host, for whom root has opened a socket. All that comes from it is hostile. */
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { before, describe, test } from 'node:test';
-import { type Daemon, startDaemon } from '../support/daemons.js';
+import { Daemon } from '../support/daemons.js';
 import { lacking } from '../support/features.js';
 import {
   bpfns,
@@ -18,6 +18,7 @@ import {
   start,
   until,
 } from '../support/host.js';
+import { asUser, bpfnsOf, inOwn, runtimeOf, socketOf, userTable } from '../support/users.js';
 
 const guest = guestPath('token');
 const ALLOWED = 'cmds=map_create:prog_load,maps=array,progs=socket_filter,attachs=cgroup_inet_ingress';
@@ -25,41 +26,21 @@ const ANN = 54321;
 const BOB = 54322;
 const EVE = 54323;
 
-const configuration = `
-${[ANN, BOB]
-  .map(
-    (uid) => `[[users]]
-uid = ${uid}
-namespaces = 2
-delegate = { ${ALLOWED.replace(/=([^,]+)/g, ' = "$1"')} }`,
-  )
-  .join('\n')}
-[[users]]
-uid = ${EVE}`;
-
-const as = (uid: number): string[] => ['setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups'];
-/** As a user, in a user namespace of their own. */
-const inOwn = (uid: number): string[] => [...as(uid), 'unshare', '--user', '--map-root-user'];
-const bpfnsOf = (uid: number, ...args: readonly string[]): Outcome => run([...inOwn(uid), bpfnsPath, ...args]);
-const socketOf = (uid: number, name: string): string => `${runDir}-users/${uid}/${name}.sock`;
-const asRuntime = (uid: number, ...args: readonly string[]): Outcome =>
-  run([...inOwn(uid), guestPath('runtime'), socketOf(uid, 'seccomp'), ...args]);
+const configuration = `${userTable(ANN, 2, ALLOWED)}${userTable(BOB, 2, ALLOWED)}[[users]]\nuid = ${EVE}`;
+const asRuntime = (uid: number, ...args: readonly string[]): Outcome => run(runtimeOf(uid, ...args));
 
 describe('a user of the configuration', { skip: skipReason || lacking('BPF token') }, () => {
   let daemon: Daemon | undefined;
   const directory = mkdtempSync(`${tmpdir()}/bpfns-users-`);
-  leavesNothingBehind(() => {
-    daemon?.process.kill();
+  leavesNothingBehind(async () => {
+    await daemon?.end();
     rmSync(directory, { recursive: true });
   });
   before(async () => {
-    const file = `${directory}/bpfns.toml`;
-    writeFileSync(file, configuration);
-    daemon = startDaemon(['--config', file]);
-    await until(() => daemon?.log().includes('ready') === true, 'the daemon is not ready');
+    daemon = await Daemon.configured(configuration);
   });
   const logged = (line: string): Promise<void> =>
-    until(() => daemon?.log().includes(line) === true, `the log has no '${line}'`);
+    until(() => daemon?.log.includes(line) === true, `the log has no '${line}'`);
 
   /** A guest of the user with one map, which lists the maps of its namespace when asked. */
   const holdMap = (uid: number): ReturnType<typeof start> =>
@@ -126,8 +107,8 @@ describe('a user of the configuration', { skip: skipReason || lacking('BPF token
     const script = `require('net').connect('${socketOf(ANN, 'agent')}').on('data', (data) => {
       process.stdout.write(data); process.exit() }).write('${JSON.stringify(request)}\\n')`;
     const reason = new RegExp(`uid ${ANN} has to be in a user namespace of their own`);
-    assert.match(run([...as(ANN), process.execPath, '-e', script]).stdout, reason);
-    const outside = [...as(ANN), guestPath('runtime'), socketOf(ANN, 'seccomp'), 'self', 'box'];
+    assert.match(run([...asUser(ANN), process.execPath, '-e', script]).stdout, reason);
+    const outside = [...asUser(ANN), guestPath('runtime'), socketOf(ANN, 'seccomp'), 'self', 'box'];
     assert.equal(run(outside).stdout, 'next map errno 38\n');
   });
 
@@ -147,27 +128,30 @@ describe('a user of the configuration', { skip: skipReason || lacking('BPF token
       socket.on('data', (data) => { text += data; if (text.split('\\n').length > bodies.length) {
         console.log(text.trimEnd().split('\\n').map((line) => JSON.parse(line).error.code).join()); process.exit(); } });
       socket.write(bodies.map((body) => JSON.stringify(body) + '\\n').join(''));`;
-    assert.equal(run([...as(ANN), process.execPath, '-e', script]).stdout, `${requests.map(() => 'EACCES').join()}\n`);
+    assert.equal(
+      run([...asUser(ANN), process.execPath, '-e', script]).stdout,
+      `${requests.map(() => 'EACCES').join()}\n`,
+    );
   });
 
   test('has containers by a rootless runtime, below their own namespace', async () => {
     assert.equal(asRuntime(ANN, 'self', 'box').stdout, 'next map errno 2\n');
     await logged(`container=${ANN}@box`);
-    assert.match(daemon?.log() ?? '', new RegExp(`namespace=user-${ANN}/box`));
+    assert.match(daemon?.log ?? '', new RegExp(`namespace=user-${ANN}/box`));
   });
 
   test('cannot send a listener twice: the filter stays where it is', async () => {
     await new Promise((resolve) => setTimeout(resolve, 1000)); // the log tells of one refusal of a user a second
     assert.equal(asRuntime(ANN, 'self', 'one', 'two').stdout, 'next map errno 2\n');
     await logged(`uid ${ANN}: this listener has been sent before`);
-    assert.doesNotMatch(daemon?.log() ?? '', /namespace=user-\d+\/two/);
+    assert.doesNotMatch(daemon?.log ?? '', /namespace=user-\d+\/two/);
   });
 
   test('cannot keep others waiting with a file that is never closed', async () => {
     const mount = `${directory}/mount`;
     mkdirSync(mount);
     chmodSync(directory, 0o755);
-    const server = await start([guestPath('fuse-file'), mount, `${directory}/bpfns.toml`, 'hold']);
+    const server = await start([guestPath('fuse-file'), mount, guest, 'hold']);
     const script = `
       const listener = require('fs').openSync('${mount}/file');
       const socket = require('net').connect('${socketOf(ANN, 'agent')}');
@@ -196,7 +180,7 @@ describe('a user of the configuration', { skip: skipReason || lacking('BPF token
   test('cannot connect more than eight runtimes at a time, and the log tells of it', async () => {
     const script = `for (let i = 0; i < 9; i++)
       require('net').connect('${socketOf(EVE, 'seccomp')}').on('close', () => { console.log('closed'); process.exit(); });`;
-    assert.equal(run([...as(EVE), process.execPath, '-e', script]).stdout, 'closed\n');
+    assert.equal(run([...asUser(EVE), process.execPath, '-e', script]).stdout, 'closed\n');
     await logged(`uid ${EVE}: 8 runtimes are connected already`);
   });
 
@@ -204,7 +188,7 @@ describe('a user of the configuration', { skip: skipReason || lacking('BPF token
     const script = `for (let i = 0; i < 17; i++) require('net').connect('${socketOf(EVE, 'agent')}')
       .on('data', (text) => console.log(String(text) + 'ready'));
       process.stdin.on('end', () => process.exit()).resume();`;
-    const clients = await start([...as(EVE), process.execPath, '-e', script]);
+    const clients = await start([...asUser(EVE), process.execPath, '-e', script]);
     assert.match(clients.output(), /^{"error":{"code":"EAGAIN","message":"16 clients are connected already"}}$/m);
     assert.equal(bpfnsOf(BOB, 'run', '--', 'true').status, 0);
     assert.equal(bpfns(['run', '--', 'true']).status, 0);
@@ -215,7 +199,7 @@ describe('a user of the configuration', { skip: skipReason || lacking('BPF token
   test('cannot have the agent read without end', async () => {
     const script = `require('net').connect('${socketOf(BOB, 'seccomp')}').on('error', () => undefined)
       .on('close', () => console.log('closed')).write('{"a":"' + 'x'.repeat(1 << 18));`;
-    assert.equal(run([...as(BOB), process.execPath, '-e', script]).stdout, 'closed\n');
+    assert.equal(run([...asUser(BOB), process.execPath, '-e', script]).stdout, 'closed\n');
     await logged(`uid ${BOB}: the message of a user is too long, or in too many parts`);
   });
 

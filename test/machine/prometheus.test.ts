@@ -1,8 +1,9 @@
 /** A real Prometheus scrapes the daemon; the rules and the dashboard in packaging/ are what it understands. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
+import { Daemon } from '../support/daemons.js';
 import {
   asContainerUser,
   bpfnsPath,
@@ -11,7 +12,6 @@ import {
   leavesNothingBehind,
   root,
   run,
-  runDir,
   skipReason,
   start,
   until,
@@ -64,7 +64,7 @@ describe('Prometheus', { skip: skipReason }, () => {
 
 function scrapeTests(): void {
   const directory = mkdtempSync('/tmp/bpfns-prometheus-');
-  let daemon: ChildProcess;
+  let daemon: Daemon;
   let prometheus: ChildProcess;
   let guest: Guest;
   let log = '';
@@ -83,19 +83,14 @@ function scrapeTests(): void {
 
   before(async () => {
     writeFileSync(
-      `${directory}/bpfns.toml`,
-      `[metrics]\nlisten = "${METRICS}"\nprograms = 10000\n[statistics]\nruntime = "always"\n`,
-    );
-    writeFileSync(
       `${directory}/prometheus.yml`,
       readFileSync(`${packaging}/prometheus/prometheus.yml`, 'utf8')
         .replaceAll('127.0.0.1:9435', METRICS)
         .replace('scrape_interval: 15s', 'scrape_interval: 1s\n    scrape_timeout: 1s')
         .replace('bpfns.rules.yml', `${packaging}/prometheus/bpfns.rules.yml`),
     );
-    daemon = spawn(bpfnsPath, ['daemon', '--config', `${directory}/bpfns.toml`], { stdio: 'ignore' });
-    // Else the guest would start an agent without metrics.
-    await until(() => existsSync(`${runDir}/agent.sock`), 'the daemon has not started', 20);
+    const metrics = `[metrics]\nlisten = "${METRICS}"\nprograms = 10000\n`;
+    daemon = await Daemon.configured(`${metrics}[statistics]\nruntime = "always"\n`);
     guest = await start([bpfnsPath, 'run', '--name', 'scraped', '--', ...asContainerUser, guestPath('busy'), '3']);
     prometheus = spawn('prometheus', [
       `--config.file=${directory}/prometheus.yml`,
@@ -114,11 +109,9 @@ function scrapeTests(): void {
   });
   after(async () => {
     await guest?.end();
-    for (const child of [prometheus, daemon]) {
-      child?.kill('SIGTERM');
-      const hasEnded = (): boolean => child.exitCode !== null || child.signalCode !== null;
-      await until(hasEnded, `${child.spawnfile} has not ended`, 20);
-    }
+    prometheus?.kill('SIGTERM');
+    await until(() => prometheus.exitCode !== null || prometheus.signalCode !== null, 'Prometheus has not ended', 20);
+    await daemon?.end();
     rmSync(directory, { recursive: true });
   });
 

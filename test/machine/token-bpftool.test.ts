@@ -1,40 +1,33 @@
 /** Debian 13's bpftool (7.5, with libbpf 1.5) in a user namespace: it finds the token by itself. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { before, describe, test } from 'node:test';
-import { type Daemon, startDaemon } from '../support/daemons.js';
+import { Daemon } from '../support/daemons.js';
 import { DebianRoot } from '../support/debian-root.js';
 import { lacking } from '../support/features.js';
-import { bpfnsPath, guestPath, leavesNothingBehind, run, skipReason, until } from '../support/host.js';
+import { bpfnsPath, guestPath, leavesNothingBehind, run, skipReason } from '../support/host.js';
+import { inOwn, userTable } from '../support/users.js';
 
 const UID = 54324;
 const WHAT = 'cmds=map_create:prog_load:btf_load,maps=array,progs=xdp:sched_cls:socket_filter,attachs=any';
-const user = ['setpriv', `--reuid=${UID}`, `--regid=${UID}`, '--clear-groups', 'unshare', '--user', '--map-root-user'];
 
 describe("bpftool of a user without rights, in Debian 13's root", { skip: skipReason || lacking('BPF token') }, () => {
   let daemon: Daemon | undefined;
   let debian: DebianRoot | undefined;
-  const directory = mkdtempSync(`${tmpdir()}/bpfns-token-`);
   leavesNothingBehind(async () => {
-    daemon?.process.kill();
+    await daemon?.end();
     await debian?.close();
-    rmSync(directory, { recursive: true });
   });
   before(async () => {
     debian = await DebianRoot.make('trixie', ['bpftool']);
     debian.add(guestPath('xdp.bpf.o'), '/xdp.o');
-    const file = `${directory}/bpfns.toml`;
-    writeFileSync(file, `[[users]]\nuid = ${UID}\ndelegate = { ${WHAT.replace(/=([^,]+)/g, ' = "$1"')} }`);
-    daemon = startDaemon(['--config', file]);
-    await until(() => daemon?.log().includes('ready') === true, 'the daemon is not ready');
+    daemon = await Daemon.configured(userTable(UID, 4, WHAT));
   });
 
   /** Runs a shell script in a BPF namespace of the user; `$inside` is a command that runs another in that root. */
   function withBpftool(script: string, ...options: readonly string[]): string {
     const setUp = 'mount --rbind /sys "$0/sys"; mount --rbind /proc "$0/proc"; inside="chroot $0"';
     const shell = ['unshare', '--mount', 'sh', '-c', `${setUp}\n${script}`, debian?.path ?? ''];
-    const { stdout, stderr } = run([...user, bpfnsPath, 'run', ...options, '--', ...shell]);
+    const { stdout, stderr } = run([...inOwn(UID), bpfnsPath, 'run', ...options, '--', ...shell]);
     return stdout + stderr;
   }
 

@@ -8,6 +8,7 @@ import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync,
 import { after, before, describe, test } from 'node:test';
 import type { Page } from 'playwright-core';
 import { type Browser, startBrowser } from '../support/browser.js';
+import { Daemon } from '../support/daemons.js';
 import {
   asContainerUser,
   bpfns,
@@ -39,7 +40,7 @@ describe('bpfns web', { skip: skipReason }, () => {
 
 function webTests(): void {
   const directory = mkdtempSync('/tmp/bpfns-web-');
-  let daemon: ChildProcess;
+  let daemon: Daemon;
   let web: ChildProcess;
   const servers: ChildProcess[] = [];
   let browser: Browser;
@@ -67,9 +68,7 @@ function webTests(): void {
 
   before(async () => {
     mkdirSync(screenshots, { recursive: true });
-    writeFileSync(`${directory}/bpfns.toml`, '[control]\nread-only-group = "games"\n');
-    daemon = spawn(bpfnsPath, ['daemon', '--config', `${directory}/bpfns.toml`], { stdio: 'ignore' });
-    await until(() => existsSync(`${runDir}/control-ro.sock`), 'the daemon has not started', 20);
+    daemon = await Daemon.configured('[control]\nread-only-group = "games"\n');
     web = await startWeb('--listen', `127.0.0.1:${PORT}`);
     run(['chmod', '755', directory]);
     copyFileSync(guestPath('busy'), `${directory}/<script>`);
@@ -83,8 +82,7 @@ function webTests(): void {
     await browser?.close();
     await guest?.end();
     for (const server of servers) server.kill('SIGTERM');
-    daemon?.kill('SIGTERM');
-    await until(() => daemon.exitCode !== null, 'the daemon has not ended');
+    await daemon?.end();
     rmSync(directory, { recursive: true });
   });
 

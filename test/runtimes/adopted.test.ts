@@ -1,13 +1,15 @@
 /** A container whose listener the agent takes late: what it made before is the namespace's all the same. */
+
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
+import { Daemon } from '../support/daemons.js';
 import { leavesNothingBehind, skipReason } from '../support/host.js';
 import { create, listed } from './support/bpftool.js';
 import { runc } from './support/bundle.js';
-import { Daemon, writeProfile } from './support/daemon.js';
 import { type Container, scriptOutput } from './support/engine.js';
 import { leavesNoContainersBehind } from './support/machine.js';
+import { writeProfile } from './support/profile.js';
 
 const NAMES = ['one', 'two', 'three', 'four', 'five', 'six'];
 
@@ -19,8 +21,7 @@ describe('a container that the agent learns of late', { skip: skipReason }, () =
       let daemon: Daemon;
       let container: Container | undefined;
       before(async () => {
-        daemon = new Daemon();
-        await daemon.ready();
+        daemon = await Daemon.configured('');
       });
       after(async () => {
         await container?.remove();

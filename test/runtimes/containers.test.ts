@@ -1,12 +1,14 @@
 /** Unmodified bpftool in unmodified engines' containers: each container is a BPF namespace. */
+
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { leavesNothingBehind, skipReason, until } from '../support/host.js';
-import { create, listed, mapsOf, namespaceNames, sh } from './support/bpftool.js';
-import { Daemon, writeProfile } from './support/daemon.js';
+import { Daemon } from '../support/daemons.js';
+import { leavesNothingBehind, namespaceNames, skipReason, until } from '../support/host.js';
+import { create, listed, mapsOf, sh } from './support/bpftool.js';
 import { type Container, scriptOutput } from './support/engine.js';
 import { engines } from './support/engines.js';
 import { leavesNoContainersBehind } from './support/machine.js';
+import { writeProfile } from './support/profile.js';
 
 for (const engine of engines) {
   describe(`containers of ${engine.name}`, { skip: skipReason }, () => {
@@ -18,8 +20,7 @@ for (const engine of engines) {
       let first: Container;
       let second: Container;
       before(async () => {
-        daemon = new Daemon();
-        await daemon.ready();
+        daemon = await Daemon.configured('');
         await engine.open();
         const profile = writeProfile('standard');
         first = await engine.start({ label: 'first', profile, script: `${create('init_one')}; bpftool -j map list` });

@@ -1,15 +1,17 @@
 /** What Docker does with a running container: its calls go on, and it stays in its namespace. */
+
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { leavesNothingBehind, skipReason, until } from '../support/host.js';
+import { Daemon } from '../support/daemons.js';
+import { leavesNothingBehind, namespaceNames, skipReason, until } from '../support/host.js';
 import { isSlow, limit } from '../support/slowness.js';
 import { type Events, eventsFromNow } from '../support/watching.js';
-import { create, listed, mapsOf, namespaceNames, sh } from './support/bpftool.js';
+import { create, listed, mapsOf, sh } from './support/bpftool.js';
 import { mustRun } from './support/command.js';
-import { Daemon, writeProfile } from './support/daemon.js';
 import { docker, dockerAlone, dockerImage } from './support/docker.js';
 import { type Container, scriptOutput } from './support/engine.js';
 import { leavesNoContainersBehind } from './support/machine.js';
+import { writeProfile } from './support/profile.js';
 
 /** Makes a map, if it is not there from before a restart, and then a call every now and then. */
 const script = `[ -e /pins/kept ] || ${create('kept')}
@@ -42,8 +44,7 @@ describe('a container of docker', { skip: skipReason || noRoom }, () => {
     }
 
     before(async () => {
-      daemon = new Daemon();
-      await daemon.ready();
+      daemon = await Daemon.configured('');
       await dockerAlone.open();
       events = await eventsFromNow();
       container = await dockerAlone.start({ label: 'calls', profile: writeProfile('docker'), script });
@@ -81,7 +82,7 @@ describe('a container of docker', { skip: skipReason || noRoom }, () => {
       const pid = await inspect('.State.Pid');
       await mustRun(docker('restart', '--time', '0', container.id));
       assert.notEqual(await inspect('.State.Pid'), pid);
-      assert.deepEqual(namespaceNames(), [container.id]);
+      assert.deepEqual(namespaceNames(), ['init', container.id]);
       assert.deepEqual(await listed(container), [[1, 'kept']]);
       await goesOn();
     });

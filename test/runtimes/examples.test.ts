@@ -1,17 +1,19 @@
 /** The programs of examples/, run as their comments say. */
+
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { parse } from 'yaml';
+import { Daemon } from '../support/daemons.js';
 import { asContainerUser, bpfns, leavesNothingBehind, root, run, skipReason } from '../support/host.js';
 import { command, mustRun } from './support/command.js';
 import { cri } from './support/cri.js';
-import { Daemon, listenerPath, writeProfile } from './support/daemon.js';
 import { scriptOutput } from './support/engine.js';
 import { leavesNoContainersBehind } from './support/machine.js';
 import { podmanAlone, podmanCommand, podmanOptions } from './support/podman.js';
+import { listenerPath, writeProfile } from './support/profile.js';
 import { imageName, pinMount } from './support/root-file-system.js';
 
 describe('examples/list-maps.c', { skip: skipReason }, () => {
@@ -48,8 +50,7 @@ describe('examples/container.sh', { skip: skipReason }, () => {
   describe('with the daemon', () => {
     let daemon: Daemon;
     before(async () => {
-      daemon = new Daemon();
-      await daemon.ready();
+      daemon = await Daemon.configured('');
       await podmanAlone.open();
     });
     after(async () => {
@@ -97,8 +98,7 @@ describe('examples/pod.yaml', { skip: skipReason }, () => {
     const [{ command, securityContext, volumeMounts }] = spec.containers;
     let daemon: Daemon;
     before(async () => {
-      daemon = new Daemon();
-      await daemon.ready();
+      daemon = await Daemon.configured('');
       await cri.open();
     });
     after(async () => {

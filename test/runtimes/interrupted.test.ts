@@ -2,16 +2,18 @@
  * Containers whose calls are interrupted: by signals, and by the freezer. Their filter is without
  * WAIT_KILLABLE, so a signal ends the wait for the agent at any time.
  */
+
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
+import { Daemon } from '../support/daemons.js';
 import { agentsOf, leavesNothingBehind, run, runDir, skipReason, until } from '../support/host.js';
 import { limit, times } from '../support/slowness.js';
 import { runc } from './support/bundle.js';
-import { Daemon, writeProfile } from './support/daemon.js';
 import { type Container, scriptOutput } from './support/engine.js';
 import { leavesNoContainersBehind, workDir } from './support/machine.js';
+import { writeProfile } from './support/profile.js';
 
 interface Count {
   readonly calls: number;
@@ -86,8 +88,7 @@ describe('a call that is interrupted', { skip: skipReason }, () => {
       let daemon: Daemon;
       let profile: string;
       before(async () => {
-        daemon = new Daemon();
-        await daemon.ready();
+        daemon = await Daemon.configured('');
         profile = writeProfile('interrupted');
         // The first container opens what the agent keeps open.
         await during('interrupted restart 8');

@@ -1,10 +1,12 @@
 /** `bpfns keeper`: a daemon that is killed with all its processes, as with its pod, loses no container. */
+
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
+import { Daemon } from '../support/daemons.js';
 import {
   bpfns,
   bpfnsPath,
@@ -17,9 +19,9 @@ import {
 } from '../support/host.js';
 import { limit } from '../support/slowness.js';
 import { runc } from './support/bundle.js';
-import { Daemon, writeProfile } from './support/daemon.js';
 import type { Container } from './support/engine.js';
 import { leavesNoContainersBehind } from './support/machine.js';
+import { writeProfile } from './support/profile.js';
 
 /** A call every now and then, and a line with its exit status. */
 const caller = 'while :; do bpftool map list >/dev/null 2>&1; echo $?; sleep 0.02; done';

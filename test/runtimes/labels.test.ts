@@ -1,7 +1,8 @@
 /** The names of pods and containers from the engine's annotations appear in all output of bpfns. */
+
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
+import { Daemon } from '../support/daemons.js';
 import {
   agentsOf,
   bpfns,
@@ -14,9 +15,9 @@ import {
 import { type Events, eventsFromNow, getMetrics } from '../support/watching.js';
 import { create } from './support/bpftool.js';
 import { criPod } from './support/cri.js';
-import { Daemon, writeProfile } from './support/daemon.js';
 import { type Container, scriptOutput } from './support/engine.js';
 import { leavesNoContainersBehind, workDir } from './support/machine.js';
+import { writeProfile } from './support/profile.js';
 
 describe('a container that a kubelet would start', { skip: skipReason }, () => {
   leavesNothingBehind();
@@ -37,10 +38,7 @@ describe('a container that a kubelet would start', { skip: skipReason }, () => {
     ];
 
     before(async () => {
-      const config = `${workDir}/labels.toml`;
-      writeFileSync(config, `[metrics]\nlisten = "unix:${metrics}"\n`);
-      daemon = new Daemon(['--config', config]);
-      await daemon.ready();
+      daemon = await Daemon.configured(`[metrics]\nlisten = "unix:${metrics}"\n`);
       events = await eventsFromNow();
       await criPod.open();
       const profile = writeProfile('labels');

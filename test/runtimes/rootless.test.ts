@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { before, describe, test } from 'node:test';
-import { type Daemon, startDaemon } from '../support/daemons.js';
+import { Daemon } from '../support/daemons.js';
 import { tarOf } from '../support/debian-root.js';
 import { lacking } from '../support/features.js';
 import {
@@ -20,6 +20,7 @@ import {
 } from '../support/host.js';
 import { isSlow } from '../support/slowness.js';
 import { byToken, delegation } from '../support/token.js';
+import { userTable } from '../support/users.js';
 import { imageName, makeImage, makeRoot } from './support/root-file-system.js';
 import { RootlessUsers } from './support/rootless.js';
 
@@ -29,14 +30,7 @@ const BOB = 54332;
 const ALLOWED = 'cmds=map_create:prog_load:btf_load,maps=array,progs=socket_filter:xdp:sched_cls,attachs=any';
 const debianImage = 'localhost/bpfns-debian:1';
 
-const configuration = [ANN, BOB]
-  .map(
-    (uid) => `[[users]]
-uid = ${uid}
-namespaces = 3
-delegate = { ${ALLOWED.replace(/=([^,]+)/g, ' = "$1"')} }`,
-  )
-  .join('\n');
+const configuration = [ANN, BOB].map((uid) => userTable(uid, 3, ALLOWED)).join('');
 
 const why = skipReason || lacking('BPF token') || (isSlow && 'Debian 13 is downloaded');
 
@@ -46,7 +40,7 @@ describe('rootless podman', { skip: why }, () => {
   const directory = mkdtempSync(`${tmpdir()}/bpfns-rootless-test-`);
   leavesNothingBehind(async () => {
     await users?.close();
-    daemon?.process.kill();
+    await daemon?.end();
     rmSync(directory, { recursive: true });
   });
   const made = (): RootlessUsers => {
@@ -55,9 +49,7 @@ describe('rootless podman', { skip: why }, () => {
   };
 
   before(async () => {
-    writeFileSync(`${directory}/bpfns.toml`, configuration);
-    daemon = startDaemon(['--config', `${directory}/bpfns.toml`]);
-    await until(() => daemon?.log().includes('ready') === true, 'the daemon is not ready');
+    daemon = await Daemon.configured(configuration);
     users = await RootlessUsers.make([ANN, BOB]);
     mkdirSync(`${directory}/root`);
     makeRoot(`${directory}/root`);
@@ -126,10 +118,7 @@ describe('rootless podman', { skip: why }, () => {
     const without = ['--rm', '--network=none', '--ulimit=nofile=1024:1024', '--ulimit=nproc=1024:1024'];
     const { stdout } = made().podmanRun(ANN, ...without, '--security-opt', `seccomp=${own}`, imageName, 'token');
     assert.match(stdout, /^maps: errno 38$/m);
-    await until(
-      () => /uid 54331: container \w+: delegate_\* needs root/.test(daemon?.log() ?? ''),
-      'nothing is logged',
-    );
+    await until(() => /uid 54331: container \w+: delegate_\* needs root/.test(daemon?.log ?? ''), 'nothing is logged');
   });
 
   test("sees nothing of another user's container, and the host sees both", async () => {

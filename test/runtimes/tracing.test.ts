@@ -1,17 +1,19 @@
 /** tracing=own in containers: an unmodified bpftrace, as uid 0 with CAP_BPF alone, sees its own container only. */
+
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { symlinkSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
+import { Daemon } from '../support/daemons.js';
 import { bpfns, leavesNothingBehind, skipReason, until } from '../support/host.js';
 import { limit } from '../support/slowness.js';
 import { sh } from './support/bpftool.js';
 import { crun, runc } from './support/bundle.js';
 import { ctrClient } from './support/containerd.js';
-import { Daemon, writeProfile } from './support/daemon.js';
 import { type Container, scriptOutput } from './support/engine.js';
 import { leavesNoContainersBehind, workDir } from './support/machine.js';
 import { podmanAlone } from './support/podman.js';
+import { writeProfile } from './support/profile.js';
 
 const script = `
   tracepoint:syscalls:sys_enter_openat { printf("%d %s %s\\n", pid, comm, str(args->filename)); }
@@ -38,8 +40,7 @@ for (const engine of [runc, crun, podmanAlone, ctrClient]) {
       let tracing: Container;
       let other: Container;
       before(async () => {
-        daemon = new Daemon();
-        await daemon.ready();
+        daemon = await Daemon.configured('');
         await engine.open();
         const view = bpfns(['tracefs']).stdout.trim();
         const profile = writeProfile('own', ['--tracing=own', '--cap-add=bpf']);

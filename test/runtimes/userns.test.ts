@@ -1,7 +1,9 @@
 /** Containers of root with user namespaces of their own: bpfns mounts a bpffs with delegation into them. */
+
 import assert from 'node:assert/strict';
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
+import { Daemon } from '../support/daemons.js';
 import { lacking } from '../support/features.js';
 import {
   agentsOf,
@@ -15,9 +17,9 @@ import {
 } from '../support/host.js';
 import { byToken, delegation } from '../support/token.js';
 import { command, mustRun } from './support/command.js';
-import { Daemon, writeProfile } from './support/daemon.js';
 import { imageTar, leavesNoContainersBehind, rootDir, workDir } from './support/machine.js';
 import { podmanAlone, podmanCommand, podmanOptions } from './support/podman.js';
+import { writeProfile } from './support/profile.js';
 import { imageName, makeImage } from './support/root-file-system.js';
 
 const mapped = ['--uidmap=0:1000000:65536', '--gidmap=0:1000000:65536'];

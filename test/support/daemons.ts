@@ -1,26 +1,76 @@
-/** Starts `bpfns daemon`, of this version or another one. */
+/** Runs `bpfns daemon`, of this version or another one, during a test. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { bpfnsPath } from './programs.js';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { bpfnsPath, namespaceNames, until } from './host.js';
 
-export interface Daemon {
-  readonly process: ChildProcess;
-  readonly log: () => string;
+interface Surroundings {
+  readonly env?: NodeJS.ProcessEnv;
+  /** The command line up to `daemon`. */
+  readonly program?: readonly string[];
 }
 
-/** @param program the command line up to `daemon` */
-export function startDaemon(
-  args: readonly string[],
-  env: NodeJS.ProcessEnv = {},
-  program: readonly string[] = [bpfnsPath],
-): Daemon {
-  const [file = '', ...before] = program;
-  const child = spawn(file, [...before, 'daemon', ...args], {
-    env: { ...process.env, ...env },
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
-  let text = '';
-  child.stderr.setEncoding('utf8').on('data', (part: string) => {
-    text += part;
-  });
-  return { process: child, log: () => text };
+export class Daemon {
+  readonly #process: ChildProcess;
+  #said = '';
+
+  constructor(args: readonly string[] = [], { env = {}, program = [bpfnsPath] }: Surroundings = {}) {
+    const [file = '', ...before] = program;
+    this.#process = spawn(file, [...before, 'daemon', ...args], {
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    this.#process.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.#said += text;
+    });
+  }
+
+  /** One that serves. It has read its configuration by then: there is no file left to remove. */
+  static async configured(configuration: string, ...args: readonly string[]): Promise<Daemon> {
+    const directory = mkdtempSync(`${tmpdir()}/bpfns-daemon-`);
+    writeFileSync(`${directory}/bpfns.toml`, configuration);
+    const daemon = new Daemon([...args, '--config', `${directory}/bpfns.toml`]);
+    await daemon.ready().finally(() => rmSync(directory, { recursive: true }));
+    return daemon;
+  }
+
+  /** Its standard error so far. */
+  get log(): string {
+    return this.#said;
+  }
+
+  /** Waits until it serves, in whichever format it says so. */
+  async ready(): Promise<void> {
+    await until(() => / info ready$|"ready"/m.test(this.#said), 'the daemon is not ready', 120).catch(
+      (error: unknown) => {
+        throw new Error(`${error instanceof Error ? error.message : ''}: ${this.#said}`);
+      },
+    );
+  }
+
+  get pid(): number {
+    return this.#process.pid ?? 0;
+  }
+
+  get isRunning(): boolean {
+    return this.#process.exitCode === null && this.#process.signalCode === null;
+  }
+
+  /** Waits until it has ended by itself. @returns its exit status */
+  async ended(): Promise<number | null> {
+    await until(() => !this.isRunning, 'the daemon has not ended');
+    return this.#process.exitCode;
+  }
+
+  /** @returns its exit status */
+  async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
+    this.#process.kill(signal);
+    return this.ended();
+  }
+
+  /** Stops it once no namespace is left: a daemon that is stopped earlier leaves its state for the next. */
+  async stop(): Promise<void> {
+    await until(() => namespaceNames().length === 1, 'a namespace is left');
+    await this.end();
+  }
 }

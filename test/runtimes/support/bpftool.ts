@@ -20,12 +20,6 @@ export async function sh(container: Container, script: string): Promise<string> 
   return stdout;
 }
 
-/** The namespaces below init as the host sees them. */
-export function namespaceNames(): string[] {
-  const { namespaces } = JSON.parse(bpfns(['ls', '--json']).stdout) as { namespaces: Array<{ name: string }> };
-  return namespaces.map(({ name }) => name).filter((name) => name !== 'init');
-}
-
 /** The names of the maps that a namespace and those below it own, as the host sees them. */
 export function mapsOf(namespace: string): string[] {
   const { stdout } = bpfns(['map', 'list', '--ns', namespace, '--json']);
