@@ -25,8 +25,9 @@ export type { NamespaceCost, NamespaceUsage, ObjectUsage, RuntimeChoice, Sample 
 /** An event with its time: ISO 8601, UTC. */
 export type TimedEvent = Event & { readonly time: string };
 
-/** How long an agent is waited for, in ms. */
-const PATIENCE = 5000;
+/** How long an agent is waited for, and how long until it is looked for again, in ms. */
+const PATIENCE = 10_000;
+const PAUSE = 100;
 
 export interface ClientOptions {
   /** The agent's socket. Default: root's socket if it may be used, otherwise the read-only one. */
@@ -129,15 +130,17 @@ export class Client {
   }
 
   /** After `watch` or `events` has ended: waits up to 10 s. @returns whether an agent is running again */
-  async isBack(): Promise<boolean> {
-    for (const end = performance.now() + PATIENCE; performance.now() < end; ) {
-      const agent = await AgentClient.connectAgain(this.socket);
-      if (!agent) return false;
+  async isBack(signal?: AbortSignal): Promise<boolean> {
+    for (const end = performance.now() + PATIENCE; performance.now() < end && !signal?.aborted; await pause(PAUSE)) {
+      const agent = await AgentClient.connect(this.socket);
+      if (!agent) continue;
+      const close = (): void => agent.close();
+      signal?.addEventListener('abort', close);
       // Until a killed agent is gone, connections to it succeed.
       const isServed = await agent.isServed();
-      agent.close();
+      signal?.removeEventListener('abort', close);
+      close();
       if (isServed) return true;
-      await pause(50);
     }
     return false;
   }

@@ -39,3 +39,10 @@ test('an agent that was killed is not back as long as it only takes connections'
   assert.equal(connections, 3);
   server.close();
 });
+
+test('who waits for an agent can stop waiting', { timeout: 5000 }, async () => {
+  const stop = new AbortController();
+  const isBack = new Client({ socket: `${directory}/none.sock` }).isBack(stop.signal);
+  stop.abort();
+  assert.equal(await isBack, false);
+});

@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import {
+  agentsOf,
   asContainerUser,
   bpfns,
   bpfnsPath,
@@ -17,27 +19,44 @@ import {
 } from '../support/host.js';
 import { Tmux } from '../support/tmux.js';
 
+const terminals: Tmux[] = [];
+
+function open(args = ''): Tmux {
+  const terminal = new Tmux(
+    `env BPFNS_RUN_DIR=${runDir} ${bpfnsPath} top -i 0.2 ${args}; echo "status $?"; stty -a; cat`,
+  );
+  terminals.push(terminal);
+  return terminal;
+}
+
+function shows(terminal: Tmux, wanted: RegExp): Promise<void> {
+  return until(() => wanted.test(terminal.screen()), `the screen does not show ${wanted}`, 20).catch(
+    (error: unknown) => {
+      throw new Error(`${String(error)}:\n${terminal.screen()}`);
+    },
+  );
+}
+
+/** That it has ended with this status and given the terminal back as it was. */
+async function restores(terminal: Tmux, status: number): Promise<void> {
+  await shows(terminal, new RegExp(`^status ${status}$`, 'm'));
+  await shows(terminal, /(?<!-)icanon[\s\S]* (?<!-)echo /);
+  assert.doesNotMatch(terminal.screen(), /EVENTS\/S/, 'the other screen is left');
+  assert.ok(terminal.hasCursor());
+}
+
 describe('bpfns top', { skip: skipReason }, () => {
-  leavesNothingBehind();
+  leavesNothingBehind(() => {
+    for (const terminal of terminals) terminal.close();
+  });
   describe('while a guest runs its program', topTests);
+  describe('whose agent is killed, with its supervisor,', lossTests);
 });
 
 function topTests(): void {
   let guest: Guest;
   let isRunning = true;
   let work: Promise<void>;
-  const terminals: Tmux[] = [];
-  const open = (args = ''): Tmux => {
-    const terminal = new Tmux(
-      `env BPFNS_RUN_DIR=${runDir} ${bpfnsPath} top -i 0.2 ${args}; echo "status $?"; stty -a; cat`,
-    );
-    terminals.push(terminal);
-    return terminal;
-  };
-  const shows = (terminal: Tmux, wanted: RegExp): Promise<void> =>
-    until(() => wanted.test(terminal.screen()), `the screen does not show ${wanted}`, 20).catch((error: unknown) => {
-      throw new Error(`${String(error)}:\n${terminal.screen()}`);
-    });
 
   before(async () => {
     guest = await start([bpfnsPath, 'run', '--name', 'hot', '--', ...asContainerUser, guestPath('busy'), '3']);
@@ -50,7 +69,6 @@ function topTests(): void {
     work = keepBusy();
   });
   after(async () => {
-    for (const terminal of terminals) terminal.close();
     isRunning = false;
     await work;
     await guest.end();
@@ -70,27 +88,33 @@ function topTests(): void {
     await shows(terminal, / hot$/m);
     terminal.type('t');
     await shows(terminal, /HOSTID .* NAMESPACE +NAME/);
-    terminal.type('/', 'b', 'u', 's', 'y', 'Enter');
-    await shows(terminal, /\[only 'busy'\][\s\S]*socket_fil~ hot +busy/);
+    // Others on the machine may have a program of that name.
+    terminal.type('/', 'h', 'o', 't', 'Enter');
+    await shows(terminal, /\[only 'hot'\][\s\S]*socket_fil~ hot +busy/);
     terminal.type('Enter');
     await shows(terminal, /^prog \d+ 'busy', socket_filter\n +belongs to +namespace .*hot, where it is prog 1$/m);
     await shows(terminal, /kept alive by a file descriptor of busy/);
   });
 
-  const ends: ReadonlyArray<readonly [what: string, end: (terminal: Tmux) => void, status: string]> = [
-    ['q', (terminal) => terminal.type('q'), 'status 0'],
-    ['Ctrl-C', (terminal) => terminal.type('C-c'), 'status 0'],
-    ['SIGTERM', (terminal) => terminal.terminate(), 'status 0'],
+  test('explains itself, up to the last column', async () => {
+    const terminal = open();
+    await shows(terminal, / hot$/m);
+    terminal.type('h');
+    await shows(terminal, /A folded row$/m);
+  });
+
+  const ends: ReadonlyArray<readonly [what: string, end: (terminal: Tmux) => void]> = [
+    ['q', (terminal) => terminal.type('q')],
+    ['Ctrl-C', (terminal) => terminal.type('C-c')],
+    ['SIGTERM', (terminal) => terminal.signal('TERM')],
+    ['SIGHUP', (terminal) => terminal.signal('HUP')],
   ];
-  for (const [what, end, status] of ends) {
+  for (const [what, end] of ends) {
     test(`gives the terminal back as it was on ${what}`, async () => {
       const terminal = open('--count 1000');
       await shows(terminal, / hot$/m);
       end(terminal);
-      await shows(terminal, new RegExp(`^${status}$`, 'm'));
-      await shows(terminal, /(?<!-)icanon[\s\S]* (?<!-)echo /);
-      assert.doesNotMatch(terminal.screen(), /EVENTS\/S/, 'the other screen is left');
-      assert.ok(terminal.hasCursor());
+      await restores(terminal, 0);
     });
   }
 
@@ -116,5 +140,36 @@ function topTests(): void {
   test('without a terminal says what to do instead', () => {
     const { stderr, status } = bpfns(['top']);
     assert.deepEqual([stderr, status], ['bpfns: top needs a terminal: use --json elsewhere\n', 1]);
+  });
+}
+
+function lossTests(): void {
+  // Another agent comes and leaves, and with it what they have left.
+  after(() => void bpfns(['run', '--', 'true']));
+
+  /** A terminal whose top has lost its agent. */
+  const lost = async (): Promise<Tmux> => {
+    const terminal = open();
+    await shows(terminal, / init$/m);
+    for (const pid of agentsOf(runDir ?? '')) {
+      const [, , , supervisor] = readFileSync(`/proc/${pid}/stat`, 'latin1').split(' ');
+      // First the one that would start another agent.
+      for (const each of [supervisor, pid]) process.kill(Number(each), 'SIGKILL');
+    }
+    await shows(terminal, /^the agent does not answer: waiting for another/m);
+    return terminal;
+  };
+
+  test('says so, and gives the terminal back on q at once', async () => {
+    const terminal = await lost();
+    terminal.type('q');
+    await restores(terminal, 0);
+    assert.doesNotMatch(terminal.screen(), /the agent has ended/);
+  });
+
+  test('gives the terminal back when no other agent comes', async () => {
+    const terminal = await lost();
+    await restores(terminal, 1);
+    assert.match(terminal.screen(), /^bpfns: the agent has ended$/m);
   });
 }

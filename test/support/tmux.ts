@@ -27,10 +27,10 @@ export class Tmux {
     return this.#tmux('display-message', '-p', '#{cursor_flag}').trim() === '1';
   }
 
-  /** Sends SIGTERM to the program that its shell runs. */
-  terminate(): void {
+  /** Sends a signal to the program that its shell runs. */
+  signal(name: string): void {
     const shell = this.#tmux('display-message', '-p', '#{pane_pid}').trim();
-    assert.equal(spawnSync('pkill', ['-TERM', '-P', shell]).status, 0);
+    assert.equal(spawnSync('pkill', [`-${name}`, '-P', shell]).status, 0);
   }
 
   /** Ends what runs in it. */

@@ -50,11 +50,16 @@ function columnsOf(grouping: Grouping): readonly Column[] {
   return [
     ...rates,
     memory,
-    right('OBJECTS', 7, 'objects', ({ objects }) => count(objects)),
+    right('OBJECTS', 8, 'objects', ({ objects }) => count(objects)),
     ...(hasTasks ? [tasks] : []),
-    right('CALLS/S', 7, 'calls', ({ calls }) => count(calls)),
+    right('CALLS/S', 8, 'calls', ({ calls }) => count(calls)),
     left(grouping.toUpperCase(), 0, 'label', treeLabel),
   ];
+}
+
+/** What the rows can be sorted by, from left to right. */
+export function sortKeysOf(grouping: Grouping): readonly SortKey[] {
+  return columnsOf(grouping).flatMap(({ sort }) => sort ?? []);
 }
 
 function treeLabel({ depth, isFolded, label }: Row): string {

@@ -1,6 +1,7 @@
 /** The state of `top`, and the effect of each key. Pure. */
 import type { Key } from 'node:readline';
-import { type Choice, groupings, type Row, sortKeys } from './rows.js';
+import { sortKeysOf } from './frame.js';
+import { type Choice, type Grouping, groupings, type Row } from './rows.js';
 
 export interface State extends Choice {
   /** The key of the selected row; undefined for the first. */
@@ -68,9 +69,15 @@ export function press(state: State, key: Key, shown: Shown): State | undefined {
   };
   const step = steps[name];
   if (step !== undefined) return select(state, shown, step);
-  if (name === 's') return { ...state, sort: next(sortKeys, state.sort, key.shift ? -1 : 1) };
-  if (name === 't') return { ...state, grouping: next(groupings, state.grouping, key.shift ? -1 : 1), offset: 0 };
+  if (name === 's') return { ...state, sort: next(sortKeysOf(state.grouping), state.sort, key.shift ? -1 : 1) };
+  if (name === 't') return group(state, next(groupings, state.grouping, key.shift ? -1 : 1));
   return choose(state, name, key.sequence ?? '', shown);
+}
+
+/** Sorts by another column if the new rows do not have it. */
+function group(state: State, grouping: Grouping): State {
+  const sort = sortKeysOf(grouping).includes(state.sort) ? state.sort : initialState.sort;
+  return { ...state, grouping, sort, offset: 0 };
 }
 
 function choose(state: State, name: string, sequence: string, shown: Shown): State | undefined {

@@ -90,7 +90,8 @@ export function enterTerminal(onKey: (key: Key) => void, onChange: () => void, o
     hasStyles: process.env.TERM !== 'dumb' && !process.env.NO_COLOR,
     draw(lines) {
       if (!isOurs) return;
-      const changes = lines.flatMap((text, i) => (text === drawn[i] ? [] : [`\x1b[${i + 1};1H${text}\x1b[K`]));
+      // Erased first: after a text up to the last column, the cursor is still on its last character.
+      const changes = lines.flatMap((text, i) => (text === drawn[i] ? [] : [`\x1b[${i + 1};1H\x1b[K${text}`]));
       drawn = [...lines];
       write(changes.join(''));
     },

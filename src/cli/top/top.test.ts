@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import stringWidth from 'string-width';
 import { type Measured, Meter, type NamespaceUsage, type ObjectUsage, type Sample } from '../../control/api.js';
 import { fit, frame, wrap } from './frame.js';
-import { type Choice, type Row, rowsOf } from './rows.js';
+import { type Choice, groupings, type Row, rowsOf } from './rows.js';
 import { initialState, offsetFor, press, type Shown, type State, selectedIndex } from './state.js';
 
 const namespace = (
@@ -195,6 +195,19 @@ describe('a frame', () => {
         },
       ),
     );
+  });
+
+  test('marks one column that it is sorted by, whatever keys are pressed', () => {
+    for (const first of groupings) {
+      let state: State = { ...initialState, grouping: first };
+      for (const name of ['s', 's', 's', 't', 's', 's', 's', 's', 's', 's']) {
+        state = press(state, key(name), shown([])) ?? assert.fail();
+        const { grouping, sort } = state;
+        const screen = { head: [], rows: [], grouping, sort, selected: 0, offset: 0, foot: '' };
+        const [titles = ''] = frame(screen, { columns: 80, rows: 10 }, false);
+        assert.match(titles, /^[^*~]*\*[^*~]*$/);
+      }
+    }
   });
 
   test('marks the selected row without styles too', () => {

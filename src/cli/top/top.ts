@@ -24,13 +24,17 @@ export interface TopOptions {
   readonly interval: number;
 }
 
-/** Samples with their rates, also after a restart of the agent. Ends when there is no agent any more. */
-async function* measure(client: Client, interval: number, signal?: AbortSignal): AsyncGenerator<Measured, void> {
+/** Samples with their rates; 'lost' while the agent restarts. Ends when there is no agent any more. */
+async function* measure(
+  client: Client,
+  interval: number,
+  signal: AbortSignal,
+): AsyncGenerator<Measured | 'lost', void> {
   do {
     const meter = new Meter();
-    const options = { interval: interval * 1000, ...(signal ? { signal } : {}) };
-    for await (const sample of client.watch(options)) yield meter.measure(sample);
-  } while (!signal?.aborted && (await client.isBack()));
+    for await (const sample of client.watch({ interval: interval * 1000, signal })) yield meter.measure(sample);
+    yield 'lost';
+  } while (await client.isBack(signal));
 }
 
 export async function top(options: TopOptions, print: (line: string) => void): Promise<void> {
@@ -48,7 +52,8 @@ async function printSamples(
 ): Promise<void> {
   let left = count;
   let isFirst = true;
-  for await (const measured of measure(client, interval)) {
+  for await (const measured of measure(client, interval, new AbortController().signal)) {
+    if (measured === 'lost') continue;
     if (!isFirst) {
       print(JSON.stringify(asJson(measured)));
       left--;
@@ -152,6 +157,12 @@ class TopScreen {
     this.draw();
   }
 
+  /** The last sample stays in sight. */
+  lose(): void {
+    this.#status = 'the agent does not answer: waiting for another';
+    this.draw();
+  }
+
   leave(): void {
     this.#terminal.leave();
   }
@@ -243,6 +254,10 @@ async function show(client: Client, { count, interval }: TopOptions): Promise<vo
   try {
     for await (const measured of measure(client, interval, stop.signal)) {
       if (stop.signal.aborted) break;
+      if (measured === 'lost') {
+        screen.lose();
+        continue;
+      }
       screen.show(measured);
       if (measured.hasRates) left--;
       if (left < 0) break;
