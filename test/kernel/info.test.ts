@@ -55,8 +55,6 @@ const allLinks: ReadonlyArray<readonly [what: string, type: number, place?: read
   ['perf_event', 7],
 ];
 const lackingLinks = new Map(['tcx', 'netfilter'].map((what) => [what, lacking(`${what} links`)] as const));
-/** The links that the running kernel supports, so that the position of a link here is its id. */
-const links = allLinks.filter(([what]) => !lackingLinks.get(what));
 
 process.env.CGROUP = cgroup2Mount();
 
@@ -152,6 +150,9 @@ describe('objects of a namespace beside those of the host', { skip: skipReason }
     assert.ok(hex, `no info of ${kind} ${id}`);
     return Buffer.from(hex, 'hex');
   };
+  const isMade = (lines: readonly string[], what: string): boolean => lines.includes(`made ${what} ok`);
+  /** Those that were made, so that the position of a link here is its id. */
+  const links = (): typeof allLinks => allLinks.filter(([what]) => isMade(inside, what));
   const idsIn = (lines: readonly string[], kind: Kind): number[] =>
     lines.flatMap((line) => (line.startsWith(`${kind} `) ? [Number(line.split(' ')[1])] : []));
 
@@ -165,7 +166,7 @@ describe('objects of a namespace beside those of the host', { skip: skipReason }
       assert.ok(ids.length > 0);
       for (const id of ids) {
         const info = infoIn(inside, kind, id);
-        const type = kind === 'link' ? links[id - 1] : undefined;
+        const type = kind === 'link' ? links()[id - 1] : undefined;
         const extra = type?.[2] ? [type[2]] : [];
         for (const [offset, idKind] of [...idPlaces[kind], ...extra]) {
           const own = info.readUInt32LE(offset);
@@ -182,12 +183,17 @@ describe('objects of a namespace beside those of the host', { skip: skipReason }
 
   for (const [what, type, place] of allLinks) {
     const skip = lackingLinks.get(what) ?? false;
-    test(`a ${what} link is made and has its type${place ? `, and the id of a ${place[1]}` : ''}`, { skip }, () => {
+    test(`a ${what} link is made and has its type${place ? `, and the id of a ${place[1]}` : ''}`, { skip }, (t) => {
+      if (what === 'iter_map' && !isMade(hostLines, what)) {
+        assert.ok(!isMade(inside, what));
+        t.skip('this kernel refuses programs that visit the elements of maps (EPERM)');
+        return;
+      }
       assert.ok(
-        inside.includes(`made ${what} ok`),
+        isMade(inside, what),
         inside.find((line) => line.startsWith(`made ${what} `)),
       );
-      const info = infoIn(inside, 'link', 1 + links.findIndex(([each]) => each === what));
+      const info = infoIn(inside, 'link', 1 + links().findIndex(([each]) => each === what));
       assert.equal(info.readUInt32LE(bpf_link_info.type), type);
       if (place) assert.equal(info.readUInt32LE(place[0]), 1);
     });

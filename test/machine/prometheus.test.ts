@@ -128,7 +128,7 @@ function scrapeTests(): void {
     for (const [expression, namespace, isRight] of [
       ['bpfns_program_run_seconds_total', 'scraped', (value) => value > 0],
       ['bpfns_object_memory_bytes', 'scraped', (value) => value > 0],
-      ['count(bpfns_each_program_runs_total{name="busy"} > 0)', '', (value) => value === 1],
+      ['count(bpfns_each_program_runs_total{namespace="scraped"} > 0)', '', (value) => value === 1],
       ['bpfns_run_time_counted', '', (value) => value === 1],
       ['up{job="bpfns"}', '', (value) => value === 1],
     ] satisfies ReadonlyArray<[string, string, (value: number) => boolean]>) {
