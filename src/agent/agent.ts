@@ -200,7 +200,7 @@ export class Agent {
     this.#isStopped = true;
     clearTimeout(this.#timer);
     this.#services.lifecycle.close();
-    this.#services.lifecycle.collect(false);
+    this.#services.lifecycle.collect({ trustsFilters: false });
     this.#control.close();
     this.#containers.close();
     this.#accountant.close();

@@ -292,7 +292,7 @@ export class Containers {
   /** @throws OciError if it has another tracing mode than wanted */
   #existing(parent: Namespace, name: string, tracing: TracingMode | undefined): Namespace | undefined {
     // A namespace that has ended unnoticed is not continued: its numbers would continue too.
-    if (parent.childCalled(name)) this.#services.lifecycle.collect(false);
+    if (parent.childCalled(name)) this.#services.lifecycle.collect({ trustsFilters: false, spared: parent });
     const existing = parent.childCalled(name);
     if (existing && tracing !== undefined && tracing !== existing.spec.tracing) {
       throw new OciError(`its namespace '${existing.path}' has tracing=${existing.spec.tracing}`);

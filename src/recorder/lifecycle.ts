@@ -25,6 +25,15 @@ export interface NamespaceWatcher {
   onTooMany(top: Namespace): void;
 }
 
+interface Collecting {
+  /** Whether a filter in use means that there are tasks: its end may be unnoticed. */
+  readonly trustsFilters?: boolean;
+  /** How long to look for dead objects, in ms; the namespaces that are left stay. */
+  readonly patience?: number;
+  /** It stays, as it is about to get a child. */
+  readonly spared?: Namespace;
+}
+
 /** How long the dead objects of namespaces may be looked for in one go, in ms. */
 const LONGEST_LOOK = 20;
 /** For how many times as long as a look took none is made because of a filter. */
@@ -75,7 +84,7 @@ export class Lifecycle {
       throw new Refusal(E.EINVAL, 'create', `namespaces below '${parent.path}' have tracing=${tracing}, as it has`);
     }
     // Namespaces that have ended unnoticed do not count.
-    if (isRefused()) this.collect();
+    if (isRefused()) this.collect({ spared: parent });
     if (this.#isFull(parent, spec.ownerUid)) {
       throw new Refusal(E.ENOSPC, 'create', 'no more namespaces: a limit on their number is reached');
     }
@@ -129,27 +138,23 @@ export class Lifecycle {
     clearTimeout(this.#soon);
   }
 
-  /**
-   * Removes every namespace that has no task, no child and no live object, and is not kept by name.
-   * @param trustsFilters whether a filter in use means that there are tasks; its end may be
-   *   unnoticed
-   * @param patience how long to look for dead objects, in ms; the namespaces that are left stay
-   */
-  collect(trustsFilters = true, patience = Number.POSITIVE_INFINITY): void {
+  /** Removes every namespace that has no task, no child and no live object, and is not kept by name. */
+  collect({ trustsFilters = true, patience = Number.POSITIVE_INFINITY, spared }: Collecting = {}): void {
     const began = performance.now();
-    this.#endUnused(trustsFilters, began + patience);
+    const isCandidate = (each: Namespace): boolean => each !== spared && !this.#isNeeded(each, trustsFilters);
+    this.#endUnused(isCandidate, began + patience);
     const end = performance.now();
     this.#restUntil = end + REST * (end - began);
   }
 
   /** As {@link collect}, for a short time: the rest is found later. */
   collectSome(): void {
-    this.collect(true, LONGEST_LOOK);
+    this.collect({ patience: LONGEST_LOOK });
   }
 
   /** @param until when it is time for others: objects that were not looked at by then count as alive */
-  #endUnused(trustsFilters: boolean, until: number): void {
-    const candidates = [...this.#mirror.model.each()].filter((each) => !this.#isNeeded(each, trustsFilters));
+  #endUnused(isCandidate: (namespace: Namespace) => boolean, until: number): void {
+    const candidates = [...this.#mirror.model.each()].filter(isCandidate);
     if (candidates.length === 0) return;
     // The walk takes a while. A task that forks and exits during it may be missed together with its
     // child.

@@ -10,8 +10,11 @@ import {
   bpfnsPath,
   guestPath,
   leavesNothingBehind,
+  listed,
   namespaceNames,
   type Outcome,
+  pinDirectory,
+  removePins,
   run,
   runDir,
   skipReason,
@@ -43,8 +46,8 @@ describe('a user of the configuration', { skip: skipReason || lacking('BPF token
     until(() => daemon?.log.includes(line) === true, `the log has no '${line}'`);
 
   /** A guest of the user with one map, which lists the maps of its namespace when asked. */
-  const holdMap = (uid: number): ReturnType<typeof start> =>
-    start([...inOwn(uid), bpfnsPath, 'run', '--delegate', ALLOWED, '--', guest, 'hold']);
+  const holdMap = (uid: number, ...options: readonly string[]): ReturnType<typeof start> =>
+    start([...inOwn(uid), bpfnsPath, 'run', ...options, '--delegate', ALLOWED, '--', guest, 'hold']);
 
   test('creates what is delegated, and lists it as id 1, without any capability on the host', () => {
     const { stdout, stderr } = bpfnsOf(ANN, 'run', '--delegate', ALLOWED, '--', guest);
@@ -94,6 +97,26 @@ describe('a user of the configuration', { skip: skipReason || lacking('BPF token
     await until(() => !namespaceNames().includes(`user-${ANN}`), 'the namespace of the user has not ended');
     assert.equal(bpfnsOf(ANN, 'run', '--', 'true').status, 0);
   });
+
+  for (const [what, again, said] of [
+    ['bpfns run', [bpfnsPath, 'run', '--name', 'box', '--', 'echo', 'in'], 'in'],
+    ['a container', [guestPath('runtime'), socketOf(ANN, 'seccomp'), 'self', 'box'], 'next map errno 2'],
+  ] as const) {
+    test(`gets their namespace again by ${what}, also if it is just found to have ended`, async () => {
+      const first = await holdMap(ANN, '--name', 'box');
+      const [map] = listed('map', `user-${ANN}/box`);
+      const pin = `${pinDirectory()}/held`;
+      run(['bpftool', 'map', 'pin', 'id', String(map?.hostId), pin]);
+      // The last that keeps the old namespace goes right before the new one is asked for.
+      const script = `rm ${pin}; echo ready; read -r _; eval "exec $FD<&-"; ${[...inOwn(ANN), ...again].join(' ')}; echo done`;
+      const second = await start([guestPath('with-pin'), pin, 'FD', 'sh', '-c', script]);
+      await first.end();
+      assert.ok(namespaceNames().includes('box'));
+      assert.deepEqual(await second.ask(''), [said]);
+      await second.end();
+      removePins();
+    });
+  }
 
   test('cannot use the socket of another, or of root', () => {
     for (const path of [socketOf(ANN, 'agent'), socketOf(ANN, 'seccomp'), `${runDir}/agent.sock`]) {
