@@ -1,9 +1,14 @@
 /** File descriptors with one owner each. The owner closes it once, or hands it on explicitly. */
+import { isMainThread } from 'node:worker_threads';
 import { check, E, errnoName, Refusal } from './errno.js';
 import { close } from './libc.js';
 
-/** Set by the tests: records where each open descriptor was created, to report those that are never closed. */
-const opened: Map<Fd, string> | undefined = process.env.BPFNS_TRACK_FDS === undefined ? undefined : new Map();
+/**
+ * Set by the tests: records where each open descriptor was created, to report those that are never
+ * closed. Nobody asks the worker threads, whose memory would grow by it with every call.
+ */
+const isTracked = isMainThread && process.env.BPFNS_TRACK_FDS !== undefined;
+const opened: Map<Fd, string> | undefined = isTracked ? new Map() : undefined;
 
 /** The stacks at which the open descriptors were created. Empty unless BPFNS_TRACK_FDS is set. */
 export function openFds(): string[] {
