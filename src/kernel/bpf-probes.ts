@@ -1,6 +1,7 @@
 /** Probes of the BPF features that the recorder uses. */
 import { existsSync, readFileSync } from 'node:fs';
-import { encode, instruction, Op } from '../program/instruction.js';
+import { Code } from '../program/code.js';
+import { instruction, Op } from '../program/instruction.js';
 import { depthsIn } from '../program/stack.js';
 import { architecture } from '../sys/architecture.js';
 import { bpf } from '../sys/bpf.js';
@@ -55,7 +56,7 @@ export function probeSyscallPrograms(): Answer {
 export function probeStackStatistics(): Answer {
   return asPrivileged(() => {
     const store = instruction(Op.storeLongImm, { dst: 10, off: -8 });
-    const code = Buffer.from(encode([store, instruction(Op.moveImm), instruction(Op.exit)]));
+    const code = Buffer.from(Code.of([store, instruction(Op.moveImm), instruction(Op.exit)]).bytes);
     const license = Buffer.from('GPL\0');
     const log = Buffer.alloc(LOG_SIZE);
     const attr = Buffer.alloc(bpf_attr.sizeof);

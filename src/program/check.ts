@@ -2,8 +2,9 @@
  * Whether a program may be loaded for a guest that is to trace its own tasks only (tracing=own). The
  * kernel's verifier keeps it to what its type, helpers and references allow; here it is decided which.
  */
+import type { Code } from './code.js';
 import { contextUse, readOfMapStructure, usesContext } from './context.js';
-import { forEachInstruction } from './flow.js';
+import { notableIn } from './flow.js';
 import { helper } from './helpers.js';
 import { CallOf, type Instruction, Load64Of, Op } from './instruction.js';
 
@@ -62,20 +63,18 @@ export function refuseKind({ type, attachType }: Kind): Refusal | undefined {
 }
 
 /** undefined if all that the instructions ask for is allowed. They have the form that checkForm() wants. */
-export function refuseInstructions({ type }: Kind, instructions: readonly Instruction[]): Refusal | undefined {
+export function refuseInstructions({ type }: Kind, code: Code): Refusal | undefined {
   let refusal: Refusal | undefined;
-  if (type === TracingType.rawTracepoint && usesContext(instructions)) {
+  if (type === TracingType.rawTracepoint && usesContext(code)) {
     refusal = whole('a raw tracepoint program that reads its context', 'that has addresses of the kernel');
   }
   // Kernels after 6.18 let a program on a uprobe change the registers of the task: also of setuid programs.
-  if (type === TracingType.kprobe && contextUse(instructions).writes) {
+  if (type === TracingType.kprobe && contextUse(code).writes) {
     refusal = whole('a program that writes to its context', 'that changes the registers of the task');
   }
-  forEachInstruction(instructions, (instruction, at) => {
-    refusal ??= refuseOne(instruction, at);
-  });
+  for (const at of notableIn(code)) refusal ??= refuseOne(code.at(at), at);
   if (refusal) return refusal;
-  const at = readOfMapStructure(instructions);
+  const at = readOfMapStructure(code);
   return at === undefined
     ? undefined
     : { at, what: "the kernel's structure of a map", reason: 'it leads to kernel memory' };

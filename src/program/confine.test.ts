@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { beginningsOf, listOf } from '../../test/support/code.js';
 import { kernel, scope } from '../../test/support/confinement.js';
 import {
   describe as describeRefusal,
@@ -11,8 +12,9 @@ import {
   TracingType,
   UPROBE_MULTI,
 } from './check.js';
+import { Code } from './code.js';
 import { confine, filter } from './confine.js';
-import { checkForm, forEachInstruction, referenceOf } from './flow.js';
+import { checkForm, referenceAt, referencesIn } from './flow.js';
 import { helper, helpers } from './helpers.js';
 import { callHelper, type Instruction, instruction, Op } from './instruction.js';
 import { NO_RECORDS, type Program } from './rewrite.js';
@@ -21,7 +23,7 @@ const tracepoint: Kind = { type: TracingType.tracepoint, attachType: 0 };
 const rawTracepoint: Kind = { type: TracingType.rawTracepoint, attachType: 0 };
 const perfEvent: Kind = { type: TracingType.perfEvent, attachType: 0 };
 const bare = (...instructions: Instruction[]): Program => ({
-  instructions,
+  code: Code.of(instructions),
   functions: NO_RECORDS,
   lines: NO_RECORDS,
   relocations: NO_RECORDS,
@@ -31,8 +33,8 @@ const zero = instruction(Op.moveImm);
 
 /** The guest's part of a confined program that began with these instructions. */
 function body(kind: Kind, ...instructions: Instruction[]): Instruction[] {
-  const prologue = filter(bare(exit), tracepoint, scope).instructions.length - 1;
-  return confine(bare(...instructions), kind, scope, kernel, []).instructions.slice(prologue);
+  const prologue = filter(bare(exit), tracepoint, scope).code.length - 1;
+  return listOf(confine(bare(...instructions), kind, scope, kernel, []).code).slice(prologue);
 }
 
 describe('the list of helpers', () => {
@@ -58,7 +60,7 @@ describe('the list of helpers', () => {
 describe('code that is for another kernel', () => {
   test('is left to the verifier, which refuses it where it is reached', () => {
     for (const id of [0xbad2310, 2_001_000_000]) {
-      assert.equal(refuseInstructions(tracepoint, [zero, callHelper(id), exit]), undefined);
+      assert.equal(refuseInstructions(tracepoint, Code.of([zero, callHelper(id), exit])), undefined);
     }
   });
 });
@@ -77,7 +79,7 @@ describe('a program for tracing=own', () => {
 
   test('calls only helpers that the list allows', () => {
     for (const { id, name, verdict } of helpers) {
-      const refusal = refuseInstructions(tracepoint, [zero, callHelper(id), exit]);
+      const refusal = refuseInstructions(tracepoint, Code.of([zero, callHelper(id), exit]));
       if (verdict !== 'refused') assert.equal(refusal, undefined, name);
       else
         assert.match(
@@ -90,10 +92,10 @@ describe('a program for tracing=own', () => {
   test('calls no kernel function and loads no address of the kernel', () => {
     const kfunc = instruction(Op.call, { src: 2, imm: 1234 });
     const symbol = [instruction(Op.loadImm64, { src: 3, imm: 99 }), instruction(0)];
-    assert.match(refuseInstructions(tracepoint, [kfunc, exit])?.what ?? '', /kernel function/);
-    assert.match(refuseInstructions(tracepoint, [...symbol, exit])?.what ?? '', /kernel symbol/);
+    assert.match(refuseInstructions(tracepoint, Code.of([kfunc, exit]))?.what ?? '', /kernel function/);
+    assert.match(refuseInstructions(tracepoint, Code.of([...symbol, exit]))?.what ?? '', /kernel symbol/);
     assert.notEqual(
-      refuseInstructions(tracepoint, [instruction(Op.loadImm64, { src: 7 }), instruction(0), exit]),
+      refuseInstructions(tracepoint, Code.of([instruction(Op.loadImm64, { src: 7 }), instruction(0), exit])),
       undefined,
     );
   });
@@ -105,17 +107,17 @@ describe('a program on a uprobe', () => {
   test('may read the registers, and not change them', () => {
     const [read, write] = [0x79, 0x7b].map((code) => instruction(code, { dst: 1, src: 1 }));
     assert.ok(read && write);
-    assert.equal(refuseInstructions(kprobe, [read, exit]), undefined);
-    assert.match(refuseInstructions(kprobe, [write, exit])?.what ?? '', /writes to its context/);
+    assert.equal(refuseInstructions(kprobe, Code.of([read, exit])), undefined);
+    assert.match(refuseInstructions(kprobe, Code.of([write, exit]))?.what ?? '', /writes to its context/);
   });
 });
 
 describe('a raw tracepoint program', () => {
   test('must not read its context, which has addresses of the kernel', () => {
     const read = instruction(Op.loadLong, { dst: 0, src: 1 });
-    assert.match(refuseInstructions(rawTracepoint, [read, exit])?.what ?? '', /reads its context/);
-    assert.equal(refuseInstructions(rawTracepoint, [callHelper(25), exit]), undefined);
-    assert.equal(refuseInstructions(tracepoint, [read, exit]), undefined);
+    assert.match(refuseInstructions(rawTracepoint, Code.of([read, exit]))?.what ?? '', /reads its context/);
+    assert.equal(refuseInstructions(rawTracepoint, Code.of([callHelper(25), exit])), undefined);
+    assert.equal(refuseInstructions(tracepoint, Code.of([read, exit])), undefined);
   });
 });
 
@@ -154,13 +156,14 @@ describe('a confined program', () => {
   test('is told the ids of its own PID namespace, but for the init one', () => {
     assert.ok(!body(perfEvent, callHelper(14), exit).some(({ code, imm }) => code === Op.call && imm === 14));
     const inInit = confine(bare(callHelper(14), exit), perfEvent, scope, { ...kernel, level: 0 }, []);
-    assert.deepEqual(inInit.instructions.slice(-2), [callHelper(14), exit]);
+    assert.deepEqual(listOf(inInit.code).slice(-2), [callHelper(14), exit]);
   });
 
   test('asks a helper for them where the kernel lets no program read them', () => {
     const pidHelper = { device: 4, inode: 0xf0000001, answers: { fd: 55, count: 8192 } };
-    const { instructions } = confine(bare(callHelper(14), exit), perfEvent, scope, { ...kernel, pidHelper }, [0]);
-    checkForm(instructions);
+    const { code } = confine(bare(callHelper(14), exit), perfEvent, scope, { ...kernel, pidHelper }, [0]);
+    checkForm(code);
+    const instructions = listOf(code);
     const calls = instructions.filter(({ code }) => code === Op.call).map(({ imm }) => imm);
     assert.deepEqual(calls.slice(-3), [8, 120, 8]);
     assert.ok(!calls.includes(14));
@@ -181,22 +184,22 @@ describe('a confined program', () => {
 
   test('of a timer, with tracing=filtered, runs in any task if it looks at none', () => {
     const read = instruction(Op.loadLong, { dst: 2, src: 1, off: 128 });
-    assert.equal(filter(bare(callHelper(25), exit), perfEvent, scope).instructions.length, 2);
+    assert.equal(filter(bare(callHelper(25), exit), perfEvent, scope).code.length, 2);
     for (const each of [read, callHelper(14), callHelper(35), callHelper(113)]) {
-      assert.ok(filter(bare(each, exit), perfEvent, scope).instructions.length > 10);
+      assert.ok(filter(bare(each, exit), perfEvent, scope).code.length > 10);
     }
   });
 
   test('of a timer runs in any task if it looks at none, and not in the kernel if it reads registers', () => {
-    const length = filter(bare(exit), tracepoint, scope).instructions.length - 1;
+    const length = filter(bare(exit), tracepoint, scope).code.length - 1;
     const prologue = (...instructions: Instruction[]): number =>
-      confine(bare(...instructions), perfEvent, scope, kernel, []).instructions.length - instructions.length;
+      confine(bare(...instructions), perfEvent, scope, kernel, []).code.length - instructions.length;
     const read = instruction(Op.loadLong, { dst: 2, src: 1, off: 128 });
     assert.equal(prologue(callHelper(5), callHelper(25), exit), 0);
     for (const id of [12, 14, 15, 16, 112, 27]) assert.ok(prologue(callHelper(id), exit) >= length, `helper ${id}`);
     assert.equal(prologue(read, callHelper(5), exit), length + 3);
     const arm = { ...kernel, userMode: { at: 264, mask: 15, ifSet: false } };
-    const { instructions } = confine(bare(read, exit), perfEvent, scope, arm, []);
+    const instructions = listOf(confine(bare(read, exit), perfEvent, scope, arm, []).code);
     const end = instructions.findIndex(({ code }) => code === Op.exit) - 1;
     assert.deepEqual(instructions.slice(1, 3), [
       instruction(Op.loadLong, { dst: 0, src: 1, off: 264 }),
@@ -205,16 +208,16 @@ describe('a confined program', () => {
   });
 
   test('has a scope check whose every way ends or goes to its first instruction', () => {
-    const { instructions } = filter(bare(zero, exit), tracepoint, scope);
-    checkForm(instructions);
+    const { code } = filter(bare(zero, exit), tracepoint, scope);
+    checkForm(code);
+    const instructions = listOf(code);
     const start = instructions.length - 2;
     const end = instructions.findIndex(({ code }) => code === Op.exit);
     assert.deepEqual(instructions[end - 1], instruction(Op.moveImm, { imm: 1 }));
-    forEachInstruction(instructions.slice(0, start), (each, at) => {
-      const target = referenceOf(each, at)?.target;
+    for (const { at, target } of referencesIn(Code.of(instructions.slice(0, start)))) {
       // Where it ends, behind that, or where the program begins.
-      assert.ok(target === undefined || [end - 1, end + 1, start - 2].includes(target), `${at} to ${target}`);
-    });
+      assert.ok([end - 1, end + 1, start - 2].includes(target), `${at} to ${target}`);
+    }
     assert.deepEqual(instructions.slice(start - 2, start), [
       instruction(Op.moveReg, { dst: 1, src: 6 }),
       instruction(Op.moveImm, { dst: 6 }),
@@ -232,30 +235,32 @@ describe('a confined program', () => {
           code === 0 ? instruction(0) : instruction(code, { src: code === Op.loadImm64 ? src : src % 2, off, imm }),
         );
         try {
-          checkForm(program);
+          checkForm(Code.of(program));
         } catch {
           return;
         }
-        if (refuseInstructions(tracepoint, program)) return;
+        if (refuseInstructions(tracepoint, Code.of(program))) return;
         loaded++;
-        const { instructions } = confine(bare(...program), tracepoint, scope, kernel, []);
-        checkForm(instructions);
-        const start = filter(bare(exit), tracepoint, scope).instructions.length - 1;
+        const { code } = confine(bare(...program), tracepoint, scope, kernel, []);
+        checkForm(code);
+        const start = filter(bare(exit), tracepoint, scope).code.length - 1;
         const targets = new Set<number>();
-        forEachInstruction(instructions, (each, at) => {
-          const reference = referenceOf(each, at);
+        for (const at of beginningsOf(code)) {
+          const reference = referenceAt(code, at);
           // The checks' own two jumps are the only ones that lead to what they guard.
-          const isCheck = each.code === Op.jumpIfSetImm || (each.code === Op.jump && instructions[at - 1]?.imm === -14);
+          const isJump = code.opcode(at) === Op.jump;
+          const isCheck = code.opcode(at) === Op.jumpIfSetImm || (isJump && at > 0 && code.imm(at - 1) === -14);
           if (at >= start && reference && !isCheck) targets.add(reference.target);
-        });
-        forEachInstruction(instructions, (each, at) => {
+        }
+        for (const at of beginningsOf(code)) {
           assert.ok(at >= start || !targets.has(at), 'a way into the scope check');
-          if (each.code !== Op.call || each.src !== 0 || at < start) return;
-          assert.ok(![4, 14, 35, 45].includes(each.imm));
-          if (each.imm !== 27 && each.imm !== 67) return;
-          assert.equal(instructions[at - 4]?.code, Op.jumpIfSetImm);
+          if (code.opcode(at) !== Op.call || code.src(at) !== 0 || at < start) continue;
+          const id = code.imm(at);
+          assert.ok(![4, 14, 35, 45].includes(id));
+          if (id !== 27 && id !== 67) continue;
+          assert.equal(code.opcode(at - 4), Op.jumpIfSetImm);
           for (const place of [at - 3, at - 2, at - 1, at]) assert.ok(!targets.has(place), 'a way past a check');
-        });
+        }
       }),
       { numRuns: 30_000 },
     );

@@ -1,7 +1,8 @@
 /** Changes a tracing program so that it runs only for the tasks of a namespace and shows nothing of others. */
 import { type Kind, TracingType, UPROBE_MULTI } from './check.js';
+import type { Code } from './code.js';
 import { usesContext } from './context.js';
-import { forEachInstruction, helpersOf } from './flow.js';
+import { helpersOf, notableIn } from './flow.js';
 import { helper } from './helpers.js';
 import { callHelper, type Instruction, instruction, loadMap, loadMapValue, Op } from './instruction.js';
 import { type Edit, type Program, rewrite } from './rewrite.js';
@@ -71,14 +72,13 @@ export interface PidHelper {
 
 /** Puts the scope check in front, and changes nothing else (tracing=filtered). */
 export function filter(program: Program, kind: Kind, scope: Scope): Program {
-  const { instructions } = program;
-  const isOfNobody = kind.type === TracingType.perfEvent && !usesContext(instructions) && isNeutral(instructions);
+  const { code } = program;
+  const isOfNobody = kind.type === TracingType.perfEvent && !usesContext(code) && isNeutral(code);
   return rewrite(program, new Map(), isOfNobody ? [] : scopeCheck(scope, valueOutside(kind)));
 }
 
 /** A timer interrupts whatever runs: a program that looks at nothing of that may go on (bpftrace's `interval`). */
-const isNeutral = (instructions: readonly Instruction[]): boolean =>
-  [...helpersOf(instructions)].every((id) => helper(id).isNeutral);
+const isNeutral = (code: Code): boolean => [...helpersOf(code)].every((id) => helper(id).isNeutral);
 
 /**
  * The scope check, and what `helpers` calls `changed`. The program has been checked.
@@ -92,26 +92,27 @@ export function confine(
   kernel: KernelView,
   depths: readonly number[],
 ): Program {
-  const { instructions } = program;
+  const { code } = program;
   const edits = new Map<number, Edit>();
-  const [, ...functions] = functionStarts(instructions);
-  const endOfMain = functions[0] ?? instructions.length;
-  forEachInstruction(instructions, (each, at) => {
-    const edit = at < endOfMain && each.code === Op.exit ? forceValue(kind) : changedCall(each, kernel);
+  const [, ...functions] = functionStarts(code);
+  const endOfMain = functions[0] ?? code.length;
+  for (const at of notableIn(code)) {
+    const isExitOfMain = at < endOfMain && code.opcode(at) === Op.exit;
+    const edit = isExitOfMain ? forceValue(kind) : changedCall(code.at(at), kernel);
     if (edit) edits.set(at, edit);
-  });
+  }
   functions.forEach((start, i) => {
     edits.set(start, { ...edits.get(start), entry: clearStack(depths[i + 1] ?? 0) });
   });
-  const prologue = [...checkFor(instructions, kind, scope, kernel), ...clearStack(depths[0] ?? 0)];
+  const prologue = [...checkFor(code, kind, scope, kernel), ...clearStack(depths[0] ?? 0)];
   return rewrite(program, edits, prologue);
 }
 
-function checkFor(instructions: readonly Instruction[], kind: Kind, scope: Scope, kernel: KernelView): Instruction[] {
+function checkFor(code: Code, kind: Kind, scope: Scope, kernel: KernelView): Instruction[] {
   if (kind.type !== TracingType.perfEvent) return scopeCheck(scope, valueOutside(kind));
   // The registers of a sample may be the kernel's, at work for anybody.
-  if (usesContext(instructions)) return scopeCheck(scope, 0, kernel.userMode);
-  return isNeutral(instructions) ? [] : scopeCheck(scope, 0);
+  if (usesContext(code)) return scopeCheck(scope, 0, kernel.userMode);
+  return isNeutral(code) ? [] : scopeCheck(scope, 0);
 }
 
 /**

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { Code } from './code.js';
 import { contextUse, readOfMapStructure, usesContext } from './context.js';
 import { type Instruction, instruction, loadMap, Op } from './instruction.js';
 
@@ -44,7 +45,7 @@ describe('a program uses its context', () => {
       [store(10, 1), ...loadFunction(2, 3), instruction(Op.call, { imm: 181 }), exit, load(2, 2, -8), load(0, 2), exit],
     ],
   ];
-  for (const [how, program] of users) test(how, () => assert.equal(usesContext(program), true));
+  for (const [how, program] of users) test(how, () => assert.equal(usesContext(Code.of(program)), true));
 });
 
 describe('a program does not use its context', () => {
@@ -64,11 +65,11 @@ describe('a program does not use its context', () => {
     ],
     ['if it reads its stack, on which it is not', [load(3, 10, -8), load(0, 3), exit]],
   ];
-  for (const [how, program] of others) test(how, () => assert.equal(usesContext(program), false));
+  for (const [how, program] of others) test(how, () => assert.equal(usesContext(Code.of(program)), false));
 });
 
 describe('a program writes to its context', () => {
-  const writes = (...program: Instruction[]): boolean => contextUse(program).writes;
+  const writes = (...program: Instruction[]): boolean => contextUse(Code.of(program)).writes;
 
   test('not by reading it', () => assert.equal(writes(load(0, 1), exit), false));
   test('by a store', () => assert.equal(writes(store(1, 0, 0), exit), true));
@@ -135,7 +136,7 @@ describe('whatever a program does with the pointer', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
         const real = run([move(2, 10), ...steps]);
-        const found = contextUse([...real.program, exit]);
+        const found = contextUse(Code.of([...real.program, exit]));
         assert.ok(found.reads || !real.reads);
         assert.ok(found.writes || !real.writes);
       }),
@@ -156,7 +157,7 @@ describe("a program reads the kernel's structure of a map", () => {
     ['after keeping it on the stack', 4, [...loadMap(3, 7), store(10, 3), load(4, 10, -8), load(0, 4), exit]],
     ['in a register that calls preserve', 3, [...loadMap(6, 7), callFunction(2), load(0, 6), exit, move(0, 10), exit]],
   ];
-  for (const [how, at, program] of readers) test(how, () => assert.equal(readOfMapStructure(program), at));
+  for (const [how, at, program] of readers) test(how, () => assert.equal(readOfMapStructure(Code.of(program)), at));
 
   const others: ReadonlyArray<readonly [how: string, program: Instruction[]]> = [
     ['not by reading a value that it looked up', [...loadMap(1, 7), callHelper(1), load(0, 0), exit]],
@@ -170,11 +171,11 @@ describe("a program reads the kernel's structure of a map", () => {
       [callFunction(2), load(0, 0), exit, ...loadMap(1, 7), callHelper(1), exit],
     ],
   ];
-  for (const [how, program] of others) test(how, () => assert.equal(readOfMapStructure(program), undefined));
+  for (const [how, program] of others) test(how, () => assert.equal(readOfMapStructure(Code.of(program)), undefined));
 });
 
 test('a program of the largest size is followed to its end', () => {
   const program = Array.from({ length: 999_998 }, (_, i) => move(2 + (i % 4), 1 + (i % 4)));
-  assert.equal(usesContext([...program, exit]), false);
-  assert.equal(usesContext([...program, load(0, 2), exit]), true);
+  assert.equal(usesContext(Code.of([...program, exit])), false);
+  assert.equal(usesContext(Code.of([...program, load(0, 2), exit])), true);
 });

@@ -4,7 +4,8 @@
  * the verifier, and so it is to a helper's caller: no helper returns the context, and callbacks are given
  * nothing but what is on the stack. In the same way pointers to the kernel's structures of maps are followed.
  */
-import { referenceOf, slotsOf, targetsOf } from './flow.js';
+import type { Code } from './code.js';
+import { referenceAt, slotsOf, targetsOf } from './flow.js';
 import { CallOf, Class, classOf, type Instruction, Load64Of, Op } from './instruction.js';
 
 /** Where the pointers come from that are followed; below they are called the context. */
@@ -54,8 +55,8 @@ export interface ContextUse {
 }
 
 /** Errs towards true. */
-export function contextUse(instructions: readonly Instruction[]): ContextUse {
-  const { readAt, writtenAt } = follow(instructions, { atStart: bit(1), inCallbacks: 0, isMadeBy: () => false });
+export function contextUse(code: Code): ContextUse {
+  const { readAt, writtenAt } = follow(code, { atStart: bit(1), inCallbacks: 0, isMadeBy: () => false });
   return { reads: readAt >= 0, writes: writtenAt >= 0 };
 }
 
@@ -64,8 +65,8 @@ export function contextUse(instructions: readonly Instruction[]): ContextUse {
  * verifier lets a privileged program do so, and follow the pointers in there. The first argument of a
  * callback may be a map (bpf_for_each_map_elem).
  */
-export function readOfMapStructure(instructions: readonly Instruction[]): number | undefined {
-  const { readAt, writtenAt } = follow(instructions, { atStart: 0, inCallbacks: bit(1), isMadeBy: isMapPointer });
+export function readOfMapStructure(code: Code): number | undefined {
+  const { readAt, writtenAt } = follow(code, { atStart: 0, inCallbacks: bit(1), isMadeBy: isMapPointer });
   const at = Math.max(readAt, writtenAt);
   return at < 0 ? undefined : at;
 }
@@ -74,9 +75,9 @@ const isMapPointer = ({ code, src }: Instruction): boolean =>
   code === Op.loadImm64 && (src === Load64Of.mapFd || src === Load64Of.mapIndex);
 
 /** The program has the form that checkForm() wants. */
-function follow(instructions: readonly Instruction[], sources: Sources): Facts {
+function follow(code: Code, sources: Sources): Facts {
   const facts: Facts = { context: 'nowhere', stack: 'nowhere', isReturned: false, readAt: -1, writtenAt: -1 };
-  const isTarget = targetsOf(instructions);
+  const isTarget = targetsOf(code);
   /** Where it begins and at each target: in between, one instruction follows the other. */
   const before = new Map([[0, frameOf(sources.atStart, 0)]]);
   const todo = [0];
@@ -90,14 +91,14 @@ function follow(instructions: readonly Instruction[], sources: Sources): Facts {
   for (let start = todo.pop(); start !== undefined; start = todo.pop()) {
     let state = before.get(start);
     for (let at = start; ; ) {
-      const instruction = instructions[at];
-      if (!instruction || !state) return { ...facts, readAt: at, writtenAt: at };
-      if (changesNothing(instruction, state)) {
+      if (at >= code.length || !state) return { ...facts, readAt: at, writtenAt: at };
+      if (changesNothing(code, at, state)) {
         at++;
         if (isTarget[at] !== 1) continue;
         enter(at, state);
         break;
       }
+      const instruction = code.at(at);
       const { context, stack, isReturned } = facts;
       note(instruction, at, state, facts);
       const made = sources.isMadeBy(instruction);
@@ -106,10 +107,10 @@ function follow(instructions: readonly Instruction[], sources: Sources): Facts {
       if (facts.context !== context || facts.stack !== stack || facts.isReturned !== isReturned) {
         todo.push(...before.keys());
       }
-      lead(instruction, at, state, after, sources, enter);
-      const { code } = instruction;
-      if (code === Op.exit || code === Op.jump || code === Op.jumpLong) break;
-      at += slotsOf(instruction);
+      lead(code, at, state, after, sources, enter);
+      const opcode = instruction.code;
+      if (opcode === Op.exit || opcode === Op.jump || opcode === Op.jumpLong) break;
+      at += slotsOf(opcode);
       if (isTarget[at] === 1) {
         enter(at, after);
         break;
@@ -124,16 +125,15 @@ function follow(instructions: readonly Instruction[], sources: Sources): Facts {
  * Whether it is arithmetic, a load or a store whose registers hold nothing of interest: most are, and programs
  * are long. What `isMadeBy` finds is of another class.
  */
-function changesNothing(instruction: Instruction, { context, stack }: State): boolean {
-  const { dst, src } = instruction;
-  if (((context | stack) & (bit(dst) | bit(src))) !== 0) return false;
-  const kind = classOf(instruction);
+function changesNothing(code: Code, at: number, { context, stack }: State): boolean {
+  if (((context | stack) & (bit(code.dst(at)) | bit(code.src(at)))) !== 0) return false;
+  const kind = classOf(code.opcode(at));
   return kind !== Class.ld && kind !== Class.jmp && kind !== Class.jmp32;
 }
 
 /** Whether it does anything with what the pointer leads to. */
-export function usesContext(instructions: readonly Instruction[]): boolean {
-  const { reads, writes } = contextUse(instructions);
+export function usesContext(code: Code): boolean {
+  const { reads, writes } = contextUse(code);
   return reads || writes;
 }
 
@@ -152,13 +152,12 @@ const join = (a: State, b: State): State => ({
 const isSame = (a: State, b: State): boolean =>
   a.context === b.context && a.stack === b.stack && a.contextWords === b.contextWords && a.stackWords === b.stackWords;
 
-const isAtomic = (instruction: Instruction): boolean =>
-  classOf(instruction) === Class.stx && (instruction.code & MODE) !== MEM;
+const isAtomic = ({ code }: Instruction): boolean => classOf(code) === Class.stx && (code & MODE) !== MEM;
 
 function note(instruction: Instruction, at: number, { context }: State, facts: Facts): void {
   const isDst = (context & bit(instruction.dst)) !== 0;
   const isSrc = (context & bit(instruction.src)) !== 0;
-  switch (classOf(instruction)) {
+  switch (classOf(instruction.code)) {
     case Class.ldx:
       if (isSrc) facts.readAt = at;
       return;
@@ -174,7 +173,7 @@ function note(instruction: Instruction, at: number, { context }: State, facts: F
 
 function step(instruction: Instruction, state: State, facts: Facts): State {
   const { code, dst, src } = instruction;
-  switch (classOf(instruction)) {
+  switch (classOf(code)) {
     case Class.ldx:
       return load(state, dst, src, instruction, facts);
     case Class.st:
@@ -269,14 +268,14 @@ function afterCall({ src }: Instruction, state: State, facts: Facts): State {
 
 /** Enters what the instruction refers to, with what is known there. */
 function lead(
-  instruction: Instruction,
+  code: Code,
   at: number,
   before: State,
   after: State,
   { inCallbacks }: Sources,
   enter: (at: number, entry: State) => void,
 ): void {
-  const reference = referenceOf(instruction, at);
+  const reference = referenceAt(code, at);
   if (!reference) return;
   const { kind, target } = reference;
   if (kind === 'call') enter(target, frameOf(before.context & ARGUMENTS, before.stack & ARGUMENTS));

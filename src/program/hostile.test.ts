@@ -1,12 +1,14 @@
 /** Random streams of instructions: bytes of no meaning, and valid programs in which something was changed. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { beginningsOf, listOf } from '../../test/support/code.js';
 import { kernel, scope } from '../../test/support/confinement.js';
 import { refuseInstructions, TracingType } from './check.js';
+import { Code } from './code.js';
 import { confine, filter } from './confine.js';
-import { checkForm, forEachInstruction, referenceOf } from './flow.js';
+import { checkForm, referenceAt } from './flow.js';
 import { helper } from './helpers.js';
-import { CallOf, decode, encode, type Instruction, Load64Of, Op, ProgramError } from './instruction.js';
+import { CallOf, Load64Of, Op, ProgramError } from './instruction.js';
 import { NO_RECORDS, type Program } from './rewrite.js';
 import { guessDepths } from './stack.js';
 
@@ -51,12 +53,12 @@ function stream(): Uint8Array {
 /** What the agent does with a program that a guest loads: the confined one, or undefined if it is refused. */
 function load(type: number, bytes: Uint8Array): Program | undefined {
   try {
-    const instructions = decode(bytes);
-    checkForm(instructions);
+    const code = Code.read(bytes);
+    checkForm(code);
     const kind = { type, attachType: 0 };
-    if (refuseInstructions(kind, instructions)) return undefined;
-    const program = { instructions, functions: NO_RECORDS, lines: NO_RECORDS, relocations: NO_RECORDS };
-    return confine(program, kind, scope, kernel, guessDepths(instructions));
+    if (refuseInstructions(kind, code)) return undefined;
+    const program = { code, functions: NO_RECORDS, lines: NO_RECORDS, relocations: NO_RECORDS };
+    return confine(program, kind, scope, kernel, guessDepths(code));
   } catch (error) {
     if (error instanceof ProgramError) return undefined;
     throw error;
@@ -64,36 +66,36 @@ function load(type: number, bytes: Uint8Array): Program | undefined {
 }
 
 /** What may not be in the guest's part of a program. */
-function judge({ instructions }: Program, from: number): void {
-  checkForm(instructions);
-  assert.deepEqual(decode(encode(instructions)), instructions);
-  forEachInstruction(instructions, (each, at) => {
-    if (at < from) return;
-    const reference = referenceOf(each, at);
+function judge({ code }: Program, from: number): void {
+  checkForm(code);
+  for (const at of beginningsOf(code)) {
+    if (at < from) continue;
+    const each = code.at(at);
+    const reference = referenceAt(code, at);
     assert.ok(!reference || reference.target >= from, `${at} leads into the scope check`);
     if (each.code === Op.loadImm64) assert.notEqual(each.src, Load64Of.kernelSymbol);
-    if (each.code !== Op.call || each.src === CallOf.function) return;
+    if (each.code !== Op.call || each.src === CallOf.function) continue;
     assert.equal(each.src, CallOf.helper, `kernel function at ${at}`);
     // What is read of the current task in place of its pids is bpfns' own.
-    const isOwn = isReadOfPids(instructions, at);
+    const isOwn = isReadOfPids(code, at);
     assert.ok(isOwn || helper(each.imm).verdict !== 'refused', `helper ${each.imm} at ${at}`);
     assert.ok(![4, 14, 45].includes(each.imm), `helper ${each.imm} at ${at}`);
-  });
+  }
 }
 
-const isReadOfPids = (instructions: readonly Instruction[], at: number): boolean =>
-  instructions[at]?.imm === 158 && instructions[at + 1]?.off === kernel.groupLeader;
+const isReadOfPids = (code: Code, at: number): boolean =>
+  code.imm(at) === 158 && code.off(at + 1) === kernel.groupLeader;
 
 test(`of ${STREAMS} random programs none is loaded that was not checked and confined`, () => {
-  const bare = { instructions: decode(Uint8Array.of(0x95, 0, 0, 0, 0, 0, 0, 0)) };
+  const bare = { code: Code.read(Uint8Array.of(0x95, 0, 0, 0, 0, 0, 0, 0)) };
   let loaded = 0;
   for (let i = 0; i < STREAMS; i++) {
     const type = kinds[any(kinds.length)] ?? TracingType.tracepoint;
     const program = load(type, stream());
     if (!program) continue;
     loaded++;
-    const check = filter({ ...NO_PARTS, ...bare }, { type, attachType: 0 }, scope).instructions.slice(0, -1);
-    assert.deepEqual(program.instructions.slice(0, check.length), check);
+    const check = listOf(filter({ ...NO_PARTS, ...bare }, { type, attachType: 0 }, scope).code).slice(0, -1);
+    assert.deepEqual(listOf(program.code).slice(0, check.length), check);
     judge(program, check.length);
   }
   assert.ok(loaded > STREAMS / 50, `${loaded} loaded`);

@@ -1,6 +1,6 @@
 /**
  * eBPF instructions as data (Documentation/bpf/standardization/instruction-set.rst). A program
- * is an array of slots of 8 bytes, as the kernel counts them: a 64-bit load (`ld_imm64`) takes two.
+ * consists of slots, as the kernel counts them: a 64-bit load (`ld_imm64`) takes two.
  */
 
 export interface Instruction {
@@ -24,6 +24,7 @@ export class ProgramError extends Error {
   }
 }
 
+/** Bytes of a slot. */
 export const SLOT_SIZE = 8;
 
 /** Instruction classes: the low three bits of the opcode. */
@@ -72,40 +73,7 @@ export const Load64Of = {
   mapIndexValue: 6,
 } as const;
 
-export const classOf = ({ code }: Instruction): number => code & 7;
-
-/** Reads little-endian instructions. @throws ProgramError if there is half of one. */
-export function decode(bytes: Uint8Array): Instruction[] {
-  const count = Math.floor(bytes.length / SLOT_SIZE);
-  if (bytes.length % SLOT_SIZE !== 0) throw new ProgramError(count, 'is cut short');
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  const instructions: Instruction[] = [];
-  for (let at = 0; at < bytes.length; at += SLOT_SIZE) {
-    const registers = view.getUint8(at + 1);
-    instructions.push({
-      code: view.getUint8(at),
-      dst: registers & 15,
-      src: registers >> 4,
-      off: view.getInt16(at + 2, true),
-      imm: view.getInt32(at + 4, true),
-    });
-  }
-  return instructions;
-}
-
-/** The opposite of {@link decode}. */
-export function encode(instructions: readonly Instruction[]): Uint8Array {
-  const bytes = new Uint8Array(instructions.length * SLOT_SIZE);
-  const view = new DataView(bytes.buffer);
-  instructions.forEach(({ code, dst, src, off, imm }, i) => {
-    const at = i * SLOT_SIZE;
-    view.setUint8(at, code);
-    view.setUint8(at + 1, dst | (src << 4));
-    view.setInt16(at + 2, off, true);
-    view.setInt32(at + 4, imm, true);
-  });
-  return bytes;
-}
+export const classOf = (opcode: number): number => opcode & 7;
 
 /** An instruction; what is not said is 0. */
 export const instruction = (code: number, rest: Partial<Omit<Instruction, 'code'>> = {}): Instruction => ({

@@ -1,5 +1,6 @@
 /** Changes instructions and puts others in front of them; all that refers to a place in the program is mended. */
-import { checkForm, type Reference, referenceOf } from './flow.js';
+import { type Code, CodeWriter } from './code.js';
+import { checkForm, referencesIn, slotsOf } from './flow.js';
 import { type Instruction, Op, ProgramError, SLOT_SIZE } from './instruction.js';
 
 /** Records that begin with the place in the program that they are about: a u32. */
@@ -11,7 +12,7 @@ export interface Records {
 
 /** A program with what the loader says of its instructions (union bpf_attr, BPF_PROG_LOAD). */
 export interface Program {
-  readonly instructions: readonly Instruction[];
+  readonly code: Code;
   readonly functions: Records;
   readonly lines: Records;
   /** These count bytes, not slots. */
@@ -41,78 +42,73 @@ export type Edits = ReadonlyMap<number, Edit>;
  * @throws ProgramError if the program is not well formed, or a jump no longer reaches
  */
 export function rewrite(program: Program, edits: Edits, prologue: readonly Instruction[] = []): Program {
-  const { instructions } = program;
-  checkForm(instructions);
-  const editAt = bySlot(edits, instructions.length);
+  const { code } = program;
+  checkForm(code);
+  const { length } = code;
+  const sorted = inOrder(code, edits);
   /** Where each instruction is afterwards. */
-  const moved = new Uint32Array(instructions.length);
+  const moved = new Uint32Array(length);
   let shift = prologue.length;
-  for (let at = 0; at < instructions.length; at++) {
-    const edit = editAt(at);
-    if (edit) shift += (edit.entry?.length ?? 0) + (edit.before?.length ?? 0);
+  let next = 0;
+  for (let at = 0; at < length; at++) {
+    if (sorted[next]?.at === at) shift += added(sorted[next++]?.edit);
     moved[at] = at + shift;
-    if (instructions[at]?.code === Op.loadImm64) moved[++at] = at + shift;
   }
   const movedTo = (at: number): number => moved[at] ?? 0;
-  const landing = (at: number): number => movedTo(at) - (editAt(at)?.before?.length ?? 0);
-  const entering = (at: number): number => landing(at) - (editAt(at)?.entry?.length ?? 0);
+  const landing = (at: number): number => movedTo(at) - (edits.get(at)?.before?.length ?? 0);
+  const entering = (at: number): number => landing(at) - (edits.get(at)?.entry?.length ?? 0);
   // The verifier wants functions, and their first lines, at the beginning: what is put in front is a part of them.
   const beginning = (at: number): number => (at === 0 ? 0 : entering(at));
-  const placeOf: PlaceOf = ({ kind, target }) => (kind === 'jump' ? landing(target) : entering(target));
+  const writer = new CodeWriter(length + shift);
+  writer.put(prologue);
+  write(writer, code, sorted);
+  for (const { at, kind, field, target } of referencesIn(code)) {
+    if (edits.get(at)?.becomes) continue;
+    const distance = (kind === 'jump' ? landing(target) : entering(target)) - movedTo(at) - 1;
+    if (field === 'off' && (distance < -0x8000 || distance > 0x7fff)) throw new ProgramError(at, 'the jump is too far');
+    writer.replaceField(movedTo(at), field, distance);
+  }
   return {
-    instructions: [...prologue, ...rewriteInstructions(instructions, editAt, movedTo, placeOf)],
-    functions: moveRecords(program.functions, beginning, instructions.length, 1),
-    lines: moveRecords(program.lines, beginning, instructions.length, 1),
-    relocations: moveRecords(program.relocations, movedTo, instructions.length, SLOT_SIZE),
+    code: writer.end(),
+    functions: moveRecords(program.functions, beginning, length, 1),
+    lines: moveRecords(program.lines, beginning, length, 1),
+    relocations: moveRecords(program.relocations, movedTo, length, SLOT_SIZE),
   };
 }
 
-/** Which edit there is for a slot, if any. Few slots have one, and programs are long: it asks the map for these only. */
-function bySlot(edits: Edits, length: number): EditAt {
-  const has = new Uint8Array(length);
-  for (const at of edits.keys()) has[at] = 1;
-  return (at) => (has[at] === 1 ? edits.get(at) : undefined);
+interface PlacedEdit {
+  readonly at: number;
+  readonly edit: Edit;
 }
 
-type EditAt = (slot: number) => Edit | undefined;
-
-/** Where a reference leads afterwards. */
-type PlaceOf = (reference: Reference) => number;
-
-function rewriteInstructions(
-  instructions: readonly Instruction[],
-  editAt: EditAt,
-  movedTo: (at: number) => number,
-  placeOf: PlaceOf,
-): Instruction[] {
-  const result: Instruction[] = [];
-  for (let at = 0; at < instructions.length; at++) {
-    const instruction = instructions[at];
-    if (!instruction) break;
-    const edit = editAt(at);
-    if (edit) result.push(...(edit.entry ?? []), ...(edit.before ?? []), ...(edit.becomes ?? []));
-    if (!edit?.becomes) result.push(mend(instruction, at, movedTo(at), placeOf));
-    if (instruction.code !== Op.loadImm64) continue;
-    at++;
-    const second = instructions[at];
-    if (second && !edit?.becomes) result.push(second);
+/** The edits of instructions that there are, from front to back. */
+function inOrder(code: Code, edits: Edits): PlacedEdit[] {
+  const found: PlacedEdit[] = [];
+  for (const [at, edit] of edits) {
+    const isSecondHalf = at > 0 && code.opcode(at - 1) === Op.loadImm64;
+    if (at < code.length && !isSecondHalf) found.push({ at, edit });
   }
-  return result;
+  return found.sort((a, b) => a.at - b.at);
 }
 
-function mend(instruction: Instruction, at: number, movedTo: number, placeOf: PlaceOf): Instruction {
-  const reference = referenceOf(instruction, at);
-  if (!reference) return instruction;
-  const distance = placeOf(reference) - movedTo - 1;
-  if (distance === instruction[reference.field]) return instruction;
-  if (reference.field === 'imm') return { ...instruction, imm: distance };
-  if (distance < -0x8000 || distance > 0x7fff) throw new ProgramError(at, 'the jump is too far');
-  return { ...instruction, off: distance };
+const added = (edit: Edit | undefined): number => (edit?.entry?.length ?? 0) + (edit?.before?.length ?? 0);
+
+/** The program with its edits. What they leave alone is copied as it is. */
+function write(writer: CodeWriter, code: Code, edits: readonly PlacedEdit[]): void {
+  let done = 0;
+  for (const { at, edit } of edits) {
+    writer.copy(code, done, at);
+    writer.put(edit.entry ?? []);
+    writer.put(edit.before ?? []);
+    writer.put(edit.becomes ?? []);
+    done = at + (edit.becomes ? slotsOf(code.opcode(at)) : 0);
+  }
+  writer.copy(code, done, code.length);
 }
 
 /** Records about places outside of the program stay outside, for the kernel to refuse. */
 function moveRecords(records: Records, to: (at: number) => number, length: number, unit: number): Records {
-  const bytes = Uint8Array.from(records.bytes);
+  const bytes = new Uint8Array(records.bytes);
   const view = new DataView(bytes.buffer);
   for (let at = 0; at < bytes.length && at + records.size <= bytes.length; at += records.size) {
     const place = view.getUint32(at, true);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { Code } from './code.js';
 import { type Instruction, instruction, loadMap, Op } from './instruction.js';
 import { clearStack, covers, depthsIn, functionStarts, guessDepths, withoutStatistics } from './stack.js';
 
@@ -13,16 +14,16 @@ describe('the stack of a program', () => {
   test('has a frame for main and for each function and callback, in order', () => {
     const callback = [instruction(Op.loadImm64, { dst: 2, src: 4, imm: 5 }), instruction(0)];
     const program = [...callback, call(1), exit, exit, move(1, 2), exit];
-    assert.deepEqual(functionStarts(program), [0, 4, 6]);
+    assert.deepEqual(functionStarts(Code.of(program)), [0, 4, 6]);
   });
 
   test('is as deep as what is stored and loaded, directly or through a copy of the frame pointer', () => {
-    assert.deepEqual(guessDepths([store(10, -24), exit]), [24]);
-    assert.deepEqual(guessDepths([move(2, 10), add(2, -20), instruction(Op.call, { imm: 1 }), exit]), [24]);
-    assert.deepEqual(guessDepths([move(2, 10), move(3, 2), add(3, -8), store(3, -8), exit]), [16]);
-    assert.deepEqual(guessDepths([...loadMap(1, 5), add(1, -64), exit]), [8]);
-    assert.deepEqual(guessDepths([call(1), exit, store(10, -40), exit]), [8, 40]);
-    assert.deepEqual(guessDepths([store(10, -4096), exit]), [512]);
+    assert.deepEqual(guessDepths(Code.of([store(10, -24), exit])), [24]);
+    assert.deepEqual(guessDepths(Code.of([move(2, 10), add(2, -20), instruction(Op.call, { imm: 1 }), exit])), [24]);
+    assert.deepEqual(guessDepths(Code.of([move(2, 10), move(3, 2), add(3, -8), store(3, -8), exit])), [16]);
+    assert.deepEqual(guessDepths(Code.of([...loadMap(1, 5), add(1, -64), exit])), [8]);
+    assert.deepEqual(guessDepths(Code.of([call(1), exit, store(10, -40), exit])), [8, 40]);
+    assert.deepEqual(guessDepths(Code.of([store(10, -4096), exit])), [512]);
   });
 
   test("is what the verifier's statistics say", () => {

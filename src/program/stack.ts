@@ -2,7 +2,8 @@
  * The stack of a program. The verifier lets a privileged program read what it has not written: what
  * the kernel left there. So each function begins by clearing as much of the stack as it uses.
  */
-import { forEachInstruction, forEachReference } from './flow.js';
+import type { Code } from './code.js';
+import { referencesIn, slotsOf } from './flow.js';
 import { Class, classOf, type Instruction, instruction, Op } from './instruction.js';
 
 /** The most that the kernel allows (MAX_BPF_STACK). */
@@ -11,11 +12,9 @@ const WORD = 8;
 const FRAME = 10;
 
 /** Where the functions of a program begin, in order: those of the kernel's subprograms. The first is main. */
-export function functionStarts(instructions: readonly Instruction[]): number[] {
+export function functionStarts(code: Code): number[] {
   const starts = new Set([0]);
-  forEachReference(instructions, ({ kind, target }) => {
-    if (kind !== 'jump') starts.add(target);
-  });
+  for (const { kind, target } of referencesIn(code)) if (kind !== 'jump') starts.add(target);
   return [...starts].sort((a, b) => a - b);
 }
 
@@ -24,8 +23,8 @@ export function functionStarts(instructions: readonly Instruction[]): number[] {
  * uses a word for the scope check. It reads from top to bottom, which finds what compilers write. The
  * kernel knows the truth: see {@link covers}.
  */
-export function guessDepths(instructions: readonly Instruction[]): number[] {
-  const starts = functionStarts(instructions);
+export function guessDepths(code: Code): number[] {
+  const starts = functionStarts(code);
   const depths: number[] = [];
   let lowest = 0;
   let distances: Distances = [];
@@ -34,21 +33,21 @@ export function guessDepths(instructions: readonly Instruction[]): number[] {
     if (distance !== undefined && distance + off < lowest) lowest = distance + off;
   };
   let begun = 0;
-  forEachInstruction(instructions, (each, at) => {
+  for (let at = 0; at < code.length; at += slotsOf(code.opcode(at))) {
     if (at === starts[begun]) {
       if (at > 0) depths.push(depthOf(lowest));
       lowest = 0;
       distances = nothingBut(FRAME);
       begun++;
     }
-    const kind = classOf(each);
-    if (kind === Class.ldx) use(each.src, each.off);
-    else if (kind === Class.st || kind === Class.stx) use(each.dst, each.off);
+    const kind = classOf(code.opcode(at));
+    if (kind === Class.ldx) use(code.src(at), code.off(at));
+    else if (kind === Class.st || kind === Class.stx) use(code.dst(at), code.off(at));
     else if (kind === Class.alu64) {
-      derive(each, distances);
-      use(each.dst, 0);
+      derive(code, at, distances);
+      use(code.dst(at), 0);
     }
-  });
+  }
   depths.push(depthOf(lowest));
   return depths.map((depth, i) => (i === 0 ? Math.max(depth, WORD) : depth));
 }
@@ -93,11 +92,14 @@ type Distances = (number | undefined)[];
 const nothingBut = (register: number): Distances =>
   Array.from({ length: 11 }, (_, i) => (i === register ? 0 : undefined));
 
-function derive({ code, dst, src, imm }: Instruction, distances: Distances): void {
+function derive(code: Code, at: number, distances: Distances): void {
+  const dst = code.dst(at);
   if (dst === FRAME) return;
-  const from = distances[code === Op.moveReg ? src : dst];
-  if (from === undefined || code === Op.moveReg) distances[dst] = from;
-  else distances[dst] = code === Op.addImm ? from + imm : undefined;
+  const opcode = code.opcode(at);
+  const isMove = opcode === Op.moveReg;
+  const from = distances[isMove ? code.src(at) : dst];
+  if (from === undefined || isMove) distances[dst] = from;
+  else distances[dst] = opcode === Op.addImm ? from + code.imm(at) : undefined;
 }
 
 /** Clears the topmost `depth` bytes of the stack. */

@@ -2,11 +2,13 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { decode, encode, type Instruction, instruction, Op } from '../../src/program/instruction.js';
+import { Code } from '../../src/program/code.js';
+import { type Instruction, instruction, Op } from '../../src/program/instruction.js';
 import { NO_RECORDS, rewrite } from '../../src/program/rewrite.js';
 import { bpf } from '../../src/sys/bpf.js';
 import { bpf_attr, bpf_cmd, bpf_prog_type } from '../../src/sys/kernel.gen.js';
 import { addressOf, close } from '../../src/sys/libc.js';
+import { listOf } from '../support/code.js';
 import { skipReason } from '../support/host.js';
 import { run } from '../support/interpreter.js';
 import { contexts, harmlessEdits, NOTHING, programs } from '../support/random-program.js';
@@ -14,7 +16,7 @@ import { contexts, harmlessEdits, NOTHING, programs } from '../support/random-pr
 const licence = Buffer.from('GPL\0');
 
 function load(instructions: readonly Instruction[]): number {
-  const code = Buffer.from(encode(instructions));
+  const code = Buffer.from(Code.of(instructions).bytes);
   const attr = Buffer.alloc(bpf_attr.fd_array);
   attr.writeUInt32LE(bpf_prog_type.BPF_PROG_TYPE_RAW_TRACEPOINT, bpf_attr.prog_type);
   attr.writeUInt32LE(instructions.length, bpf_attr.insn_cnt);
@@ -51,12 +53,12 @@ describe('a rewritten program', { skip: skipReason }, () => {
   test('computes under BPF_PROG_TEST_RUN what the original does, and what the interpreter says', () => {
     fc.assert(
       fc.property(programs(hasLongJumps()), harmlessEdits, fc.nat(3), contexts, (program, edits, length, context) => {
-        const original = { instructions: program, functions: NO_RECORDS, lines: NO_RECORDS, relocations: NO_RECORDS };
+        const original = { code: Code.of(program), functions: NO_RECORDS, lines: NO_RECORDS, relocations: NO_RECORDS };
         const prologue = Array.from({ length }, () => NOTHING);
-        const { instructions } = rewrite(original, edits, prologue);
+        const { code } = rewrite(original, edits, prologue);
         const expected = run(program, context);
         assert.equal(runInKernel(program, context), expected);
-        assert.equal(runInKernel(decode(encode(instructions)), context), expected);
+        assert.equal(runInKernel(listOf(code), context), expected);
       }),
       { numRuns: 300 },
     );

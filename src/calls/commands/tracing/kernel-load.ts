@@ -1,5 +1,4 @@
 /** BPF_PROG_LOAD of a program that was checked and rewritten, in the name of a guest. */
-import { encode } from '../../../program/instruction.js';
 import type { Program } from '../../../program/rewrite.js';
 import { bpf, runProgram } from '../../../sys/bpf.js';
 import { bpfns_creator } from '../../../sys/contract.gen.js';
@@ -42,8 +41,8 @@ export function loadInKernel(request: LoadRequest, fds: OwnFds, program: Program
     parts.push(buffer);
     attr.writeBigUInt64LE(bytes.length > 0 ? addressOf(buffer) : 0n, offset);
   };
-  attr.writeUInt32LE(program.instructions.length, bpf_attr.insn_cnt);
-  point(bpf_attr.insns, encode(program.instructions));
+  attr.writeUInt32LE(program.code.length, bpf_attr.insn_cnt);
+  point(bpf_attr.insns, program.code.bytes);
   point(bpf_attr.license, request.license);
   point(bpf_attr.log_buf, log);
   attr.writeUInt32LE(room, bpf_attr.log_size);

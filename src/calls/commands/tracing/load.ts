@@ -1,9 +1,10 @@
 /** Checks, confines and loads one program, on a thread that may take its time. */
 
 import { describe, type Kind, refuseInstructions, refuseKind } from '../../../program/check.js';
+import { Code } from '../../../program/code.js';
 import { confine, filter, type PidHelper, type Scope } from '../../../program/confine.js';
-import { checkForm } from '../../../program/flow.js';
-import { decode, type Instruction, Load64Of, Op, ProgramError } from '../../../program/instruction.js';
+import { checkForm, notableIn } from '../../../program/flow.js';
+import { type Instruction, Load64Of, Op, ProgramError } from '../../../program/instruction.js';
 import type { Program } from '../../../program/rewrite.js';
 import { guessDepths } from '../../../program/stack.js';
 import { architecture } from '../../../sys/architecture.js';
@@ -73,11 +74,11 @@ export function load(request: LoadRequest, readLayout: ReadLayout): LoadAnswer {
       type: attr.readUInt32LE(bpf_attr.prog_type),
       attachType: attr.readUInt32LE(bpf_attr.expected_attach_type),
     };
-    const instructions = decode(request.code);
-    checkForm(instructions);
-    const refusal = request.mode === 'own' ? (refuseKind(kind) ?? refuseInstructions(kind, instructions)) : undefined;
+    const code = Code.read(request.code);
+    checkForm(code);
+    const refusal = request.mode === 'own' ? (refuseKind(kind) ?? refuseInstructions(kind, code)) : undefined;
     if (refusal) return refused(request, describe(refusal), E.EACCES);
-    return loadAllowed(request, kind, withOwnFds(instructions, request.fdArray, descriptors), descriptors, readLayout);
+    return loadAllowed(request, kind, withOwnFds(code, request.fdArray, descriptors), descriptors, readLayout);
   } catch (error) {
     if (error instanceof Errno || error instanceof Refusal)
       return { result: -error.errno, log: EMPTY, logTrueSize: 0, refusal: '' };
@@ -100,44 +101,41 @@ function refused({ logRoom, attr }: LoadRequest, text: string, errno: number): L
 }
 
 /** The same instructions, with maps named by our own fds. @throws Errno */
-function withOwnFds(
-  instructions: readonly Instruction[],
-  fdArray: Uint8Array,
-  descriptors: Descriptors,
-): Instruction[] {
+function withOwnFds(code: Code, fdArray: Uint8Array, descriptors: Descriptors): Code {
   const array = Buffer.from(fdArray);
   const fromArray = (index: number): number => {
     if (index < 0 || (index + 1) * WORD > array.length) throw new Errno(E.EFAULT);
     return array.readInt32LE(index * WORD);
   };
-  return instructions.map((each): Instruction => {
-    if (each.code !== Op.loadImm64) return each;
-    const { imm } = each;
-    switch (each.src) {
+  const own = (load: Instruction): Instruction => {
+    const { imm } = load;
+    switch (load.src) {
       case Load64Of.mapFd:
       case Load64Of.mapValue:
-        return { ...each, imm: descriptors.take(imm) };
+        return { ...load, imm: descriptors.take(imm) };
       case Load64Of.mapIndex:
-        return { ...each, src: Load64Of.mapFd, imm: descriptors.take(fromArray(imm)) };
+        return { ...load, src: Load64Of.mapFd, imm: descriptors.take(fromArray(imm)) };
       case Load64Of.mapIndexValue:
-        return { ...each, src: Load64Of.mapValue, imm: descriptors.take(fromArray(imm)) };
+        return { ...load, src: Load64Of.mapValue, imm: descriptors.take(fromArray(imm)) };
       default:
-        return each;
+        return load;
     }
-  });
+  };
+  const loads = notableIn(code).filter((at) => code.opcode(at) === Op.loadImm64);
+  return loads.length === 0 ? code : code.with(new Map(loads.map((at) => [at, own(code.at(at))])));
 }
 
 /** @throws ProgramError @throws Errno */
 function loadAllowed(
   request: LoadRequest,
   kind: Kind,
-  instructions: Instruction[],
+  code: Code,
   descriptors: Descriptors,
   readLayout: ReadLayout,
 ): LoadAnswer {
   const attr = Buffer.from(request.attr);
   const program: Program = {
-    instructions,
+    code,
     functions: { bytes: request.functions, size: attr.readUInt32LE(bpf_attr.func_info_rec_size) },
     lines: { bytes: request.lines, size: attr.readUInt32LE(bpf_attr.line_info_rec_size) },
     relocations: { bytes: request.relocations, size: attr.readUInt32LE(bpf_attr.core_relo_rec_size) },
@@ -156,7 +154,7 @@ function loadAllowed(
   const { isOpenEnded, ...layout } = readLayout();
   const pidHelper = isOpenEnded || request.pidLevel === 0 ? {} : { pidHelper: pidHelperFor(request) };
   const view = { level: request.pidLevel, userMode: architecture.userMode, ...layout, ...pidHelper };
-  const loaded = loadCleared(guessDepths(instructions), askedLog(request), (depths, log) =>
+  const loaded = loadCleared(guessDepths(code), askedLog(request), (depths, log) =>
     loadInKernel(request, fds, confine(program, kind, scope, view, depths), log),
   );
   return answerOf(loaded);

@@ -6,6 +6,7 @@
  */
 
 import { statSync } from 'node:fs';
+import type { NamespaceId } from '../../../model/ids.js';
 import { isTracingType, TracingType } from '../../../program/check.js';
 import { encodeCreator } from '../../../recorder/records.js';
 import { E } from '../../../sys/errno.js';
@@ -69,14 +70,17 @@ function loadForGuest(call: Call, services: Services, mode: LoadRequest['mode'])
   const { caller } = call;
   // Opened while the thread id is known to be the caller's.
   const thread = caller.thread.number;
-  const pidLevel = Math.max(caller.directory.pidChain().length - 1, 0);
-  const pidNamespace = { device: statSync('/proc/self/ns/pid').dev, inode: caller.directory.namespaceInode('pid') };
+  const status = caller.directory.status();
+  const pidLevel = fieldOf(status, 'NSpid').split(/\s+/).length - 1;
+  nsfs ??= statSync('/proc/self/ns/pid').dev;
+  const pidNamespace = { device: nsfs, inode: caller.directory.namespaceInode('pid') };
+  const creator = creatorOf(status, call.namespace.id);
   const size = Math.min(call.size, attr.length);
   return services.programs
     .load(call.namespace.top.id, () =>
       services.programs.memory.isFull(call.namespace, services.mirror)
         ? refuse(call, services, COMMAND, 'the programs of this namespace use all the memory they may', E.ENOMEM)
-        : readProgram(call, services, { attr, size, mode, thread, pidLevel, pidNamespace }),
+        : readProgram(call, services, { attr, size, mode, thread, pidLevel, pidNamespace, creator }),
     )
     .then((answer): Reply => {
       using fd = new Fd(answer.result);
@@ -125,7 +129,9 @@ function readProgram(
   {
     attr,
     ...rest
-  }: Pick<LoadRequest, 'size' | 'mode' | 'thread' | 'pidLevel' | 'pidNamespace'> & { readonly attr: Buffer },
+  }: Pick<LoadRequest, 'size' | 'mode' | 'thread' | 'pidLevel' | 'pidNamespace' | 'creator'> & {
+    readonly attr: Buffer;
+  },
 ): LoadRequest | number {
   const { caller, namespace } = call;
   const read = (pointerAt: number, length: number): Buffer | undefined => {
@@ -141,12 +147,10 @@ function readProgram(
   const license = Buffer.alloc(LICENSE_ROOM);
   const licenseLength = caller.read(readPointer(attr, a.license), license, LICENSE_ROOM - 1);
   if (!code || !functions || !lines || !relocations || licenseLength <= 0) return -E.EFAULT;
-  const fdArray = Buffer.alloc(MAX_ARRAY * 4);
-  const arrayLength = caller.read(readPointer(attr, a.fd_array), fdArray, fdArray.length);
+  const arrayAt = readPointer(attr, a.fd_array);
+  const fdArray = Buffer.alloc(arrayAt === 0 ? 0 : MAX_ARRAY * 4);
+  const arrayLength = caller.read(arrayAt, fdArray, fdArray.length);
   if (arrayLength < attr.readUInt32LE(a.fd_array_cnt) * 4) return -E.EFAULT;
-  const status = caller.directory.status();
-  const field = (key: string): string => new RegExp(`^${key}:\\s+(\\S.*)$`, 'm').exec(status)?.[1] ?? '';
-  const [, uid = ''] = field('Uid').split(/\s+/);
   const hasLog = readPointer(attr, a.log_buf) !== 0;
   return {
     ...rest,
@@ -164,12 +168,24 @@ function readProgram(
     owner: ownerOf(namespace),
     namespace: namespace.id,
     level: namespace.level,
-    creator: encodeCreator({
-      namespace: namespace.id,
-      pid: Number(field('Tgid')),
-      tid: Number(field('Pid')),
-      uid: Number(uid),
-      comm: field('Name'),
-    }),
   };
+}
+
+/** The device of the files that stand for namespaces. */
+let nsfs: number | undefined;
+
+/** A line of /proc/PID/status. */
+const fieldOf = (status: string, key: string): string =>
+  new RegExp(`^${key}:\\s+(\\S.*)$`, 'm').exec(status)?.[1] ?? '';
+
+/** Whose the program is: struct bpfns_creator. */
+function creatorOf(status: string, namespace: NamespaceId): Buffer {
+  const [, uid = ''] = fieldOf(status, 'Uid').split(/\s+/);
+  return encodeCreator({
+    namespace,
+    pid: Number(fieldOf(status, 'Tgid')),
+    tid: Number(fieldOf(status, 'Pid')),
+    uid: Number(uid),
+    comm: fieldOf(status, 'Name'),
+  });
 }
