@@ -117,6 +117,23 @@ describe('a breakpoint may be put', () => {
   });
 });
 
+describe('a file without tables', () => {
+  const refusal = (content: string | Buffer): unknown => {
+    try {
+      return placeAt(0, from(Buffer.from(content)));
+    } catch (error) {
+      return error instanceof NoElf ? error.message : error;
+    }
+  };
+
+  test('is told from one that is cut short, however short it is', () => {
+    for (const text of ['', 'a', 'root:x:0:0::/root:/bin/sh\n'.repeat(3)]) {
+      assert.equal(refusal(text), 'it is not a 64-bit ELF file');
+    }
+    assert.equal(refusal(elf([]).subarray(0, 63)), 'it is cut short');
+  });
+});
+
 describe('a hostile file', () => {
   const whole = elf([
     { type: 2, content: Buffer.concat([symbol(0x401010, 2), symbol(0x401020, 10)]) },

@@ -91,10 +91,12 @@ function long(buffer: Buffer, at: number): number {
 }
 
 function readHeaders(read: ReadAt): Elf {
-  const header = bytes(read, 64, 0);
-  if (header.readUInt32LE(0) !== ELF_MAGIC || header.readUInt16LE(4) !== CLASS_64_LITTLE_ENDIAN) {
+  const start = Buffer.alloc(6);
+  read(start, start.length, 0);
+  if (start.readUInt32LE(0) !== ELF_MAGIC || start.readUInt16LE(4) !== CLASS_64_LITTLE_ENDIAN) {
     throw new NoElf('it is not a 64-bit ELF file');
   }
+  const header = bytes(read, 64, 0);
   const table = (at: number, sizeAt: number, wanted: number): Buffer[] => {
     const [size, count] = [header.readUInt16LE(sizeAt), header.readUInt16LE(sizeAt + 2)];
     if (count === 0) return [];
