@@ -2,7 +2,6 @@
 import { existsSync } from 'node:fs';
 import { arch, release } from 'node:os';
 import { paths } from '../config/paths.js';
-import { AgentClient } from '../control/client.js';
 import type { StatusReply } from '../control/protocol.js';
 import { type Answer, type Feature, features } from '../kernel/features.js';
 import { perfEventAdvice, perfEventParanoid } from '../kernel/perf-events.js';
@@ -11,6 +10,7 @@ import { type TracingMode, tracingModes } from '../model/namespaces.js';
 import { type Backend, mayMiss } from '../recorder/hooks.js';
 import { Recorder } from '../recorder/recorder.js';
 import { installedEngines } from './engines.js';
+import { agentStatus } from './host-view.js';
 import { json, table } from './output.js';
 
 export interface Diagnosis {
@@ -23,12 +23,15 @@ interface Examined extends Answer {
   readonly feature: Feature;
 }
 
+const NOT_RUNNING = 'not running; it starts on demand';
+const NOT_ASKED = 'only root, or a member of the read-only group, can ask it';
+
 /** Tries every feature that bpfns uses. Leaves nothing behind. */
 export async function doctor(asJson: boolean): Promise<Diagnosis> {
   const isRoot = process.geteuid?.() === 0;
   const examined = isRoot ? features.map((feature) => ({ feature, ...feature.probe() })) : [];
   const missing = examined.filter(({ feature, answer }) => feature.required && answer !== 'yes');
-  const agent = isRoot ? await agentStatus() : null;
+  const agent = (await agentStatus()) ?? null;
   const tried = isRoot && missing.length === 0 ? chooseRecorder(agent) : null;
   const recorder = tried && 'backend' in tried ? tried : null;
   const isReady = recorder !== null;
@@ -65,7 +68,7 @@ export async function doctor(asJson: boolean): Promise<Diagnosis> {
     ...modes.map(({ mode, missing: lacks }) => {
       return `tracing=${mode}: ${lacks.length === 0 ? `works here; ${MODES[mode].means}` : `does not work here: ${lacks.join('; ')}`}`;
     }),
-    `agent: ${agent ? `running, pid ${agent.pid}, ${agent.namespaces - 1} namespaces` : 'not running; it starts on demand'}`,
+    `agent: ${agent ? `running, pid ${agent.pid}, ${agent.namespaces - 1} namespaces` : isRoot ? NOT_RUNNING : NOT_ASKED}`,
     ...(agent && agent.lostObjects + agent.lostTasks > 0
       ? [
           `agent: ${agent.lostObjects} objects could not be recorded and belong to init; ${agent.lostTasks} tasks could not be marked and are in no namespace`,
@@ -176,15 +179,6 @@ function listenerCopies(): string {
   return existsSync(paths.service)
     ? `${two}, and the service manager's fd store, so that calls survive the death of both`
     : `${two}; with packaging/systemd/bpfns.service systemd would too: if both are killed at once, trapped calls give ENOSYS`;
-}
-
-async function agentStatus(): Promise<StatusReply | null> {
-  const client = await AgentClient.connect();
-  try {
-    return (await client?.ask<StatusReply>({ op: 'status' })) ?? null;
-  } finally {
-    client?.close();
-  }
 }
 
 function verdict(isRoot: boolean, missing: readonly Examined[], failure: string | undefined): string[] {

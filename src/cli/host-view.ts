@@ -81,6 +81,16 @@ export function findNamespace(all: readonly NamespaceUsage[], wanted: string): N
   return found;
 }
 
+/** Undefined if no agent serves, or this user may not ask it. */
+export async function agentStatus(): Promise<StatusReply | undefined> {
+  try {
+    return await new Client().status();
+  } catch (error) {
+    if (error instanceof AgentError && ['ENOENT', 'EACCES'].includes(error.code)) return undefined;
+    throw error;
+  }
+}
+
 async function existing<T>(
   kind: Kind,
   id: number,

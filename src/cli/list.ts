@@ -1,13 +1,11 @@
 /** `bpfns map|prog|link|btf list`, `bpfns who`: the host's view, in words or JSON. */
 
-import { AgentClient } from '../control/client.js';
-import type { StatusReply } from '../control/protocol.js';
 import { cgroup2Mount } from '../host/cgroups.js';
 import { containerTitle } from '../model/container.js';
 import type { HostObject, ObjectReport } from '../model/host-object.js';
 import type { Kind } from '../model/ids.js';
 import { dot } from './dot.js';
-import { findNamespace, graph, namespaces, objects, report } from './host-view.js';
+import { agentStatus, findNamespace, graph, namespaces, objects, report } from './host-view.js';
 import { type Column, json, printable, table } from './output.js';
 import { bytes } from './quantities.js';
 
@@ -48,9 +46,7 @@ export async function who(kind: Kind, id: number, asJson: boolean): Promise<stri
 
 /** What the agent has loaded for the top-level namespace of an object, and the bound. */
 async function agentsMemory({ namespace }: ObjectReport): Promise<string[]> {
-  const client = await AgentClient.connect();
-  const status = await client?.ask<StatusReply>({ op: 'status' });
-  client?.close();
+  const status = await agentStatus();
   const [top] = namespace.path.split('/');
   const budget = status?.budgets.find(({ path }) => path === top);
   if (!budget) return [];
@@ -77,7 +73,7 @@ export function describeReport(found: ObjectReport): string[] {
       : `  belongs to    namespace ${label(object.namespace)}, where it is ${kind} ${object.id}`,
     ...containers.map((container) => `  container     ${[container.id, containerTitle(container)].join('  ').trim()}`),
     creator
-      ? `  created by    ${creator.comm}[${creator.pid}], uid ${creator.uid}, cgroup ${cgroupTitle(creator.cgroup)}, at ${creator.time}`
+      ? `  created by    ${creator.comm}[${creator.pid}], uid ${creator.uid}${inCgroup(creator.cgroup)}, at ${creator.time}`
       : '  created by    not recorded: it was created before the recorder was in place, or by the kernel',
     `  memory        ${bytes(object.memory)}${object.isByAgent ? ', charged to the agent, which loaded it' : ''}`,
     `  visible in    ${visibleIn.map(({ namespace, id: its }) => `${label(namespace)} as ${its}`).join('; ')}`,
@@ -91,8 +87,11 @@ export function describeReport(found: ObjectReport): string[] {
   ];
 }
 
-function cgroupTitle({ id, path }: { readonly id: string; readonly path: string | null }): string {
-  return path ?? `id ${id} (${cgroup2Mount() ? 'gone, or not below the cgroup2 mount' : 'no cgroup2 is mounted here'})`;
+/** Not recorded, so 0, where the agent has made the object for its creator. */
+function inCgroup({ id, path }: { readonly id: string; readonly path: string | null }): string {
+  if (id === '0') return '';
+  const why = cgroup2Mount() ? 'gone, or not below the cgroup2 mount' : 'no cgroup2 is mounted here';
+  return `, cgroup ${path ?? `id ${id} (${why})`}`;
 }
 
 function label({ id, path }: { readonly id: number; readonly path: string }): string {

@@ -35,9 +35,19 @@ function referrers(kind: Kind, host: number): string[] {
   );
 }
 
-const containers: Readonly<Record<'map' | 'prog', ReadonlySet<string>>> = {
-  map: new Set(['array_of_maps', 'hash_of_maps']),
-  prog: new Set(['prog_array']),
+/** Types of maps whose elements are objects: where the id is in what a lookup gives. */
+const containers: Readonly<Record<'map' | 'prog', ReadonlyMap<string, number>>> = {
+  map: new Map([
+    ['array_of_maps', 0],
+    ['hash_of_maps', 0],
+  ]),
+  prog: new Map([
+    ['prog_array', 0],
+    // After the number of the device, or the size of the queue.
+    ['devmap', 4],
+    ['devmap_hash', 4],
+    ['cpumap', 4],
+  ]),
 };
 const MAX_ELEMENTS = 65536;
 
@@ -52,13 +62,14 @@ export function mapsThatHold(
 ): Array<{ readonly map: number; readonly type: string }> {
   return [...hostIds('map')].flatMap((map) => {
     const type = detailsOf('map', map)?.type ?? '';
-    if (!containers[kind].has(type)) return [];
-    const isIn = withObject('map', map, (fd) => holdsElement(fd, host));
+    const offset = containers[kind].get(type);
+    if (offset === undefined) return [];
+    const isIn = withObject('map', map, (fd) => holdsElement(fd, host, offset));
     return isIn ? [{ map, type }] : [];
   });
 }
 
-function holdsElement(map: number, host: number): boolean {
+function holdsElement(map: number, host: number, offset: number): boolean {
   const KEY_ROOM = 512;
   const key = Buffer.alloc(KEY_ROOM);
   const next = Buffer.alloc(KEY_ROOM);
@@ -70,7 +81,7 @@ function holdsElement(map: number, host: number): boolean {
     call.writeBigUInt64LE(addressOf(next), bpf_attr.next_key);
     if (bpf(bpf_cmd.BPF_MAP_GET_NEXT_KEY, call, call.length) < 0) return false;
     next.copy(key);
-    if (mapLookup(map, key, value) === 0 && value.readUInt32LE(0) === host) return true;
+    if (mapLookup(map, key, value) === 0 && value.readUInt32LE(offset) === host) return true;
   }
   return false;
 }

@@ -56,7 +56,7 @@ function Report({ report }: { readonly report: WhoReply }): JSX.Element {
         <dd>
           {creator
             ? visible(
-                `${creator.comm}[${creator.pid}], uid ${creator.uid}, ${creator.cgroup.path ?? ''}, at ${creator.time}`,
+                `${creator.comm}[${creator.pid}], uid ${creator.uid}${creator.cgroup.path === null ? '' : `, cgroup ${creator.cgroup.path}`}, at ${creator.time}`,
               )
             : 'not recorded'}
         </dd>

@@ -3,6 +3,7 @@
  * object to look at is called "orphan"; PIN is a path in bpffs, CGROUP a directory of cgroup2.
  */
 #include <fcntl.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
@@ -104,6 +105,33 @@ static void tail_call(void)
 	pin(array, pin_path);
 }
 
+/* A map whose elements are a number and a program. */
+static void in_numbered(enum bpf_map_type type, enum bpf_attach_type attach, uint32_t number)
+{
+	uint32_t key = 0,
+		 value[2] = { number, load_program(BPF_PROG_TYPE_XDP, attach, "orphan", -1) };
+	union bpf_attr create = {
+		.map_type = type, .key_size = 4, .value_size = sizeof(value), .max_entries = 4
+	};
+	int map = must(bpf(BPF_MAP_CREATE, &create), "map");
+	union bpf_attr update = { .map_fd = map,
+				  .key = (uintptr_t)&key,
+				  .value = (uintptr_t)value };
+
+	must(bpf(BPF_MAP_UPDATE_ELEM, &update), "update");
+	pin(map, pin_path);
+}
+
+static void device_map(void)
+{
+	in_numbered(BPF_MAP_TYPE_DEVMAP_HASH, BPF_XDP_DEVMAP, if_nametoindex("lo"));
+}
+
+static void cpu_map(void)
+{
+	in_numbered(BPF_MAP_TYPE_CPUMAP, BPF_XDP_CPUMAP, 64);
+}
+
 static const struct {
 	const char *name;
 	void (*make)(void);
@@ -117,6 +145,8 @@ static const struct {
 	{ "used-by-prog", used_by_prog },
 	{ "inner-map", inner_map },
 	{ "tail-call", tail_call },
+	{ "device-map", device_map },
+	{ "cpu-map", cpu_map },
 };
 
 int main(int argc, char **argv)

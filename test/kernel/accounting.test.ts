@@ -20,6 +20,7 @@ import {
   until,
 } from '../support/host.js';
 import { limit } from '../support/slowness.js';
+import { startBpftrace } from '../support/tracing.js';
 
 const GROUP = 'games'; // in every Debian, and used by nothing
 
@@ -202,6 +203,25 @@ function daemonTests(): void {
     }
     const { stderr } = run(['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', bpfnsPath, 'ls']);
     assert.match(stderr, /^bpfns: this needs root, or a member of the group/);
+  });
+
+  test('a member of the group is told that the agent has loaded a program, and how much memory that may take', async () => {
+    const tracer = await startBpftrace('tracepoint:raw_syscalls:sys_enter { @ = count(); }');
+    const [program] = (await client.list()).objects.filter(
+      ({ type, creator }) => type === 'tracepoint' && creator?.comm === 'bpftrace',
+    );
+    const { status, stdout, stderr } = asMember('who', 'prog', String(program?.hostId));
+    await tracer.end();
+    assert.deepEqual([status, stderr], [0, '']);
+    assert.match(stdout, /^ {2}created by {4}bpftrace\[\d+\], uid 0, at /m);
+    assert.match(stdout, /^ {2}such memory {3}8\.0K of 64M in namespace \d+, with all below it$/m);
+  });
+
+  test('doctor says of the agent what the user may know', () => {
+    const [, agent] = /^(agent: .*)$/m.exec(asMember('doctor').stdout) ?? [];
+    assert.match(agent ?? '', /^agent: running, pid \d+, 1 namespaces$/);
+    const { stdout } = run(['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', bpfnsPath, 'doctor']);
+    assert.match(stdout, /^agent: only root, or a member of the read-only group, can ask it$/m);
   });
 
   test('a list shows what was made before it was asked for', async () => {

@@ -75,6 +75,18 @@ const orphans: readonly Orphan[] = [
     kind: 'prog',
     keptAliveBy: [/^an element of map \d+ \(prog_array\)$/],
   },
+  {
+    name: 'device-map',
+    what: 'a program of a device in a map',
+    kind: 'prog',
+    keptAliveBy: [/^an element of map \d+ \(devmap_hash\)$/],
+  },
+  {
+    name: 'cpu-map',
+    what: 'a program of a CPU in a map',
+    kind: 'prog',
+    keptAliveBy: [/^an element of map \d+ \(cpumap\)$/],
+  },
 ];
 
 function identity(object: Listed | undefined): unknown {
