@@ -17,7 +17,7 @@ import { keepsReturnsApart } from '../../src/sys/uprobe.js';
 import {
   bpfns,
   bpfnsPath,
-  Guest,
+  type Guest,
   guestPath,
   leavesNothingBehind,
   run,
@@ -26,6 +26,7 @@ import {
   until,
 } from '../support/host.js';
 import { counts, nobodyWithBpfAlone, rootWithBpfAlone } from '../support/tracing.js';
+import { eventsFromNow } from '../support/watching.js';
 
 const directory = mkdtempSync('/tmp/bpfns-uprobes-');
 const probed = guestPath('probed');
@@ -211,22 +212,23 @@ describe('uprobes with tracing=own', { skip: skipReason }, () => {
 
   test('an event says why a breakpoint is refused', async () => {
     assert.equal(bpfns(['create', 'kept']).status, 0);
-    const events = new Guest(['sh', '-c', `${bpfnsPath} events --json & read -r _; kill $!; wait`]);
-    await until(() => bpfns(['run', '--', 'true']).status === 0 && events.lines.length > 0, 'no event comes');
-    const server = await start([guestPath('fuse-file'), `${directory}/fuse`, probed]);
-    uprobes('try', { FOREIGN: '1', ...files });
-    await server.end();
-    const reasons = (): string[] =>
-      events.lines.map((line) => String((JSON.parse(line) as { reason?: string }).reason));
-    for (const reason of [
-      /^a uprobe at offset 0x\w+: neither a function nor a USDT probe is there, by the file's own tables$/,
-      /^a return probe at offset 0x\w+: it can kill others who run this file/,
-      /^a uprobe in a file of FUSE/,
-      /^a uprobe in a file whose functions are not known: it is not a 64-bit ELF file$/,
-    ]) {
-      await until(() => reasons().some((each) => reason.test(each)), `no event says: ${reason}`);
+    const events = await eventsFromNow();
+    try {
+      const server = await start([guestPath('fuse-file'), `${directory}/fuse`, probed]);
+      uprobes('try', { FOREIGN: '1', ...files });
+      await server.end();
+      const reasons = (): string[] => events.seen().map(({ reason }) => String(reason));
+      for (const reason of [
+        /^a uprobe at offset 0x\w+: neither a function nor a USDT probe is there, by the file's own tables$/,
+        /^a return probe at offset 0x\w+: it can kill others who run this file/,
+        /^a uprobe in a file of FUSE/,
+        /^a uprobe in a file whose functions are not known: it is not a 64-bit ELF file$/,
+      ]) {
+        await until(() => reasons().some((each) => reason.test(each)), `no event says: ${reason}`);
+      }
+    } finally {
+      events.stop();
+      assert.equal(bpfns(['rm', 'kept']).status, 0);
     }
-    await events.end();
-    assert.equal(bpfns(['rm', 'kept']).status, 0);
   });
 });
