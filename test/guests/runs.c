@@ -189,6 +189,11 @@ static void squeeze(void)
 	if (!must(fork(), "fork"))
 		serve(ends[1]);
 	must(read(ends[0], &id, 1), "ready");
+	/*
+	 * Makes room for all fds before there is a second thread. Later the kernel would wait for RCU
+	 * (expand_fdtable()), and so for the program, if it does not preempt tasks inside itself.
+	 */
+	must(close(must(dup2(0, MOST + 64), "dup2")), "close");
 	must(-pthread_create(&runner, NULL, run_until_told, NULL), "thread");
 	do
 		must(bpf_map_lookup_elem(state_map(), &key, &bss), "state");
