@@ -93,7 +93,7 @@ union control {
 	char room[CMSG_SPACE(sizeof(int))];
 };
 
-static long bpf_32(int cmd, void *attr, unsigned int size)
+static int bpf_32(int cmd, void *attr, unsigned int size)
 {
 	long result = -ENOSYS;
 
@@ -103,8 +103,16 @@ static long bpf_32(int cmd, void *attr, unsigned int size)
 		     : "a"(357), "b"(cmd), "c"(attr), "d"(size)
 		     : "memory", "r8", "r9", "r10", "r11");
 #endif
-	return (int)result;
+	if (result >= 0)
+		return (int)result;
+	errno = -(int)result;
+	return -1;
 }
+
+/* Other architectures have no such flag, and no such calls in 64-bit processes. */
+#ifndef MAP_32BIT
+#define MAP_32BIT 0
+#endif
 
 static void victim(int listener)
 {

@@ -61,7 +61,7 @@ function compileGuests(architecture: string, base: string): void {
   bash(
     `for source in test/guests/*.c; do
        case $source in *.bpf.c) continue ;; esac
-       ! grep -q -e '"int $0x80"' -e '<xdp/' "$source" || continue
+       ! grep -q -e '"syscall"' -e '<xdp/' "$source" || continue
        "$1-gcc" -O1 -g -pthread -idirafter /usr/include -o "$2/bpfns/build/guests/$(basename "$source" .c)" "$source" \
          "$2/usr/lib/$1/libbpf.so.1" -Wl,--allow-shlib-undefined
      done
