@@ -201,8 +201,9 @@ static void perf(void)
 	watch_event("tracepoint", raw);
 }
 
-static struct bpf_insn shared_code[3];
-static union bpf_attr shared_attr;
+static volatile struct bpf_insn shared_code[3];
+static volatile union bpf_attr shared_attr;
+static volatile char shared_licence[] = "GPL";
 static volatile int stop;
 
 /* Changes instructions, type and licence while the agent looks. */
@@ -211,8 +212,10 @@ static void *exchange(void *unused)
 	(void)unused;
 	while (!stop) {
 		shared_code[1] = CALL(109);
+		shared_licence[0] = 'X';
 		shared_attr.prog_type = BPF_PROG_TYPE_RAW_TRACEPOINT;
 		shared_code[1] = CALL(5);
+		shared_licence[0] = 'G';
 		shared_attr.prog_type = BPF_PROG_TYPE_TRACEPOINT;
 		shared_attr.prog_type = BPF_PROG_TYPE_SOCKET_FILTER;
 	}
@@ -221,7 +224,7 @@ static void *exchange(void *unused)
 
 static void attack_by_exchange(void)
 {
-	int loaded = 0, wrong = 0;
+	int confined = 0, others = 0, wrong = 0;
 	pthread_t thread;
 
 	shared_code[0] = MOV(1, 9);
@@ -230,30 +233,30 @@ static void attack_by_exchange(void)
 	shared_attr = (union bpf_attr){ .prog_type = BPF_PROG_TYPE_TRACEPOINT,
 					.insns = (uintptr_t)shared_code,
 					.insn_cnt = 3,
-					.license = (uintptr_t) "GPL" };
+					.license = (uintptr_t)shared_licence };
 	pthread_create(&thread, NULL, exchange, NULL);
-	for (int i = 0; i < 300; i++) {
-		int fd = bpf(BPF_PROG_LOAD, &shared_attr);
-		struct bpf_insn code[64] = {};
-		struct bpf_prog_info info = { .xlated_prog_insns = (uintptr_t)code,
-					      .xlated_prog_len = sizeof(code) };
+	for (int i = 0; i < 300 || ((!confined || !others) && i < 100000); i++) {
+		int fd = bpf(BPF_PROG_LOAD, (union bpf_attr *)&shared_attr);
+		struct bpf_prog_info info = {};
 		union bpf_attr attr = {
 			.info = { .bpf_fd = fd, .info_len = sizeof(info), .info = (uintptr_t)&info }
 		};
 
 		if (fd < 0)
 			continue;
-		loaded++;
 		must(bpf(BPF_OBJ_GET_INFO_BY_FD, &attr), "info");
-		if (info.type == BPF_PROG_TYPE_RAW_TRACEPOINT ||
-		    (info.type == BPF_PROG_TYPE_TRACEPOINT &&
-		     info.xlated_prog_len <= 5 * sizeof(*code)))
+		if (info.type == BPF_PROG_TYPE_SOCKET_FILTER)
+			others++;
+		else if (info.gpl_compatible && info.xlated_prog_len > 10 * sizeof(*shared_code))
+			confined++;
+		else
 			wrong++;
 		close(fd);
 	}
 	stop = 1;
 	pthread_join(thread, NULL);
-	printf("loaded %s wrong %d\n", loaded > 0 ? "some" : "none", wrong);
+	printf("confined %s, others %s, wrong %d\n", confined ? "some" : "none",
+	       others ? "some" : "none", wrong);
 }
 
 /* log_true_size follows; the headers of Linux 6.1 lack it. */

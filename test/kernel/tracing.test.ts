@@ -218,7 +218,7 @@ describe('tracing=own', { skip: skipReason }, () => {
 
   test('what a second thread exchanges while the agent looks is never handed over', () => {
     const { stdout } = bpfns(['run', '--tracing=own', '--', ...nobodyWithBpfAlone, guestPath('tracing'), 'exchange']);
-    assert.equal(stdout, 'loaded some wrong 0\n');
+    assert.equal(stdout, 'confined some, others some, wrong 0\n');
   });
 
   test('a guest that keeps CAP_PERFMON or CAP_SYS_ADMIN cannot: run takes them from whatever it executes', () => {
@@ -247,6 +247,7 @@ describe('tracing=own', { skip: skipReason }, () => {
     }
     const { namespaces } = JSON.parse(bpfns(['ls', '--json']).stdout);
     assert.ok(namespaces.some(({ tracing }: { tracing: string }) => tracing === 'own'));
+    assert.match(bpfns(['ls']).stdout, /^ID .*\bTRACING\b.*\n(?:.*\n)*.* own\b/);
     await guest.end();
   });
 
