@@ -25,7 +25,7 @@ import {
   start,
   until,
 } from '../support/host.js';
-import { counts, nobodyWithBpfAlone, rootWithBpfAlone } from '../support/tracing.js';
+import { counts, endTracer, nobodyWithBpfAlone, rootWithBpfAlone } from '../support/tracing.js';
 import { eventsFromNow } from '../support/watching.js';
 
 const directory = mkdtempSync('/tmp/bpfns-uprobes-');
@@ -59,7 +59,7 @@ async function trace(probes: ReadonlyArray<readonly [probe: string, action: stri
     bpftrace -e "$SCRIPT" >"$OUT" 2>&1 & tracer=$!
     until [ "$(grep ^sees "$OUT" | sort -u | wc -l)" = ${probes.length} ]; do ${calls('first', 1)}; sleep 0.1; done
     echo ready; read -r _; ${beside}; echo done; read -r _ || true
-    kill -INT $tracer; wait $tracer; grep -v ^sees "$OUT"`;
+    ${endTracer}; grep -v ^sees "$OUT"`;
   const env = { SCRIPT: script.join('\n'), OUT: `${mkdtempSync(`${directory}/out-`)}/text` };
   return start([bpfnsPath, 'run', '--tracing=own', '--', ...rootWithBpfAlone, 'sh', '-c', shell], env);
 }

@@ -96,7 +96,9 @@ for (const engine of [runc, crun, podmanAlone, ctrClient]) {
       test('nothing else shows: no call, no sample and no pid of the other container or the host', async () => {
         await sh(tracing, 'i=0; while [ $i -lt 500000 ]; do i=$((i + 1)); done');
         const running = "grep -q 'State:.[^Z]' /proc/$(cat /tmp/tracer)/status";
-        await sh(tracing, `kill -INT $(cat /tmp/tracer); while ${running}; do sleep 0.1; done`);
+        // The SIGINT alone may not do: see endTracer.
+        const again = 'kill -USR1 $(cat /tmp/tracer) 2>/dev/null; sleep 0.1';
+        await sh(tracing, `kill -INT $(cat /tmp/tracer); while ${running}; do ${again}; done`);
         const text = await trace();
         const newest = Number(await sh(tracing, 'echo $$'));
         for (const [, map, comm] of text.matchAll(/^@(calls|samples)\[(.*)\]/gm))

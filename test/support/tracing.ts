@@ -20,6 +20,14 @@ export const rootWithPerfmon: readonly string[] = [
   '--inh-caps=-all,+bpf,+perfmon',
 ];
 
+/**
+ * Ends bpftrace, whose pid is in $tracer. Before 0.18 it goes on for ever after a SIGINT that does not interrupt its
+ * epoll_wait(2). A SIGUSR1 interrupts it too, and does nothing else by then.
+ */
+export const endTracer = `kill -INT $tracer 2>/dev/null || true
+    while kill -USR1 $tracer 2>/dev/null; do sleep 0.1; done
+    wait $tracer`;
+
 /** Said by a timer of the script once it runs. */
 const READY = 'interval:ms:200 /@ready == 0/ { printf("ready\\n"); @ready = 1; }';
 
@@ -36,8 +44,7 @@ export function startBpftrace(
     tracer=$!
     ${options.beside === undefined ? '' : `read -r _; ${options.beside}; echo done`}
     read -r _ || true
-    kill -INT $tracer 2>/dev/null || true
-    wait $tracer`;
+    ${endTracer}`;
   const { mode = 'own' } = options;
   const user = mode === 'own' ? rootWithBpfAlone : rootWithPerfmon;
   const command = [bpfnsPath, 'run', `--tracing=${mode}`, '--', ...user, 'sh', '-c', shell];
