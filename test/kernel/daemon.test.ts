@@ -11,6 +11,7 @@ import { Daemon } from '../support/daemons.js';
 import {
   agentsOf,
   bpfns,
+  guestPath,
   inNamespace,
   leavesNothingBehind,
   namespaceNames,
@@ -21,6 +22,7 @@ import {
   until,
 } from '../support/host.js';
 import { limit } from '../support/slowness.js';
+import { nobodyWithBpfAlone } from '../support/tracing.js';
 import { eventsFromNow, followEvents, getMetrics } from '../support/watching.js';
 
 const file = `/tmp/bpfns-test-${process.pid}.toml`;
@@ -133,6 +135,19 @@ describe('bpfns daemon', { skip: skipReason }, () => {
     }, 'no event has come');
     events.stop();
     assert.match(await getMetrics(metrics), /^bpfns_refused_calls_total{command="MAP_GET_NEXT_ID"} [1-9]/m);
+  });
+
+  test('tells why a tracing program is refused, and counts that', async () => {
+    const events = await eventsFromNow();
+    bpfns(['run', '--tracing=own', '--', ...nobodyWithBpfAlone, guestPath('tracing'), 'hostile']);
+    const reason = 'unknown func bpf_trace_printk#6 (instruction 1): tracing=own refuses it, ';
+    const isTold = (): boolean =>
+      events.seen().some(({ event, command, reason: why }) => {
+        return event === 'tracing-refused' && command === 'PROG_LOAD' && String(why).startsWith(reason);
+      });
+    await until(isTold, 'the reason has not been told');
+    events.stop();
+    assert.match(await getMetrics(metrics), /^bpfns_tracing_refused_total [1-9]\d/m);
   });
 
   test('is replaced ten times by another, and guests get every answer', { timeout: limit(300_000) }, async (t) => {

@@ -93,6 +93,13 @@ describe("Debian 13's tools with tracing=own", { skip: skipReason }, () => {
     assert.match(output, /^\d+ +alpha +\d+ +0 +\/etc\/ld\.so\.cache$/m);
   });
 
+  test('execsnoop: the programs that the own tasks execute', () => {
+    const shown = '^alpha +[0-9]+ +0 +0 /opt/alpha calls 20000';
+    const output = said(nobodyWithBpfAlone, '^PCOMM', ['execsnoop-libbpf'], shown);
+    // The parent is 0: it reads it from the kernel's task.
+    assert.match(output, new RegExp(shown, 'm'));
+  });
+
   test('syscount: the calls of the own tasks', () => {
     const output = said(nobodyWithBpfAlone, 'Tracing', ['syscount-libbpf', '-P']);
     const [, own = ''] = /^alpha is (\d+)$/m.exec(output) ?? [];
