@@ -6,7 +6,7 @@ export function bytes(value: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
   const unit = value < 1 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(value) / 10));
   const rest = value / 1024 ** unit;
-  return `${unit === 0 || rest >= 100 ? rest.toFixed(0) : rest.toFixed(1)} ${units[unit]}`;
+  return `${unit === 0 || rest >= 10 ? rest.toFixed(0) : rest.toFixed(1)} ${units[unit]}`;
 }
 
 export function count(value: number): string {

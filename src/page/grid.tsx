@@ -10,6 +10,8 @@ const ROW = 28; // px; the same in style.css
 export interface GridColumn<T> {
   readonly title: string;
   readonly isNumber?: boolean;
+  /** Of the room that the columns share. */
+  readonly share?: 'small' | 'large';
   readonly cell: (row: T) => ComponentChildren;
 }
 
@@ -83,9 +85,9 @@ export function Grid<T>(props: GridProps<T>): JSX.Element {
       onKeyDown={onKeyDown}
     >
       <div role="row" aria-rowindex={1} class="titles">
-        {columns.map(({ title, isNumber }) => (
-          <span role="columnheader" class={isNumber ? 'number' : ''}>
-            {title}
+        {columns.map((column) => (
+          <span role="columnheader" class={classOf(column)}>
+            {column.title}
           </span>
         ))}
       </div>
@@ -115,15 +117,15 @@ export function Grid<T>(props: GridProps<T>): JSX.Element {
                 onSelect(row);
               }}
             >
-              {columns.map(({ cell, isNumber }, column) => (
-                <span role="gridcell" class={isNumber ? 'number' : ''}>
-                  {column === 0 && level ? (
+              {columns.map((column, at) => (
+                <span role="gridcell" class={classOf(column)} title={titleOf(column.cell(row))}>
+                  {at === 0 && level ? (
                     <>
                       <span class="indent">{'\u00a0'.repeat(3 * ((level(row) ?? 1) - 1))}</span>
                       <Toggle open={open} onClick={() => onToggle?.(row, !open)} />
                     </>
                   ) : null}
-                  {cell(row)}
+                  {column.cell(row)}
                 </span>
               ))}
             </div>
@@ -133,6 +135,15 @@ export function Grid<T>(props: GridProps<T>): JSX.Element {
       </div>
     </div>
   );
+}
+
+function classOf<T>({ isNumber, share }: GridColumn<T>): string {
+  return [isNumber ? 'number' : '', share ?? ''].join(' ').trim();
+}
+
+/** The whole text, for who points at what is cut. */
+function titleOf(content: ComponentChildren): string | undefined {
+  return typeof content === 'string' && content !== '' ? content : undefined;
 }
 
 /** The height of rows that are not there. Set through the DOM: the policy of the page allows no style attribute. */

@@ -43,11 +43,15 @@ export function Objects({ measured, search, namespace, selected, onSelect }: Obj
     { title: 'Host id', isNumber: true, cell: ({ hostId }) => String(hostId) },
     // Of one namespace it would say the same in every row.
     ...(namespace === undefined ? [ownerColumn] : []),
-    { title: 'Type', cell: ({ type }) => type },
+    { title: 'Type', share: 'large', cell: ({ type }) => type },
     { title: 'Name', cell: ({ name }) => visible(name) },
-    { title: 'Creator', cell: ({ creator }) => (creator ? visible(`${creator.comm}[${creator.pid}]`) : '') },
-    { title: 'CPU', isNumber: true, cell: (each) => ofProgram(each, ({ cpu }) => percent(cpu)) },
-    { title: 'Events/s', isNumber: true, cell: (each) => ofProgram(each, ({ runs }) => count(runs)) },
+    {
+      title: 'Creator',
+      share: 'large',
+      cell: ({ creator }) => (creator ? visible(`${creator.comm}[${creator.pid}]`) : ''),
+    },
+    { title: 'CPU', isNumber: true, share: 'small', cell: (each) => ofProgram(each, ({ cpu }) => percent(cpu)) },
+    { title: 'Events/s', isNumber: true, share: 'small', cell: (each) => ofProgram(each, ({ runs }) => count(runs)) },
     { title: 'Memory', isNumber: true, cell: ({ memory }) => bytes(memory) },
   ];
   return (

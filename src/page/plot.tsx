@@ -14,6 +14,8 @@ export interface PlotProps {
 /** Told apart in light and dark, and by most who see colours otherwise (Okabe and Ito's). */
 const colours = ['#0072b2', '#e69f00', '#009e73', '#cc79a7', '#d55e00', '#888888'];
 const HEIGHT = 170;
+/** In seconds: a page that was just opened does not stretch its first moments. */
+const SHORTEST = 60;
 
 export function Plot({ title, times, labels, values, format }: PlotProps): JSX.Element {
   const place = useRef<HTMLDivElement>(null);
@@ -32,8 +34,14 @@ export function Plot({ title, times, labels, values, format }: PlotProps): JSX.E
         height: HEIGHT,
         legend: { show: false },
         cursor: { show: false },
-        axes: [axis, { ...axis, size: 70, values: (_plot, ticks) => ticks.map(format) }],
-        scales: { y: { range: (_plot, _min, max) => [0, max > 0 ? max * 1.1 : 1] } },
+        axes: [
+          { ...axis, space: 80, values: (_plot, ticks) => ticks.map(clock) },
+          { ...axis, size: 70, values: (_plot, ticks) => ticks.map(format) },
+        ],
+        scales: {
+          x: { range: (_plot, min, max) => [Math.min(min, max - SHORTEST), max] },
+          y: { range: (_plot, _min, max) => [0, max > 0 ? max * 1.1 : 1] },
+        },
         series: [
           {},
           ...labels.map((label, i): uPlot.Series => {
@@ -68,6 +76,11 @@ export function Plot({ title, times, labels, values, format }: PlotProps): JSX.E
       </ul>
     </figure>
   );
+}
+
+/** UTC, as everywhere on the page. */
+function clock(seconds: number): string {
+  return new Date(seconds * 1000).toISOString().slice(11, 19);
 }
 
 function describe(labels: readonly string[], values: PlotProps['values'], format: (value: number) => string): string {
