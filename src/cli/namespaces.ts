@@ -4,13 +4,12 @@ import { AgentClient, AgentError } from '../control/client.js';
 import type { CreateRequest, NamespaceReply } from '../control/protocol.js';
 import type { NamespaceUsage } from '../control/usage.js';
 import { ownNamespace } from '../filter/own-command.js';
-import { reasonsAlive } from '../host/alive.js';
 import { evict } from '../host/evict.js';
 import { containerTitle } from '../model/container.js';
 import type { HostObject } from '../model/host-object.js';
-import { INIT, inodeOf, kinds, namespaceId } from '../model/ids.js';
+import { INIT, inodeOf, type Kind, kinds, namespaceId } from '../model/ids.js';
 import { CliError } from './cli-error.js';
-import { findNamespace, namespaceOf, namespaces, objects, processes } from './host-view.js';
+import { findNamespace, namespaceOf, namespaces, objects, processes, report } from './host-view.js';
 import { type Column, json, printable, progress, table } from './output.js';
 import { bytes } from './quantities.js';
 
@@ -100,11 +99,22 @@ async function objectsOf({ id }: NamespaceUsage): Promise<HostObject[]> {
   return all;
 }
 
+/** The most objects that are told of one by one. To find out what keeps one alive takes a look at all. */
+const SHOWN = 20;
+
+function andMore({ path }: NamespaceUsage, { length }: readonly HostObject[]): string[] {
+  const where = `'bpfns map list --ns ${path}', the same for prog, link and btf`;
+  return length > SHOWN ? [`  and ${length - SHOWN} more: see ${where}`] : [];
+}
+
 async function evictAll(namespace: NamespaceUsage, yes: boolean): Promise<string[]> {
   const all = await objectsOf(namespace);
   if (all.length === 0) return [];
   if (!yes) {
-    const names = all.map(({ kind, hostId: host, name }) => `  ${kind} ${host}${name ? ` '${name}'` : ''}`);
+    const names = [
+      ...all.slice(0, SHOWN).map(({ kind, hostId: host, name }) => `  ${kind} ${host}${name ? ` '${name}'` : ''}`),
+      ...andMore(namespace, all),
+    ];
     await confirm(`Detach and unpin the objects of '${namespace.path}'?\n${names.map(printable).join('\n')}\n[y/N] `);
   }
   return evict(all, progress('object', all.length));
@@ -129,12 +139,31 @@ async function remaining({ id }: NamespaceUsage): Promise<string[]> {
   const reasons = [
     ...(tasks.length > 0 ? [`  processes ${tasks.join(', ')}`] : []),
     ...(children > 0 ? [`  ${children} namespaces below it`] : []),
-    ...(await objectsOf(namespace)).map((object) => {
-      const because = reasonsAlive(object);
-      return `  ${object.kind} ${object.hostId}: ${because.length > 0 ? because.join(', ') : 'a reference that the kernel does not list'}`;
-    }),
+    ...(await remainingObjects(namespace)),
   ];
   return [`namespace '${namespace.path}' ends when these are gone:`, ...reasons];
+}
+
+async function remainingObjects(namespace: NamespaceUsage): Promise<string[]> {
+  const all = await objectsOf(namespace);
+  const lines: string[] = [];
+  for (const { kind, hostId } of all.slice(0, SHOWN)) {
+    const keptAliveBy = await reasonsOf(kind, hostId);
+    if (!keptAliveBy) continue;
+    const because = keptAliveBy.length > 0 ? keptAliveBy.join(', ') : 'a reference that the kernel does not list';
+    lines.push(`  ${kind} ${hostId}: ${because}`);
+  }
+  return [...lines, ...andMore(namespace, all)];
+}
+
+/** What keeps an object alive; undefined if nothing did. */
+async function reasonsOf(kind: Kind, hostId: number): Promise<readonly string[] | undefined> {
+  try {
+    return (await report(kind, hostId)).keptAliveBy;
+  } catch (error) {
+    if (error instanceof CliError) return undefined;
+    throw error;
+  }
 }
 
 /** @param pid a process or thread id, or 'self' for the caller of bpfns */

@@ -14,6 +14,7 @@ import {
   pinDirectory,
   runDir,
   skipReason,
+  start,
   until,
 } from '../support/host.js';
 
@@ -213,6 +214,14 @@ describe('a namespace whose tasks are all gone', { skip: skipReason }, () => {
     assert.match(ok('rm', 'web'), /ends when these are gone/);
     assert.match(ok('rm', 'web', '--objects', '--yes'), /unpinned .*map/);
     await until(() => !paths().includes('web'), 'the orphan is still there');
+  });
+
+  test('is told of with what keeps it, and with the number of objects beyond the first twenty', async () => {
+    const guest = await start([bpfnsPath, 'run', '--name', 'many', '--', guestPath('busy'), '30']);
+    const lines = ok('rm', 'many', '--objects', '--yes').trimEnd().split('\n');
+    await guest.end();
+    assert.equal(lines.filter((line) => /^ {2}map \d+: a file descriptor of busy\[\d+\]$/.test(line)).length, 20);
+    assert.match(lines.at(-1) ?? '', /^ {2}and 11 more: see 'bpfns map list --ns many', /);
   });
 
   test('with a child that has tasks it stays, and is not orphaned', async () => {
