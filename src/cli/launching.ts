@@ -16,7 +16,11 @@ export function addRun(main: Command): void {
     .option('--name <name>', 'the name of the namespace while it lives', '')
     .option('--parent <namespace>', 'the parent namespace (id, name, pid:N); needs root')
     .addOption(pinsOption())
-    .addOption(tracingOption('what may be traced inside: all, the own tasks (with CAP_BPF alone), the own, nothing'))
+    .addOption(
+      tracingOption(
+        'what may be traced inside: everything, own tasks (by CAP_BPF alone), own tasks (by CAP_PERFMON), nothing',
+      ),
+    )
     .option('--no-nesting', 'do not trap clone3 and unshare: programs inside cannot create namespaces with them')
     .addOption(noStatsOption())
     .addOption(delegateOption())

@@ -26,7 +26,12 @@ export function program(): Command {
     .addArgument(main.createArgument('<kind>', 'map, prog, link or btf').choices(kinds))
     .argument('<hostid>', "the object's id on the host", hostIdArgument)
     .option('-j, --json', 'print JSON', false)
-    .option('-g, --graph', 'print what keeps it alive as a graph for dot(1)', false)
+    .addOption(
+      main
+        .createOption('-g, --graph', 'print what keeps it alive as a graph for dot(1)')
+        .default(false)
+        .conflicts('json'),
+    )
     .action(async (kind: Kind, id: number, { json, graph }: { json: boolean; graph: boolean }) => {
       await requireOutside('who');
       const { who, whoGraph } = await import('./list.js');

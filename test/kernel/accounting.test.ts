@@ -287,6 +287,7 @@ function daemonTests(): void {
   test('`who --graph` draws what keeps an object alive', async () => {
     const [map] = objectsOf(await client.list(), 'busy', 'map');
     const { stdout, stderr } = bpfns(['who', 'map', String(map?.hostId), '--graph']);
+    assert.match(bpfns(['who', 'map', String(map?.hostId), '--graph', '--json']).stderr, /cannot be used with/);
     assert.equal(stderr, '');
     assert.match(
       stdout,
