@@ -57,7 +57,10 @@ async function trace(probes: ReadonlyArray<readonly [probe: string, action: stri
   );
   const shell = `
     bpftrace -e "$SCRIPT" >"$OUT" 2>&1 & tracer=$!
-    until [ "$(grep ^sees "$OUT" | sort -u | wc -l)" = ${probes.length} ]; do ${calls('first', 1)}; sleep 0.1; done
+    until [ "$(grep ^sees "$OUT" | sort -u | wc -l)" = ${probes.length} ]; do
+      kill -0 $tracer || { cat "$OUT"; exit 1; }
+      ${calls('first', 1)}; sleep 0.1
+    done
     echo ready; read -r _; ${beside}; echo done; read -r _ || true
     ${endTracer}; grep -v ^sees "$OUT"`;
   const env = { SCRIPT: script.join('\n'), OUT: `${mkdtempSync(`${directory}/out-`)}/text` };
