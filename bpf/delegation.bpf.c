@@ -7,6 +7,7 @@
 #include "bpfns.h"
 #include "kernel.h"
 #include "objects.h"
+#include "task-maps.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -18,6 +19,7 @@ int fs_context(struct bpfns_fs_context *args)
 	struct fs_context *context;
 	char name[16] = {};
 
+	creates_nothing();
 	args->user_ns = 0;
 	if (!file || BPF_CORE_READ(file, f_inode, i_sb, s_magic) != ANON_INODE_FS_MAGIC)
 		return 0;

@@ -8,9 +8,11 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { fstatSync } from 'node:fs';
 import { constants } from 'node:os';
 import type { Readable } from 'node:stream';
+import type { Services } from '../calls/services.js';
 import { ownProgram } from '../control/own-program.js';
 import type { Delegation } from '../model/delegation.js';
 import { userNsOfContext } from '../recorder/fs-context.js';
+import type { Recorder } from '../recorder/recorder.js';
 import { E, Refusal } from '../sys/errno.js';
 import { Fd } from '../sys/fd.js';
 import { getForeignFd } from '../sys/foreign-fd.js';
@@ -30,15 +32,15 @@ const PATIENCE = 10_000;
 export function bpffsFor(
   pid: number,
   directory: ProcDir,
-  ownUserNs: number,
   delegation: Delegation | undefined,
+  { own, mirror }: Services,
 ): ContainerBpffs | undefined {
   if (!delegation) return undefined;
   using pidfd = openProcess(pid);
   // Read after that: the process of the directory lives, so the pidfd is its own.
   const userNs = directory.namespaceInode('user');
-  if (!pidfd.isOpen || userNs === 0 || userNs === ownUserNs) return undefined;
-  return new ContainerBpffs(new Fd(pidfd.release()), directory, delegation);
+  if (!pidfd.isOpen || userNs === 0 || userNs === own.userNs) return undefined;
+  return new ContainerBpffs(new Fd(pidfd.release()), directory, delegation, mirror.recorder);
 }
 
 /** The bpffs of a container. Its first process is stopped until it is there, or until {@link close}. */
@@ -47,10 +49,12 @@ class ContainerBpffs {
   readonly #userNs: Fd;
   readonly #mounts: Fd;
   readonly #delegation: Delegation;
+  readonly #recorder: Recorder;
 
   /** @param pidfd is taken over @param directory of the same process */
-  constructor(pidfd: Fd, directory: ProcDir, delegation: Delegation) {
+  constructor(pidfd: Fd, directory: ProcDir, delegation: Delegation, recorder: Recorder) {
     this.#delegation = delegation;
+    this.#recorder = recorder;
     this.#pidfd = pidfd;
     // At once: its program is to find the bpffs.
     sendSignal(pidfd, SIGSTOP);
@@ -83,45 +87,45 @@ class ContainerBpffs {
     });
     const timer = setTimeout(() => helper.kill('SIGKILL'), PATIENCE);
     try {
-      await assist(helper, fstatSync(this.#userNs.number).ino, this.#delegation);
+      await this.#assist(helper, fstatSync(this.#userNs.number).ino);
     } finally {
       clearTimeout(timer);
       helper.kill('SIGKILL');
     }
   }
 
+  async #assist(helper: ChildProcess, userNs: number): Promise<void> {
+    const problem = textOf(helper.stderr);
+    const ended = new Promise<number | null>((resolve, reject) => {
+      helper.on('close', resolve);
+      helper.on('error', reject);
+    });
+    // A helper that has ended reads no more.
+    helper.stdin?.on('error', () => undefined);
+    const context = await Promise.race([firstLine(helper.stdout), ended.then(() => undefined)]);
+    if (context !== undefined) this.#configure(helper, Number(context), userNs);
+    helper.stdin?.end('made\n');
+    if ((await ended) !== 0) throw new Refusal(E.EIO, 'mount', `no bpffs: ${(await problem).trim() || 'no answer'}`);
+  }
+
+  #configure(helper: ChildProcess, number: number, userNs: number): void {
+    // Its pid may be another's once its exit was seen; until then it is its own.
+    if (helper.exitCode !== null || helper.signalCode !== null) return;
+    using process = openProcess(helper.pid ?? 0);
+    using context = getForeignFd(process, number, `user namespace ${userNs}`).checked(
+      'pidfd_getfd',
+      "cannot take the helper's context",
+    );
+    if (userNsOfContext(context, this.#recorder) !== userNs) {
+      throw new Refusal(E.EPERM, 'mount', 'the context of its bpffs is of another user namespace');
+    }
+    makeFileSystem(context, this.#delegation);
+  }
+
   close(): void {
     sendSignal(this.#pidfd, SIGCONT);
     for (const each of [this.#pidfd, this.#userNs, this.#mounts]) each.close();
   }
-}
-
-async function assist(helper: ChildProcess, userNs: number, delegation: Delegation): Promise<void> {
-  const problem = textOf(helper.stderr);
-  const ended = new Promise<number | null>((resolve, reject) => {
-    helper.on('close', resolve);
-    helper.on('error', reject);
-  });
-  // A helper that has ended reads no more.
-  helper.stdin?.on('error', () => undefined);
-  const context = await Promise.race([firstLine(helper.stdout), ended.then(() => undefined)]);
-  if (context !== undefined) configure(helper, Number(context), userNs, delegation);
-  helper.stdin?.end('made\n');
-  if ((await ended) !== 0) throw new Refusal(E.EIO, 'mount', `no bpffs: ${(await problem).trim() || 'no answer'}`);
-}
-
-function configure(helper: ChildProcess, number: number, userNs: number, delegation: Delegation): void {
-  // Its pid may be another's once its exit was seen; until then it is its own.
-  if (helper.exitCode !== null || helper.signalCode !== null) return;
-  using process = openProcess(helper.pid ?? 0);
-  using context = getForeignFd(process, number, `user namespace ${userNs}`).checked(
-    'pidfd_getfd',
-    "cannot take the helper's context",
-  );
-  if (userNsOfContext(context) !== userNs) {
-    throw new Refusal(E.EPERM, 'mount', 'the context of its bpffs is of another user namespace');
-  }
-  makeFileSystem(context, delegation);
 }
 
 /** The first line, or what there is if it ends before. */

@@ -233,8 +233,7 @@ export class Containers {
     using directory = new ProcDir(state.pid);
     const placement = placementOf(state);
     const isFirst = !this.#listeners.hasContainer(state.id);
-    const { userNs } = this.#services.own;
-    const bpffs = isFirst ? bpffsFor(state.pid, directory, userNs, placement.delegation) : undefined;
+    const bpffs = isFirst ? bpffsFor(state.pid, directory, placement.delegation, this.#services) : undefined;
     try {
       this.#serve(state, placement, directory, listener);
     } catch (error) {

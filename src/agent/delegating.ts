@@ -27,14 +27,14 @@ export function delegate(
   request: DelegateRequest,
   delegation: Delegation,
   peer: Peer,
-  { own }: Services,
+  { own, mirror }: Services,
 ): DelegateReply {
   using context = getForeignFd(peer.pidfd, request.context, peer.owner).checked(
     'pidfd_getfd',
     "cannot take the caller's context",
   );
   // All checks are about this one file, which the caller cannot exchange any more.
-  const userNs = userNsOfContext(context);
+  const userNs = userNsOfContext(context, mirror.recorder);
   if (userNs === 0) throw new Refusal(E.EINVAL, 'delegate', `fd ${request.context} is not a context of bpffs`);
   if (userNs === own.userNs) {
     throw new Refusal(E.EOPNOTSUPP, 'delegate', 'BPF tokens are for user namespaces: use unshare --user');
