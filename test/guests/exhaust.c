@@ -3,10 +3,12 @@
  *
  * exhaust events TRACEPOINT	opens events of each kind until it is refused, twice: NAME COUNT ERRNO, NAME COUNT ERRNO
  * exhaust programs		loads programs in a namespace below, then in its own: COUNT ERRNO, COUNT ERRNO
+ * exhaust loads			loads a program that takes long to verify, from 100 threads at once: how many got what
  */
 #include "bpf.h"
 #include "insn.h"
 #include <linux/perf_event.h>
+#include <pthread.h>
 
 #define MOST 5000
 
@@ -60,6 +62,51 @@ static void load_all(void)
 	printf("%d %s\n", count, strerrorname_np(errno));
 }
 
+static int load_slowly(void)
+{
+	/* The verifier goes round with it. */
+	struct bpf_insn code[] = { MOV(1, 0), ADD(1, 1),
+				   INSN(BPF_JMP | BPF_JLT | BPF_K, 1, 0, -2, 3000), MOV(0, 0),
+				   EXIT };
+	union bpf_attr attr = { .prog_type = BPF_PROG_TYPE_TRACEPOINT,
+				.insns = (uintptr_t)code,
+				.insn_cnt = sizeof(code) / sizeof(code[0]),
+				.license = (uintptr_t) "GPL" };
+	int fd = bpf(BPF_PROG_LOAD, &attr);
+
+	if (fd < 0)
+		return errno;
+	close(fd);
+	return 0;
+}
+
+#define THREADS 100
+
+static pthread_barrier_t start;
+
+static void *load_with_others(void *result)
+{
+	pthread_barrier_wait(&start);
+	*(int *)result = load_slowly();
+	return NULL;
+}
+
+static void load_at_once(void)
+{
+	int results[THREADS], loaded = 0, refused = 0;
+	pthread_t threads[THREADS];
+
+	pthread_barrier_init(&start, NULL, THREADS);
+	for (int i = 0; i < THREADS; i++)
+		pthread_create(&threads[i], NULL, load_with_others, &results[i]);
+	for (int i = 0; i < THREADS; i++) {
+		pthread_join(threads[i], NULL);
+		loaded += results[i] == 0;
+		refused += results[i] == ENOMEM;
+	}
+	printf("loaded %d, ENOMEM %d, others %d\n", loaded, refused, THREADS - loaded - refused);
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
@@ -88,6 +135,8 @@ int main(int argc, char **argv)
 			return 1;
 		load_all();
 		kill(child, SIGKILL);
+	} else if (!strcmp(what, "loads")) {
+		load_at_once();
 	} else {
 		return 2;
 	}

@@ -6,6 +6,8 @@ import { tracepointId, withTracefs } from '../../src/sys/tracepoint.js';
 import { bpfns, bpfnsPath, guestPath, leavesNothingBehind, skipReason, start } from '../support/host.js';
 import { nobodyWithBpfAlone } from '../support/tracing.js';
 
+/** How many loads of a guest may wait. */
+const WAITING = 64;
 const exhaust = guestPath('exhaust');
 
 describe('events with tracing=own', { skip: skipReason }, () => {
@@ -33,5 +35,11 @@ describe('programs with tracing=own', { skip: skipReason }, () => {
     const run = (): string => bpfns(['run', '--tracing=own', '--', ...nobodyWithBpfAlone, exhaust, 'programs']).stdout;
     assert.equal(run(), '128 ENOMEM\n0 ENOMEM\n');
     await keep.end();
+  });
+
+  test('so many loads of a guest wait for their turn, and more are refused', () => {
+    const { stdout } = bpfns(['run', '--tracing=own', '--', ...nobodyWithBpfAlone, exhaust, 'loads']);
+    const [, loaded, refused] = /^loaded (\d+), ENOMEM (\d+), others 0\n$/.exec(stdout) ?? [];
+    assert.ok(Number(loaded) > WAITING && Number(refused) > 0, stdout);
   });
 });

@@ -6,6 +6,8 @@
 import { Worker } from 'node:worker_threads';
 import type { NamespaceId } from '../../../model/ids.js';
 import type { Namespace } from '../../../model/namespaces.js';
+import { E, Refusal } from '../../../sys/errno.js';
+import { MOST_SLOW_CALLS } from '../../turns.js';
 import { EventBudget } from './event-budget.js';
 import type { LoadAnswer, LoadRequest, WarmUp } from './load-request.js';
 import { ProgramMemory } from './memory.js';
@@ -39,11 +41,17 @@ export class ProgramLoader {
     this.events = new EventBudget(events);
   }
 
-  /** Rejects if `prepare` throws, or the thread fails. @param namespace a top-level one */
+  /**
+   * Rejects if `prepare` throws, or the thread fails. @param namespace a top-level one
+   * @throws Refusal ENOMEM if too many loads of the guest wait already
+   */
   load(namespace: NamespaceId, prepare: Job['prepare']): Promise<LoadAnswer> {
+    const jobs = this.#waiting.get(namespace) ?? [];
+    if (jobs.length >= MOST_SLOW_CALLS) {
+      throw new Refusal(E.ENOMEM, 'queue', `${MOST_SLOW_CALLS} loads of namespace ${namespace} wait already`);
+    }
+    this.#waiting.set(namespace, jobs);
     return new Promise((done, failed) => {
-      const jobs = this.#waiting.get(namespace) ?? [];
-      this.#waiting.set(namespace, jobs);
       jobs.push({ prepare, done, failed });
       this.#next();
     });
