@@ -36,7 +36,7 @@ interface Collecting {
 
 /** How long the dead objects of namespaces may be looked for in one go, in ms. */
 const LONGEST_LOOK = 20;
-/** For how many times as long as a look took none is made because of a filter. */
+/** For how many times as long as a look took none is made because of a filter, or of a guest who has no room. */
 const REST = 4;
 /** Objects that are looked at in one go. */
 const MANY = 1000;
@@ -52,6 +52,8 @@ export class Lifecycle {
   #soon: NodeJS.Timeout | undefined;
   /** By `performance.now()`. */
   #restUntil = 0;
+  /** The same for what is made below a top-level namespace, or init, after a look that made no room there. */
+  readonly #refusedUntil = new WeakMap<Namespace, number>();
 
   constructor(mirror: Mirror, inspector: Inspector, perUser: number, life: NamespaceWatcher) {
     this.#life = life;
@@ -84,7 +86,7 @@ export class Lifecycle {
       throw new Refusal(E.EINVAL, 'create', `namespaces below '${parent.path}' have tracing=${tracing}, as it has`);
     }
     // Namespaces that have ended unnoticed do not count.
-    if (isRefused()) this.collect({ spared: parent });
+    if (isRefused()) this.#makeRoom(parent, isRefused);
     if (this.#isFull(parent, spec.ownerUid)) {
       throw new Refusal(E.ENOSPC, 'create', 'no more namespaces: a limit on their number is reached');
     }
@@ -94,6 +96,15 @@ export class Lifecycle {
     const created = this.#mirror.create({ ...spec, parent: parent.id, createdNs: bootTimeNs() });
     this.#life.onCreated(created);
     return created;
+  }
+
+  /** A guest that goes on asking has others wait for a look each time, but for a part of the time only. */
+  #makeRoom(parent: Namespace, isRefused: () => boolean): void {
+    const began = performance.now();
+    if (began < (this.#refusedUntil.get(parent.top) ?? 0)) return;
+    this.collect({ spared: parent });
+    const end = performance.now();
+    if (isRefused()) this.#refusedUntil.set(parent.top, end + REST * (end - began));
   }
 
   #isFull(parent: Namespace, uid: number): boolean {

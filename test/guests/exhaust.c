@@ -1,14 +1,18 @@
 /*
- * A guest of tracing=own that takes all that it can get of what the agent makes:
+ * A guest that takes all that it can get. With tracing=own:
  *
  * exhaust events TRACEPOINT	opens events of each kind until it is refused, twice: NAME COUNT ERRNO, NAME COUNT ERRNO
  * exhaust programs		loads programs in a namespace below, then in its own: COUNT ERRNO, COUNT ERRNO
  * exhaust loads			loads a program that takes long to verify, from 100 threads at once: how many got what
+ * In a namespace that may have one below it:
+ * exhaust namespaces		has 2000 threads, and asks for a second namespace 200 times: how many were refused,
+ *				and how many times as long as 200 id commands that took
  */
 #include "bpf.h"
 #include "insn.h"
 #include <linux/perf_event.h>
 #include <pthread.h>
+#include <time.h>
 
 #define MOST 5000
 
@@ -107,6 +111,48 @@ static void load_at_once(void)
 	printf("loaded %d, ENOMEM %d, others %d\n", loaded, refused, THREADS - loaded - refused);
 }
 
+#define SLEEPERS 2000
+#define CALLS 200
+
+static void *sleep_on(void *unused)
+{
+	pause();
+	return unused;
+}
+
+static double now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec + time.tv_nsec / 1e9;
+}
+
+static int ask_for_more(void)
+{
+	pid_t child = clone_in_namespace(0);
+	int refused = 0;
+	double start, asked;
+
+	if (child == 0)
+		pause();
+	for (int i = 0; i < SLEEPERS; i++) {
+		pthread_t thread;
+
+		if (child < 0 || pthread_create(&thread, NULL, sleep_on, NULL))
+			return 1;
+	}
+	start = now();
+	for (int i = 0; i < CALLS; i++)
+		refused += syscall(SYS_unshare, NEWBPF) && errno == ENOSPC;
+	asked = now();
+	for (int i = 0; i < CALLS; i++)
+		next_map(0);
+	printf("ENOSPC %d, %.0f times as long\n", refused, (asked - start) / (now() - asked));
+	kill(child, SIGKILL);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
@@ -135,6 +181,8 @@ int main(int argc, char **argv)
 			return 1;
 		load_all();
 		kill(child, SIGKILL);
+	} else if (!strcmp(what, "namespaces")) {
+		return ask_for_more();
 	} else if (!strcmp(what, "loads")) {
 		load_at_once();
 	} else {
