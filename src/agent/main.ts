@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os';
 import { type Config, checkConfig } from '../config/config.js';
 import { groupId } from '../config/group.js';
 import { paths } from '../config/paths.js';
+import { printable } from '../control/printable.js';
 import { defaultLimits } from '../recorder/budgets.js';
 import { SupervisorLink } from '../supervisor/link.js';
 import { openFds } from '../sys/fd.js';
@@ -58,7 +59,8 @@ export async function agentMain({ ready, daemon }: AgentMainOptions): Promise<vo
             container,
             namespace: namespace.path,
           }),
-        onRefused: (reason) => log('warning', `refused: ${reason}`),
+        // Users choose some of it.
+        onRefused: (reason) => log('warning', `refused: ${printable(reason)}`),
         onReplaced: () => void supervisor.leaving(true).then(() => process.exit(0)),
         onExit: (isDone) => void leave(supervisor, isDone),
       },

@@ -1,6 +1,6 @@
 /** A graph in the language of Graphviz' dot(1). Pure. */
+import { printable } from '../control/printable.js';
 import type { Graph, GraphNode } from '../model/host-object.js';
-import { printable } from './output.js';
 
 const shapes: Readonly<Record<GraphNode['type'], string>> = {
   object: 'box',

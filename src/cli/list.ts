@@ -1,12 +1,13 @@
 /** `bpfns map|prog|link|btf list`, `bpfns who`: the host's view, in words or JSON. */
 
+import { printable } from '../control/printable.js';
 import { cgroup2Mount } from '../host/cgroups.js';
 import { containerTitle } from '../model/container.js';
 import type { HostObject, ObjectReport } from '../model/host-object.js';
 import type { Kind } from '../model/ids.js';
 import { dot } from './dot.js';
 import { agentStatus, findNamespace, graph, namespaces, objects, report } from './host-view.js';
-import { type Column, json, printable, table } from './output.js';
+import { type Column, json, table } from './output.js';
 import { bytes } from './quantities.js';
 
 const objectColumns: readonly Column<HostObject>[] = [

@@ -1,6 +1,7 @@
 /** `bpfns create|rm|of|ps|ls`: namespaces for people. */
 import { createInterface } from 'node:readline/promises';
 import { AgentClient, AgentError } from '../control/client.js';
+import { printable } from '../control/printable.js';
 import type { CreateRequest, NamespaceReply } from '../control/protocol.js';
 import type { NamespaceUsage } from '../control/usage.js';
 import { ownNamespace } from '../filter/own-command.js';
@@ -10,7 +11,7 @@ import type { HostObject } from '../model/host-object.js';
 import { INIT, inodeOf, type Kind, kinds, namespaceId } from '../model/ids.js';
 import { CliError } from './cli-error.js';
 import { findNamespace, namespaceOf, namespaces, objects, processes, report } from './host-view.js';
-import { type Column, json, printable, progress, table } from './output.js';
+import { type Column, json, progress, table } from './output.js';
 import { bytes } from './quantities.js';
 
 const containers: Column<NamespaceUsage> = {

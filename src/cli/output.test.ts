@@ -54,3 +54,13 @@ test('JSON reads back as what was printed', () => {
     ),
   );
 });
+
+test('JSON has no control characters, and reads back as what was printed with them', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary' }), (value) => {
+      const text = json({ [value]: value });
+      assert.doesNotMatch(text.replaceAll('\n', ''), /[\p{Cc}\p{Cf}]/u);
+      assert.deepEqual(JSON.parse(text), { [value]: value });
+    }),
+  );
+});

@@ -1,4 +1,5 @@
 /** Prints rows as a table with headings, or as JSON. */
+import { printable, printableJson } from '../control/printable.js';
 
 export interface Column<T> {
   readonly title: string;
@@ -23,16 +24,8 @@ export function table<T>(columns: readonly Column<T>[], rows: readonly T[]): str
     .join('\n');
 }
 
-/**
- * Makes text that guests choose (process names, paths of pins) safe: characters that could control
- * a terminal appear as \u{HEX}.
- */
-export function printable(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}]/gu, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`);
-}
-
 export function json(value: unknown): string {
-  return JSON.stringify(value, null, 2);
+  return printableJson(value, 2);
 }
 
 /** The shortest time between two lines of progress, in ms. */

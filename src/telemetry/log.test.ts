@@ -26,6 +26,11 @@ describe('a line of the log', () => {
     assert.equal(told({ ...text, isJournal: true }, 'error', 'a\nb'), '<3>a\n<3>b pid=7\n');
   });
 
+  test('has no control characters, whoever has chosen the text', () => {
+    assert.match(told(text, 'error', 'a\u001b[2J\u009b'), / a\\u\{1b\}\[2J\\u\{9b\} pid=7\n$/);
+    assert.doesNotMatch(told({ ...text, format: 'json' }, 'error', 'a\u001b[2J\u009b'), /(?!\n)\p{Cc}/u);
+  });
+
   test('less important than the level: nothing', () => {
     assert.equal(told(text, 'debug', 'gone'), '');
   });

@@ -1,6 +1,7 @@
 /** The log: lines of text or JSON, to stderr or to a file. */
 import { appendFileSync, writeSync } from 'node:fs';
 import { type logFormats, logLevels } from '../config/config.js';
+import { printable, printableJson } from '../control/printable.js';
 
 export type Level = (typeof logLevels)[number];
 export type Format = (typeof logFormats)[number];
@@ -21,11 +22,12 @@ export interface LogOptions {
 function formatLine(level: Level, message: string, fields: Fields, options: LogOptions, now: Date): string {
   const prefix = options.isJournal ? `<${priorities[level]}>` : '';
   if (options.format === 'json') {
-    return `${prefix}${JSON.stringify({ time: now.toISOString(), level, message, ...fields })}`;
+    return `${prefix}${printableJson({ time: now.toISOString(), level, message, ...fields })}`;
   }
-  const details = Object.entries(fields).map(([key, value]) => ` ${key}=${value}`);
-  // A priority applies to one line only.
-  const text = `${message}${details.join('')}`.replaceAll('\n', options.isJournal ? `\n${prefix}` : '\n');
+  const details = Object.entries(fields).map(([key, value]) => ` ${key}=${printable(String(value))}`);
+  // A priority applies to one line only. A fault has a stack; what others say comes as one line.
+  const lines = message.split('\n').map(printable);
+  const text = `${lines.join(`\n${prefix}`)}${details.join('')}`;
   return options.isJournal ? `${prefix}${text}` : `${now.toISOString()} ${level} ${text}`;
 }
 

@@ -170,6 +170,12 @@ describe('a user of the configuration', { skip: skipReason || lacking('BPF token
     assert.doesNotMatch(daemon?.log ?? '', /namespace=user-\d+\/two/);
   });
 
+  test('writes no line of their own into the log', async () => {
+    await new Promise((resolve) => setTimeout(resolve, 1000)); // as above
+    asRuntime(ANN, 'self', 'x\\u000aforged');
+    await logged("refused: uid 54321: a container cannot be called 'x\\u{a}forged'");
+  });
+
   test('cannot keep others waiting with a file that is never closed', async () => {
     const mount = `${directory}/mount`;
     mkdirSync(mount);

@@ -1,6 +1,6 @@
 /** Draws the rows as lines of text for a terminal of a given size. Styles are escape sequences around whole lines. */
 import stringWidth from 'string-width';
-import { printable } from '../output.js';
+import { printable } from '../../control/printable.js';
 import { bytes, count } from '../quantities.js';
 import type { Grouping, Row, SortKey } from './rows.js';
 

@@ -7,6 +7,7 @@ import {
   type ObjectUsage,
   type Sample,
 } from '../../control/api.js';
+import { printableJson } from '../../control/printable.js';
 import { CliError } from '../cli-error.js';
 import { startedClient } from '../host-view.js';
 import { describeReport } from '../list.js';
@@ -55,7 +56,7 @@ async function printSamples(
   for await (const measured of measure(client, interval, new AbortController().signal)) {
     if (measured === 'lost') continue;
     if (!isFirst) {
-      print(JSON.stringify(asJson(measured)));
+      print(printableJson(asJson(measured)));
       left--;
     }
     isFirst = false;
