@@ -3,7 +3,7 @@
  *
  * exhaust events TRACEPOINT	opens events of each kind until it is refused, twice: NAME COUNT ERRNO, NAME COUNT ERRNO
  * exhaust programs		loads programs in a namespace below, then in its own: COUNT ERRNO, COUNT ERRNO
- * exhaust loads			loads a program that takes long to verify, from 100 threads at once: how many got what
+ * exhaust loads			loads programs from 100 threads at once, one of which takes long: how many got what
  * In a namespace that may have one below it:
  * exhaust namespaces		has 2000 threads, and asks for a second namespace 200 times: how many were refused,
  *				and how many times as long as 200 id commands that took
@@ -66,11 +66,11 @@ static void load_all(void)
 	printf("%d %s\n", count, strerrorname_np(errno));
 }
 
-static int load_slowly(void)
+/* A program whose loop goes round so often in the verifier. */
+static int load_with_loop(int rounds)
 {
-	/* The verifier goes round with it. */
 	struct bpf_insn code[] = { MOV(1, 0), ADD(1, 1),
-				   INSN(BPF_JMP | BPF_JLT | BPF_K, 1, 0, -2, 3000), MOV(0, 0),
+				   INSN(BPF_JMP | BPF_JLT | BPF_K, 1, 0, -2, rounds), MOV(0, 0),
 				   EXIT };
 	union bpf_attr attr = { .prog_type = BPF_PROG_TYPE_TRACEPOINT,
 				.insns = (uintptr_t)code,
@@ -86,12 +86,16 @@ static int load_slowly(void)
 
 #define THREADS 100
 
-static pthread_barrier_t start;
-
-static void *load_with_others(void *result)
+/* The first takes seconds, in which the others come to wait. */
+static void *load_slowly(void *result)
 {
-	pthread_barrier_wait(&start);
-	*(int *)result = load_slowly();
+	*(int *)result = load_with_loop(200000);
+	return NULL;
+}
+
+static void *load_quickly(void *result)
+{
+	*(int *)result = load_with_loop(1);
 	return NULL;
 }
 
@@ -100,9 +104,10 @@ static void load_at_once(void)
 	int results[THREADS], loaded = 0, refused = 0;
 	pthread_t threads[THREADS];
 
-	pthread_barrier_init(&start, NULL, THREADS);
-	for (int i = 0; i < THREADS; i++)
-		pthread_create(&threads[i], NULL, load_with_others, &results[i]);
+	pthread_create(&threads[0], NULL, load_slowly, &results[0]);
+	usleep(200000);
+	for (int i = 1; i < THREADS; i++)
+		pthread_create(&threads[i], NULL, load_quickly, &results[i]);
 	for (int i = 0; i < THREADS; i++) {
 		pthread_join(threads[i], NULL);
 		loaded += results[i] == 0;
