@@ -232,6 +232,7 @@ struct bpfns_bind {
 /* Context of the program "eye": what the agent asks of the thread that made a trapped call. */
 struct bpfns_eye {
 	__u64 mm; /* out: the address of its memory's structure; only compared */
+	__u64 started; /* out: when it started; only compared */
 	__u64 capabilities; /* out: effective */
 	__u32 user_ns; /* out: inode of its user namespace */
 	__u32 ns; /* out: its namespace in "tasks" */

@@ -32,6 +32,7 @@ int eye(struct bpfns_eye *args)
 	args->capabilities = BPF_CORE_READ(cred, cap_effective.val);
 	args->user_ns = BPF_CORE_READ(cred, user_ns, ns.inum);
 	args->mm = (__u64)BPF_CORE_READ(task, mm);
+	args->started = BPF_CORE_READ(task, start_boottime);
 	state = bpf_task_storage_get(&tasks, task, 0, 0);
 	args->ns = state ? state->ns : BPFNS_INIT;
 	args->found = 1;

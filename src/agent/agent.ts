@@ -6,6 +6,7 @@
  */
 import type { Socket } from 'node:net';
 import { Accountant } from '../accounting/accountant.js';
+import type { Eyes } from '../calls/caller.js';
 import { restoreMarks } from '../calls/commands/clone3.js';
 import { PathResolver } from '../calls/commands/pins/path-resolver.js';
 import { ProgramLoader, type TracingLimits } from '../calls/commands/tracing/program-loader.js';
@@ -117,7 +118,7 @@ export class Agent {
     const inspector = new Inspector();
     const events = new Events();
     const statistics = new Statistics();
-    const eyes = { eye: Eye.open(this.#recorder), memories: new KeptFds(), threads: new KeptFds() };
+    const eyes: Eyes = { eye: Eye.open(this.#recorder), memories: new KeptFds(), threads: new KeptFds() };
     this.#mirror.onObject = (event) => events.emit(event);
     this.#mirror.onLostTask = (tid) => events.emit({ event: 'task-lost', tid });
     this.#mirror.onUnowned = (top, count) => tellOfBudget(events, top, 'objects', count);

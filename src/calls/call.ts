@@ -74,7 +74,7 @@ export class Call {
     // whose tasks lost their marks.
     const isNested = this.source.namespace.children.size > 0 || services.mirror.hasLostTasks;
     const object = needs.object === undefined ? -1 : this.attr.readInt32LE(needs.object);
-    this.caller.identify(needs, isNested, object);
+    this.caller.identify(needs, isNested, object, this.#slot.isNew);
     if (isNested) this.#namespace = namespaceOf(this.caller, this.source, services);
   }
 

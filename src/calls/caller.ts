@@ -13,7 +13,7 @@ import { kindOfFd } from '../sys/bpf.js';
 import { E } from '../sys/errno.js';
 import type { Fd } from '../sys/fd.js';
 import { type CopiedFd, copied, getForeignFd, type Owner } from '../sys/foreign-fd.js';
-import { openMemory, readMemory, writeMemory } from '../sys/memory.js';
+import { openMemory, type ProcessMemory, readMemory, writeMemory } from '../sys/memory.js';
 import { ProcDir } from '../sys/proc-dir.js';
 import { isValid, type Notification } from '../sys/seccomp.js';
 import {
@@ -41,6 +41,8 @@ export interface Needs {
   readonly memory?: true;
   /** The command checks the caller's capabilities. */
   readonly rights?: true;
+  /** The command has no effect but its answer: it does no harm if the caller has stopped waiting. */
+  readonly onlyAnswers?: true;
   /** The command is about the BPF object behind the caller's fd at this place in attr. */
   readonly object?: number;
 }
@@ -52,7 +54,7 @@ export interface Needs {
 export interface Eyes {
   readonly eye: Eye | undefined;
   /** By the address of the memory's structure. */
-  readonly memories: KeptFds;
+  readonly memories: KeptFds<ProcessMemory>;
   /** By thread id. */
   readonly threads: KeptFds;
 }
@@ -71,7 +73,7 @@ export class Caller implements Disposable {
   #userNs = 0;
   #namespace: NamespaceId = INIT;
   /** Like {@link #memory}, but this call does not close it. */
-  #kept: Fd | undefined;
+  #kept: ProcessMemory | undefined;
   /** What {@link takeObject} will return, if it is known before. */
   #object: CopiedFd | undefined;
 
@@ -88,10 +90,11 @@ export class Caller implements Disposable {
    * Looks up everything that is needed, then checks that the caller still waits. What was read from
    * its memory before is valid from here on, too.
    * @param object the fd of an object that is taken next; or -1
+   * @param isNew whether no other caller was identified since the call was received
    * @throws CallerGone
    */
-  identify(needs: Needs, needsTask: boolean, object = -1): void {
-    if (this.#eyes.eye) this.#identifyByEye(this.#eyes.eye, needs, object);
+  identify(needs: Needs, needsTask: boolean, object = -1, isNew = false): void {
+    if (this.#eyes.eye) this.#identifyByEye(this.#eyes.eye, needs, object, isNew);
     else this.#identifyBySystemCalls(needs, needsTask);
   }
 
@@ -105,7 +108,7 @@ export class Caller implements Disposable {
     if (this.#task) this.#namespace = namespaceId(this.#task.read()?.ns ?? INIT);
   }
 
-  #identifyByEye(eye: Eye, needs: Needs, object: number): void {
+  #identifyByEye(eye: Eye, needs: Needs, object: number, isNew: boolean): void {
     const { memories } = this.#eyes;
     const { tid } = this.#notification;
     const fd = object < 0 ? undefined : this.#takeByKept(object);
@@ -114,16 +117,29 @@ export class Caller implements Disposable {
       throw new CallerGone();
     }
     if (fd) this.#object = copied(fd, eye.kind ?? kindOfFd(fd.number));
-    const { memory } = eye;
-    const kept = needs.memory ? memories.get(memory) : undefined;
-    const opened = needs.memory && !kept ? openMemory(tid) : undefined;
-    this.#prove(opened);
+    const { started } = eye;
+    const kept = needs.memory || needs.onlyAnswers ? memories.get(eye.memory) : undefined;
+    // A thread that had the number before the call was received, and has it still, is the caller.
+    const isKnown = isNew && kept?.tid === tid && kept.started === started;
+    this.#kept = isKnown && needs.onlyAnswers ? kept : this.#proveMemory(needs, eye.memory, kept);
+    if (this.#kept) {
+      this.#kept.tid = tid;
+      this.#kept.started = started;
+    }
     this.#rights = eye.rights;
     this.#userNs = eye.userNs;
     this.#namespace = eye.namespace;
+  }
+
+  /** @returns the caller's memory, if it is open; it stays so for later calls @throws CallerGone */
+  #proveMemory(needs: Needs, memory: number, kept: ProcessMemory | undefined): ProcessMemory | undefined {
+    const isWanted = needs.memory || needs.onlyAnswers;
+    const opened = isWanted && !kept ? openMemory(this.#notification.tid) : undefined;
+    this.#prove(opened);
+    if (!opened?.isOpen) return kept;
     // Now proved to belong to this caller, whose memory cannot have changed while it waits.
-    if (opened?.isOpen) memories.keep(memory, opened);
-    this.#kept = opened?.isOpen ? opened : kept;
+    this.#eyes.memories.keep(memory, opened);
+    return opened;
   }
 
   /** By the effective capabilities, in the caller's own user namespace. */

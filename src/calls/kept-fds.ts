@@ -11,12 +11,12 @@ import type { Fd } from '../sys/fd.js';
 /** The number of open files of each sort. The least recently used one is closed first. */
 export const MOST_KEPT = 128;
 
-export class KeptFds {
+export class KeptFds<F extends Fd = Fd> {
   /** In the order of the last use, once there are many. */
-  readonly #open = new Map<number, Fd>();
+  readonly #open = new Map<number, F>();
 
   /** It stays open until the next {@link keep}. */
-  get(key: number): Fd | undefined {
+  get(key: number): F | undefined {
     const fd = this.#open.get(key);
     if (fd && this.#open.size > MOST_KEPT / 2) {
       this.#open.delete(key);
@@ -26,7 +26,7 @@ export class KeptFds {
   }
 
   /** Takes over the file, which must be proved to be that of the key. */
-  keep(key: number, fd: Fd): void {
+  keep(key: number, fd: F): void {
     this.drop(key);
     this.#open.set(key, fd);
     for (const oldest of this.#open.keys()) {

@@ -79,6 +79,14 @@ export class Eye {
     return (this.#word(bpfns_eye.mm + 4) & 0xffff) * 0x100000000 + this.#word(bpfns_eye.mm);
   }
 
+  /**
+   * When it started: threads that have the same number one after the other differ in that. To a few
+   * ns, where the machine has been up for months.
+   */
+  get started(): number {
+    return this.#word(bpfns_eye.started + 4) * 0x100000000 + this.#word(bpfns_eye.started);
+  }
+
   /** The kind of the object behind the fd; undefined for another file, or for a token. */
   get kind(): Kind | undefined {
     return kinds[this.#word(bpfns_eye.kind)];

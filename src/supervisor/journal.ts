@@ -73,6 +73,11 @@ export class Slot {
     return this.#words[ATTEMPTS] === file.UNKNOWN;
   }
 
+  /** Whether it was received a moment ago, and no other call since. */
+  get isNew(): boolean {
+    return this.#words[ATTEMPTS] === 0;
+  }
+
   /** How many agents have started to answer it, including this one, after the first died. */
   countAttempt(): number {
     const attempts = (this.#words[ATTEMPTS] ?? 0) + 1;

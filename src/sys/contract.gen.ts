@@ -96,15 +96,16 @@ export const bpfns_event = {
 } as const;
 
 export const bpfns_eye = {
-  sizeof: 40,
+  sizeof: 48,
   mm: 0,
-  capabilities: 8,
-  user_ns: 16,
-  ns: 20,
-  tid: 24,
-  found: 28,
-  fd: 32,
-  kind: 36,
+  started: 8,
+  capabilities: 16,
+  user_ns: 24,
+  ns: 28,
+  tid: 32,
+  found: 36,
+  fd: 40,
+  kind: 44,
 } as const;
 
 export const bpfns_forget = {

@@ -30,8 +30,14 @@ export function readMemory(tid: number, address: number, into: Block | Buffer, l
 }
 
 /** Write access to the memory of one process, even if its number passes to another. */
-export function openMemory(tid: number): Fd {
-  return new Fd(open(`/proc/${tid}/mem`, O_RDWR | O_CLOEXEC));
+export class ProcessMemory extends Fd {
+  /** The thread of the process that was last proved to have its number, and when it started. */
+  tid = 0;
+  started = 0;
+}
+
+export function openMemory(tid: number): ProcessMemory {
+  return new ProcessMemory(open(`/proc/${tid}/mem`, O_RDWR | O_CLOEXEC));
 }
 
 /** Copies `length` bytes of `from` to `address`. @returns false where the kernel would fail with EFAULT */

@@ -15,6 +15,7 @@ import { TaskStates } from '../../src/recorder/task-states.js';
 import { E } from '../../src/sys/errno.js';
 import { Fd } from '../../src/sys/fd.js';
 import { seccomp_notif } from '../../src/sys/kernel.gen.js';
+import type { ProcessMemory } from '../../src/sys/memory.js';
 import { ProcDir } from '../../src/sys/proc-dir.js';
 import { Notification, receive } from '../../src/sys/seccomp.js';
 import { getFd, openProcess, openThread } from '../../src/sys/task.js';
@@ -77,7 +78,7 @@ for (const [thread, by] of [
     let listener: Fd;
     let caller: Caller;
     let eye: Eye | undefined;
-    const memories = new KeptFds();
+    const memories = new KeptFds<ProcessMemory>();
     const threads = new KeptFds();
     let secret = 0;
 
@@ -131,6 +132,8 @@ for (const [thread, by] of [
       assert.equal(caller.directory.status(), '');
       assert.equal(caller.directory.namespaceInode('user'), 0);
       assert.throws(() => caller.identify({ rights: true }, false), CallerGone);
+      // Not even where the caller is known from an earlier call, and no check is made.
+      assert.throws(() => caller.identify({ rights: true, onlyAnswers: true }, false, -1, true), CallerGone);
     });
 
     test('its memory gets no breakpoint', async () => {

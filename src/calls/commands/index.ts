@@ -42,27 +42,30 @@ const COMMAND_MASK = 0xffff;
 const reads: Needs = { rights: true };
 const writes: Needs = { rights: true, memory: true };
 const translates: Needs = { memory: true };
+/** As {@link reads} and {@link writes}, for what only looks. */
+const looks: Needs = { ...reads, onlyAnswers: true };
+const tells: Needs = { ...writes, onlyAnswers: true };
 
 function bpfCommand(name: string, needs: Needs, handle: Command['handle']): Command {
   return { name, needs, read: readBpfAttr, handle };
 }
 
 export const commands: Readonly<Record<TrappedCommand, Command>> = {
-  [bpf_cmd.BPF_MAP_GET_NEXT_ID]: bpfCommand('MAP_GET_NEXT_ID', writes, (c, s) => getNextId(c, s, 'map')),
-  [bpf_cmd.BPF_PROG_GET_NEXT_ID]: bpfCommand('PROG_GET_NEXT_ID', writes, (c, s) => getNextId(c, s, 'prog')),
-  [bpf_cmd.BPF_LINK_GET_NEXT_ID]: bpfCommand('LINK_GET_NEXT_ID', writes, (c, s) => getNextId(c, s, 'link')),
-  [bpf_cmd.BPF_BTF_GET_NEXT_ID]: bpfCommand('BTF_GET_NEXT_ID', writes, (c, s) => getNextId(c, s, 'btf')),
-  [bpf_cmd.BPF_MAP_GET_FD_BY_ID]: bpfCommand('MAP_GET_FD_BY_ID', reads, (c, s) => getFdById(c, s, 'map')),
-  [bpf_cmd.BPF_PROG_GET_FD_BY_ID]: bpfCommand('PROG_GET_FD_BY_ID', reads, (c, s) => getFdById(c, s, 'prog')),
-  [bpf_cmd.BPF_LINK_GET_FD_BY_ID]: bpfCommand('LINK_GET_FD_BY_ID', reads, (c, s) => getFdById(c, s, 'link')),
-  [bpf_cmd.BPF_BTF_GET_FD_BY_ID]: bpfCommand('BTF_GET_FD_BY_ID', reads, (c, s) => getFdById(c, s, 'btf')),
+  [bpf_cmd.BPF_MAP_GET_NEXT_ID]: bpfCommand('MAP_GET_NEXT_ID', tells, (c, s) => getNextId(c, s, 'map')),
+  [bpf_cmd.BPF_PROG_GET_NEXT_ID]: bpfCommand('PROG_GET_NEXT_ID', tells, (c, s) => getNextId(c, s, 'prog')),
+  [bpf_cmd.BPF_LINK_GET_NEXT_ID]: bpfCommand('LINK_GET_NEXT_ID', tells, (c, s) => getNextId(c, s, 'link')),
+  [bpf_cmd.BPF_BTF_GET_NEXT_ID]: bpfCommand('BTF_GET_NEXT_ID', tells, (c, s) => getNextId(c, s, 'btf')),
+  [bpf_cmd.BPF_MAP_GET_FD_BY_ID]: bpfCommand('MAP_GET_FD_BY_ID', looks, (c, s) => getFdById(c, s, 'map')),
+  [bpf_cmd.BPF_PROG_GET_FD_BY_ID]: bpfCommand('PROG_GET_FD_BY_ID', looks, (c, s) => getFdById(c, s, 'prog')),
+  [bpf_cmd.BPF_LINK_GET_FD_BY_ID]: bpfCommand('LINK_GET_FD_BY_ID', looks, (c, s) => getFdById(c, s, 'link')),
+  [bpf_cmd.BPF_BTF_GET_FD_BY_ID]: bpfCommand('BTF_GET_FD_BY_ID', looks, (c, s) => getFdById(c, s, 'btf')),
   [bpf_cmd.BPF_OBJ_GET_INFO_BY_FD]: {
     name: 'OBJ_GET_INFO_BY_FD',
-    needs: { ...writes, object: bpf_attr.info_bpf_fd },
+    needs: { ...tells, object: bpf_attr.info_bpf_fd },
     read: readInfoRequest,
     handle: getInfoByFd,
   },
-  [bpf_cmd.BPF_PROG_QUERY]: bpfCommand('PROG_QUERY', writes, progQuery),
+  [bpf_cmd.BPF_PROG_QUERY]: bpfCommand('PROG_QUERY', tells, progQuery),
   [bpf_cmd.BPF_TASK_FD_QUERY]: bpfCommand('TASK_FD_QUERY', writes, taskFdQuery),
   [bpf_cmd.BPF_OBJ_GET]: bpfCommand('OBJ_GET', reads, objGet),
   [bpf_cmd.BPF_ITER_CREATE]: bpfCommand('ITER_CREATE', reads, iterCreate),
