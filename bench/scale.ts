@@ -28,10 +28,10 @@ const MANY = 100_000;
 export function memory(): Promise<string> {
   return whileActive(async ({ pid }) => {
     const resident = (): string => `${mebibytes(residentMemory(pid))} and ${mebibytes(residentMemory(parentOf(pid)))}`;
+    const wakeUps = await wakeUpsOf([pid, parentOf(pid)]);
     const rest = [pid, parentOf(pid)].map(proportionalMemory);
     const sum = (of: 'all' | 'own'): string => mebibytes(rest.reduce((total, each) => total + each[of], 0));
     const atRest = resident();
-    const wakeUps = await wakeUpsOf([pid, parentOf(pid)]);
     const names = Array.from({ length: NAMESPACES }, (_, i) => `bench-${i}`);
     const empty = { parent: 'init', pins: 'own', tracing: 'host', ownerUid: 0, maxNamespaces: 0 } as const;
     for (const name of names) await ask({ op: 'create', name, ...empty });

@@ -10,6 +10,7 @@ import { SupervisorLink } from '../supervisor/link.js';
 import { openFds } from '../sys/fd.js';
 import { giveFreedMemoryBack } from '../sys/libc.js';
 import { notifyManager, watchdogInterval } from '../sys/notify.js';
+import { giveStartMemoryBack } from '../sys/start-memory.js';
 import { daemonLog, type Log, logTo, toFile } from '../telemetry/log.js';
 import { Agent, type AgentOptions } from './agent.js';
 
@@ -78,6 +79,7 @@ export async function agentMain({ ready, daemon }: AgentMainOptions): Promise<vo
     supervisor.serving();
     tell('ready');
     if (isDaemon) reportReady(log);
+    giveStartMemoryBack();
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     // A process waits for the first agent. If an agent that is restarted fails, only the log has

@@ -13,6 +13,7 @@ import { raiseFdLimit } from '../sys/fd-reserve.js';
 import { close, giveFreedMemoryBack } from '../sys/libc.js';
 import { isService, useInPlaceOfManager } from '../sys/notify.js';
 import { processIdentity } from '../sys/pids.js';
+import { giveStartMemoryBack } from '../sys/start-memory.js';
 import { getFd, openProcess } from '../sys/task.js';
 import { takeOver } from './estate.js';
 import { storeJournal, storeListener, takeStored, unstoreListener } from './fd-store.js';
@@ -177,6 +178,7 @@ export class Supervisor {
       }
       case 'serving':
         this.#failedStarts = 0;
+        giveStartMemoryBack();
         return;
       case 'leaving':
         this.#isEnding = true;

@@ -256,6 +256,7 @@ export const setsockopt = wrap<[number, number, number, Buffer, number]>('setsoc
   'void *',
   'uint',
 ]);
+export const madvise = wrap<[number, number, number]>('madvise', 'int', [long, 'size_t', 'int']);
 const mallopt = wrap<[number, number]>('mallopt', 'int', ['int', 'int']);
 export const ftruncate = wrap<[number, number]>('ftruncate', 'int', ['int', long]);
 /**
