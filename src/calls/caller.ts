@@ -27,6 +27,7 @@ import {
   sendSignal,
 } from '../sys/task.js';
 import type { KeptFds } from './kept-fds.js';
+import type { Needs } from './needs.js';
 
 const SIGKILL = 9;
 /** False once the kernel has said so (before 6.9). */
@@ -34,18 +35,6 @@ let hasThreadPidfds = true;
 
 /** Thrown if the caller is gone: there is nobody to answer. */
 export class CallerGone extends Error {}
-
-/** What a command needs of the caller before it runs. Nothing else is looked up. */
-export interface Needs {
-  /** The command writes to the caller's memory. */
-  readonly memory?: true;
-  /** The command checks the caller's capabilities. */
-  readonly rights?: true;
-  /** The command has no effect but its answer: it does no harm if the caller has stopped waiting. */
-  readonly onlyAnswers?: true;
-  /** The command is about the BPF object behind the caller's fd at this place in attr. */
-  readonly object?: number;
-}
 
 /**
  * How callers are examined: with the eye in the kernel, if there is one, and the memories that it
@@ -109,7 +98,6 @@ export class Caller implements Disposable {
   }
 
   #identifyByEye(eye: Eye, needs: Needs, object: number, isNew: boolean): void {
-    const { memories } = this.#eyes;
     const { tid } = this.#notification;
     const fd = object < 0 ? undefined : this.#takeByKept(object);
     if (!eye.look(tid, fd?.isOpen ? fd.number : -1)) {
@@ -117,15 +105,11 @@ export class Caller implements Disposable {
       throw new CallerGone();
     }
     if (fd) this.#object = copied(fd, eye.kind ?? kindOfFd(fd.number));
-    const { started } = eye;
-    const kept = needs.memory || needs.onlyAnswers ? memories.get(eye.memory) : undefined;
+    const kept = needs.memory || needs.onlyAnswers ? this.#eyes.memories.get(eye.memory) : undefined;
     // A thread that had the number before the call was received, and has it still, is the caller.
-    const isKnown = isNew && kept?.tid === tid && kept.started === started;
+    const isKnown = isNew && kept?.belongsTo(tid, eye.started);
     this.#kept = isKnown && needs.onlyAnswers ? kept : this.#proveMemory(needs, eye.memory, kept);
-    if (this.#kept) {
-      this.#kept.tid = tid;
-      this.#kept.started = started;
-    }
+    this.#kept?.noteProof(tid, eye.started);
     this.#rights = eye.rights;
     this.#userNs = eye.userNs;
     this.#namespace = eye.namespace;

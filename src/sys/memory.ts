@@ -31,9 +31,19 @@ export function readMemory(tid: number, address: number, into: Block | Buffer, l
 
 /** Write access to the memory of one process, even if its number passes to another. */
 export class ProcessMemory extends Fd {
-  /** The thread of the process that was last proved to have its number, and when it started. */
-  tid = 0;
-  started = 0;
+  #tid = 0;
+  #started = 0;
+
+  /** A thread of the process was proved to have this number. @param started when it started */
+  noteProof(tid: number, started: number): void {
+    this.#tid = tid;
+    this.#started = started;
+  }
+
+  /** Whether it is the thread of the last proof. */
+  belongsTo(tid: number, started: number): boolean {
+    return this.#tid === tid && this.#started === started;
+  }
 }
 
 export function openMemory(tid: number): ProcessMemory {

@@ -9,7 +9,7 @@ import { bpf_attr, bpf_cmd } from '../../sys/kernel.gen.js';
 import { SYS } from '../../sys/libc.js';
 import type { Notification } from '../../sys/seccomp.js';
 import type { Call, Reply } from '../call.js';
-import type { Needs } from '../caller.js';
+import type { Needs } from '../needs.js';
 import type { Services } from '../services.js';
 import { readBpfAttr } from './bpf-attr.js';
 import { clone3, readCloneArgs } from './clone3.js';
