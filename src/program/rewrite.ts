@@ -46,20 +46,13 @@ export function rewrite(program: Program, edits: Edits, prologue: readonly Instr
   checkForm(code);
   const { length } = code;
   const sorted = inOrder(code, edits);
-  /** Where each instruction is afterwards. */
-  const moved = new Uint32Array(length);
-  let shift = prologue.length;
-  let next = 0;
-  for (let at = 0; at < length; at++) {
-    if (sorted[next]?.at === at) shift += added(sorted[next++]?.edit);
-    moved[at] = at + shift;
-  }
+  const { moved, end } = placesAfter(length, sorted, prologue.length);
   const movedTo = (at: number): number => moved[at] ?? 0;
   const landing = (at: number): number => movedTo(at) - (edits.get(at)?.before?.length ?? 0);
   const entering = (at: number): number => landing(at) - (edits.get(at)?.entry?.length ?? 0);
   // The verifier wants functions, and their first lines, at the beginning: what is put in front is a part of them.
   const beginning = (at: number): number => (at === 0 ? 0 : entering(at));
-  const writer = new CodeWriter(length + shift);
+  const writer = new CodeWriter(end);
   writer.put(prologue);
   write(writer, code, sorted);
   for (const { at, kind, field, target } of referencesIn(code)) {
@@ -89,6 +82,18 @@ function inOrder(code: Code, edits: Edits): PlacedEdit[] {
     if (at < code.length && !isSecondHalf) found.push({ at, edit });
   }
   return found.sort((a, b) => a.at - b.at);
+}
+
+/** Where each instruction is afterwards, and where the program ends. @param start where its first edit goes */
+function placesAfter(length: number, edits: readonly PlacedEdit[], start: number): { moved: Uint32Array; end: number } {
+  const moved = new Uint32Array(length);
+  let shift = start;
+  let next = 0;
+  for (let at = 0; at < length; at++) {
+    if (edits[next]?.at === at) shift += added(edits[next++]?.edit);
+    moved[at] = at + shift;
+  }
+  return { moved, end: length + shift };
 }
 
 const added = (edit: Edit | undefined): number => (edit?.entry?.length ?? 0) + (edit?.before?.length ?? 0);
