@@ -2,10 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { symlinkSync } from 'node:fs';
+import { copyFileSync, mkdirSync, symlinkSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { Daemon } from '../support/daemons.js';
-import { bpfns, leavesNothingBehind, skipReason, until } from '../support/host.js';
+import { bpfns, guestPath, leavesNothingBehind, run, skipReason, until } from '../support/host.js';
 import { limit } from '../support/slowness.js';
 import { sh } from './support/bpftool.js';
 import { crun, runc } from './support/bundle.js';
@@ -19,6 +19,8 @@ const script = `
   tracepoint:syscalls:sys_enter_openat { printf("%d %s %s\\n", pid, comm, str(args->filename)); }
   tracepoint:raw_syscalls:sys_enter { @calls[comm] = count(); }
   profile:hz:99 { @samples[comm] = count(); }
+  uprobe:/usr/bin/bash:main { @main[comm] = count(); }
+  usdt:/opt/probed:bpfns:probed { @hits[comm] = count(); }
   interval:ms:100 /@ready == 0/ { printf("ready\\n"); @ready = 1; }`;
 
 /** The container's PID 1 then opens /tmp/done, as its first call after the tracer has begun. */
@@ -27,7 +29,10 @@ const startTracer = `/usr/bin/bpftrace -B line -e '${script}' >/tmp/trace 2>&1 &
   until grep -q ^ready /tmp/trace; do sleep 0.1; done`;
 
 /** What runs in the container that traces; nothing else may show. */
-const own = ['bpftool', 'bpftrace', 'busybox', 'cat', 'exe', 'grep', 'mkfifo', 'runc:[2:INIT]', 'sh', 'sleep'];
+const own: readonly string[] = [
+  ...['bash', 'bpftool', 'bpftrace', 'busybox', 'cat', 'exe', 'grep', 'mkfifo', 'probed'],
+  ...['runc:[2:INIT]', 'sh', 'sleep'],
+];
 
 for (const engine of [runc, crun, podmanAlone, ctrClient]) {
   describe(`tracing=own in containers of ${engine.name}`, { skip: skipReason }, () => {
@@ -54,7 +59,10 @@ for (const engine of [runc, crun, podmanAlone, ctrClient]) {
           capabilities,
           script: '(while :; do /bin/id; done) >/dev/null 2>&1 &',
         });
-        const mounts = { '/usr': '/usr', '/lib': '/lib', '/lib64': '/lib64', '/sys/kernel/tracing': view };
+        mkdirSync(`${workDir}/opt-${engine.name}`);
+        copyFileSync(guestPath('probed'), `${workDir}/opt-${engine.name}/probed`);
+        const opt = { '/opt': `${workDir}/opt-${engine.name}` };
+        const mounts = { '/usr': '/usr', '/lib': '/lib', '/lib64': '/lib64', '/sys/kernel/tracing': view, ...opt };
         tracing = await engine.start({ label: 'tracing', profile, capabilities, mounts, script: startTracer });
       });
       after(async () => {
@@ -93,6 +101,15 @@ for (const engine of [runc, crun, podmanAlone, ctrClient]) {
         await shows(/^\d+ cat \/etc\/group$/m);
       });
 
+      test('calls of a function and a USDT probe in files of its root show, and none of the host', async () => {
+        for (let i = 0; i < 5; i++) {
+          assert.equal(run(['bash', '-c', `exec ${workDir}/opt-${engine.name}/probed calls 100`]).status, 0);
+        }
+        // A call that is trapped waits until the tasks of the exec count.
+        const calls = '/usr/bin/bash -c :; /usr/bin/bash -c :; /opt/probed calls 1000';
+        await sh(tracing, `bpftool map list >/dev/null; ${calls}`);
+      });
+
       test('nothing else shows: no call, no sample and no pid of the other container or the host', async () => {
         await sh(tracing, 'i=0; while [ $i -lt 500000 ]; do i=$((i + 1)); done');
         const running = "grep -q 'State:.[^Z]' /proc/$(cat /tmp/tracer)/status";
@@ -103,6 +120,8 @@ for (const engine of [runc, crun, podmanAlone, ctrClient]) {
         const newest = Number(await sh(tracing, 'echo $$'));
         for (const [, map, comm] of text.matchAll(/^@(calls|samples)\[(.*)\]/gm))
           assert.ok(own.includes(comm ?? ''), `${map} of ${comm}`);
+        const probed = new Set(text.match(/^@(main|hits)\[.*$/gm));
+        assert.deepEqual([...probed].sort(), ['@hits[probed]: 1000', '@main[bash]: 2'], text);
         const opened = [...text.matchAll(/^(\d+) (\S+) (.*)$/gm)];
         for (const [line, pid, comm] of opened) {
           assert.ok(own.includes(comm ?? ''), line);

@@ -22,7 +22,7 @@ export const rootWithPerfmon: readonly string[] = [
 
 /**
  * Ends bpftrace, whose pid is in $tracer. Before 0.18 it goes on for ever after a SIGINT that does not interrupt its
- * epoll_wait(2). A SIGUSR1 interrupts it too, and does nothing else by then.
+ * epoll_wait(2). A SIGUSR1 interrupts it too; at most the maps are printed twice.
  */
 export const endTracer = `kill -INT $tracer 2>/dev/null || true
     while kill -USR1 $tracer 2>/dev/null; do sleep 0.1; done
