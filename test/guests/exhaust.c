@@ -86,10 +86,10 @@ static int load_with_loop(int rounds)
 
 #define THREADS 100
 
-/* The first takes seconds, in which the others come to wait. */
+/* The first takes half a second at least, in which the others come to wait. */
 static void *load_slowly(void *result)
 {
-	*(int *)result = load_with_loop(200000);
+	*(int *)result = load_with_loop(450000);
 	return NULL;
 }
 
@@ -105,7 +105,7 @@ static void load_at_once(void)
 	pthread_t threads[THREADS];
 
 	pthread_create(&threads[0], NULL, load_slowly, &results[0]);
-	usleep(200000);
+	usleep(20000);
 	for (int i = 1; i < THREADS; i++)
 		pthread_create(&threads[i], NULL, load_quickly, &results[i]);
 	for (int i = 0; i < THREADS; i++) {
