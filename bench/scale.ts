@@ -53,6 +53,8 @@ beyond what they take beside ${FEW}, ${each('resident')} and ${each('maps')} byt
 /** How often the threads of these processes wake up in a second while nothing happens. */
 async function wakeUpsOf(pids: readonly number[]): Promise<number> {
   const count = (): number => pids.map(sleeps).reduce((sum, each) => sum + each);
+  // Until then V8 collects what the start has left.
+  await pause(REST * 1000);
   const before = count();
   await pause(REST * 1000);
   return (count() - before) / REST;
