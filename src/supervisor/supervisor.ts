@@ -96,6 +96,7 @@ export class Supervisor {
   /** @param estate in fds of this process */
   constructor(lock: number, agentArguments: readonly string[], estate: Estate, whenReplaced: WhenReplaced = 'end') {
     giveFreedMemoryBack();
+    giveStartMemoryBack();
     this.#lock = lock;
     this.#whenReplaced = whenReplaced;
     useInPlaceOfManager(paths.keeper);
@@ -178,7 +179,6 @@ export class Supervisor {
       }
       case 'serving':
         this.#failedStarts = 0;
-        giveStartMemoryBack();
         return;
       case 'leaving':
         this.#isEnding = true;
