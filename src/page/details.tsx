@@ -53,13 +53,7 @@ function Report({ report }: { readonly report: WhoReply }): JSX.Element {
         {report.containers.length > 0 ? <dt>container</dt> : null}
         {report.containers.length > 0 ? <dd>{visible(containersOf(report))}</dd> : null}
         <dt>made by</dt>
-        <dd>
-          {creator
-            ? visible(
-                `${creator.comm}[${creator.pid}], uid ${creator.uid}${creator.cgroup.path === null ? '' : `, cgroup ${creator.cgroup.path}`}, at ${creator.time}`,
-              )
-            : 'not recorded'}
-        </dd>
+        <dd>{creator ? visible(creatorTitle(creator)) : 'not recorded'}</dd>
         <dt>visible in</dt>
         <dd>{visible(visibleIn.map(({ namespace, id }) => `${namespace.path} as ${id}`).join('; '))}</dd>
         <dt>kept alive by</dt>
@@ -93,4 +87,9 @@ export function useProcess(search: string): string | undefined {
     return () => clearTimeout(timer);
   }, [search]);
   return found;
+}
+
+function creatorTitle({ comm, pid, uid, cgroup, time }: NonNullable<WhoReply['creator']>): string {
+  const where = cgroup.path === null ? '' : `, cgroup ${cgroup.path}`;
+  return `${comm}[${pid}], uid ${uid}${where}, at ${time}`;
 }

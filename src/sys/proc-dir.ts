@@ -157,8 +157,8 @@ function textIn(directory: number, path: string): string {
   return text;
 }
 
-/** The ids in a `status` for each pid namespace, outermost first. */
-function pidChainOf(status: string): number[] {
+/** As {@link ProcDir.pidChain}, from the contents of /proc/PID/status. */
+export function pidChainOf(status: string): number[] {
   const line = /^NSpid:\s+(.+)$/m.exec(status)?.[1] ?? '';
   return line === '' ? [] : line.split(/\s+/).map(Number);
 }

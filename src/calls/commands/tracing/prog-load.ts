@@ -12,6 +12,7 @@ import { encodeCreator } from '../../../recorder/records.js';
 import { E } from '../../../sys/errno.js';
 import { Fd } from '../../../sys/fd.js';
 import { bpf_attr, bpf_cmd } from '../../../sys/kernel.gen.js';
+import { pidChainOf } from '../../../sys/proc-dir.js';
 import { readPointer } from '../../../sys/seccomp.js';
 import type { Call, Reply } from '../../call.js';
 import type { Services } from '../../services.js';
@@ -71,7 +72,7 @@ function loadForGuest(call: Call, services: Services, mode: LoadRequest['mode'])
   // Opened while the thread id is known to be the caller's.
   const thread = caller.thread.number;
   const status = caller.directory.status();
-  const pidLevel = fieldOf(status, 'NSpid').split(/\s+/).length - 1;
+  const pidLevel = Math.max(pidChainOf(status).length - 1, 0);
   nsfs ??= statSync('/proc/self/ns/pid').dev;
   const pidNamespace = { device: nsfs, inode: caller.directory.namespaceInode('pid') };
   const creator = creatorOf(status, call.namespace.id);
