@@ -36,7 +36,7 @@ interface Collecting {
 
 /** How long the dead objects of namespaces may be looked for in one go, in ms. */
 const LONGEST_LOOK = 20;
-/** For how many times as long as a look took none is made because of a filter, or of a guest who has no room. */
+/** After a look, none is made for a filter, or for a guest that has no room, for so many times its length. */
 const REST = 4;
 /** Objects that are looked at in one go. */
 const MANY = 1000;
@@ -52,7 +52,7 @@ export class Lifecycle {
   #soon: NodeJS.Timeout | undefined;
   /** By `performance.now()`. */
   #restUntil = 0;
-  /** The same for what is made below a top-level namespace, or init, after a look that made no room there. */
+  /** The same for a top-level namespace, or init, after a look that made no room below it. */
   readonly #refusedUntil = new WeakMap<Namespace, number>();
 
   constructor(mirror: Mirror, inspector: Inspector, perUser: number, life: NamespaceWatcher) {
