@@ -13,7 +13,7 @@ type Name = Exclude<keyof typeof bpf_cmd, 'BPF_COMMON_ATTRS' | 'BPF_PROG_RUN'>;
 const ID = 'takes or gives an id';
 /** They act on what the caller holds, with the caller's rights. */
 const HELD = 'acts on fds that the caller holds';
-const CREATES = 'creates an object, which must be the caller’s own; the recorder sees it';
+const CREATES = "creates an object, which must be the caller's own; the recorder sees it";
 
 const who: Readonly<Record<Name, readonly ['agent' | 'kernel', why: string]>> = {
   BPF_MAP_CREATE: ['kernel', CREATES],
@@ -49,7 +49,7 @@ const who: Readonly<Record<Name, readonly ['agent' | 'kernel', why: string]>> = 
   BPF_LINK_GET_FD_BY_ID: ['agent', ID],
   BPF_LINK_GET_NEXT_ID: ['agent', ID],
   BPF_ENABLE_STATS: ['agent', 'asks for CAP_SYS_ADMIN, and CAP_BPF is to suffice'],
-  BPF_ITER_CREATE: ['agent', 'bpftool’s iterator of processes shows ids'],
+  BPF_ITER_CREATE: ['agent', "bpftool's iterator of processes shows ids"],
   BPF_LINK_DETACH: ['kernel', HELD],
   BPF_PROG_BIND_MAP: ['kernel', HELD],
   BPF_TOKEN_CREATE: ['kernel', `${HELD}; a token delegates rights to create, not ids`],
@@ -74,7 +74,7 @@ test('there is no other command, but for our own', () => {
   );
 });
 
-const TYPE = 'a type in a BTF that the caller holds, or in the kernel’s';
+const TYPE = "a type in a BTF that the caller holds, or in the kernel's";
 const RELATIVE: readonly Name[] = ['BPF_PROG_ATTACH', 'BPF_PROG_DETACH', 'BPF_LINK_CREATE'];
 const NEXT_OR_OPEN = (kind: string): Name[] => [`BPF_${kind}_GET_NEXT_ID` as Name, `BPF_${kind}_GET_FD_BY_ID` as Name];
 

@@ -22,7 +22,7 @@ describe('the namespace of a container', () => {
       { name: 'a', parent: 'b', pins: 'any', tracing: undefined, delegation: undefined },
     ],
     [
-      'is the pod’s, if asked',
+      "is the pod's, if asked",
       { annotations: { ...pod, 'bpfns.io/share': 'pod' } },
       { name: 'sandbox', parent: 'init', pins: 'own', tracing: undefined, delegation: undefined },
     ],
@@ -96,7 +96,7 @@ test('a name that no engine would give is cut off', () => {
 
 describe('a container process state', () => {
   const message = { fds: ['seccompFd'], pid: 7, state: { id: 'c1', annotations: { a: 'b', n: 1 } } };
-  test('is taken from a runtime’s message, unknown fields and a missing state.pid included', () => {
+  test("is taken from a runtime's message, unknown fields and a missing state.pid included", () => {
     const parsed = parseContainerState(JSON.stringify({ ...message, more: 1 }));
     assert.deepEqual(parsed, { id: 'c1', pid: 7, listenerIndex: 0, metadata: '', annotations: { a: 'b' } });
   });

@@ -128,7 +128,7 @@ for (const [thread, by] of [
       assert.equal(copy.isOpen, false);
     });
 
-    test('its ids and namespaces are not taken for the caller’s', () => {
+    test("its ids and namespaces are not taken for the caller's", () => {
       assert.equal(caller.directory.status(), '');
       assert.equal(caller.directory.namespaceInode('user'), 0);
       assert.throws(() => caller.identify({ rights: true }, false), CallerGone);

@@ -5,11 +5,11 @@ import { type Kind, kinds, nsId } from '../../../model/ids.js';
 import * as kernel from '../../../sys/kernel.gen.js';
 import { infoShapes } from './shapes.js';
 
-type Fate = Kind | 'the kernel’s: a type in that BTF' | 'the kernel’s: a cgroup' | 'the kernel’s: a task' | 'a count';
+type Fate = Kind | "the kernel's: a type in that BTF" | "the kernel's: a cgroup" | "the kernel's: a task" | 'a count';
 type Ids = Readonly<Record<string, Fate>>;
-const TYPE = 'the kernel’s: a type in that BTF';
-const CGROUP = 'the kernel’s: a cgroup';
-const TASK = 'the kernel’s: a task';
+const TYPE = "the kernel's: a type in that BTF";
+const CGROUP = "the kernel's: a cgroup";
+const TASK = "the kernel's: a task";
 
 /** Also with an array of ids, which is not part of the structure itself. */
 const ids: Readonly<Record<Exclude<Kind, 'link'>, Ids>> = {
@@ -27,7 +27,7 @@ const ids: Readonly<Record<Exclude<Kind, 'link'>, Ids>> = {
 const inAllLinks: Ids = { id: 'link', prog_id: 'prog' };
 const inLinks: Readonly<Record<Exclude<keyof typeof kernel.bpf_link_type, 'BPF_LINK_TYPE_UNSPEC'>, Ids>> = {
   BPF_LINK_TYPE_RAW_TRACEPOINT: {},
-  // A program’s, as no object has these ids; else it may be a BTF’s (attachTarget()).
+  // A program\'s, as no object has these ids; else it may be a BTF\'s (attachTarget()).
   BPF_LINK_TYPE_TRACING: { tracing_target_obj_id: 'prog', tracing_target_btf_id: TYPE },
   BPF_LINK_TYPE_CGROUP: { cgroup_cgroup_id: CGROUP },
   BPF_LINK_TYPE_ITER: {
@@ -43,7 +43,7 @@ const inLinks: Readonly<Record<Exclude<keyof typeof kernel.bpf_link_type, 'BPF_L
   BPF_LINK_TYPE_STRUCT_OPS: { struct_ops_map_id: 'map' },
   BPF_LINK_TYPE_NETFILTER: {},
   BPF_LINK_TYPE_TCX: {},
-  // It is made the caller’s: see uprobes.ts.
+  // It is made the caller\'s: see uprobes.ts.
   BPF_LINK_TYPE_UPROBE_MULTI: { uprobe_multi_pid: TASK },
   BPF_LINK_TYPE_NETKIT: {},
   BPF_LINK_TYPE_SOCKMAP: { sockmap_map_id: 'map' },
@@ -79,13 +79,13 @@ function expected(kind: Kind, fates: Ids): Record<number, Kind> {
 }
 
 for (const kind of ['map', 'prog', 'btf'] as const) {
-  test(`bpf_${kind}_info: all ids of objects are the namespace’s, and nothing else is changed`, () => {
+  test(`bpf_${kind}_info: all ids of objects are the namespace's, and nothing else is changed`, () => {
     assert.deepEqual(rewritten(kind), expected(kind, ids[kind]));
   });
 }
 
 for (const [name, fates] of Object.entries(inLinks)) {
-  test(`bpf_link_info, ${name}: all ids of objects are the namespace’s, and nothing else is changed`, () => {
+  test(`bpf_link_info, ${name}: all ids of objects are the namespace's, and nothing else is changed`, () => {
     const type = kernel.bpf_link_type[name as keyof typeof inLinks];
     assert.deepEqual(rewritten('link', type), expected('link', { ...inAllLinks, ...fates }));
   });
