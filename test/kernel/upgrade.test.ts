@@ -67,6 +67,7 @@ function topLevel(): Array<readonly [id: number, name: string]> {
 async function started(guests: readonly CrashGuest[]): Promise<void> {
   await until(
     () => {
+      allRunning(guests);
       const names = namespaceNames();
       return guests.every(({ name }) => names.includes(name));
     },
