@@ -5,7 +5,7 @@ import { type Kind, kinds } from '../model/ids.js';
 import { objGet } from '../sys/bpf.js';
 import { cString } from '../sys/c-string.js';
 import { bpfns_member, bpfns_object_user } from '../sys/contract.gen.js';
-import { E } from '../sys/errno.js';
+import { E, SyscallError } from '../sys/errno.js';
 import { Fd } from '../sys/fd.js';
 import { type Attached, BpfObject } from '../sys/libbpf.js';
 import { close, read } from '../sys/libc.js';
@@ -88,7 +88,9 @@ export class Inspector {
       const length = read(iterator.number, part.subarray(kept), PART - kept);
       // The kernel has passed a million tasks or fds that are of no interest, and wants to be asked again.
       if (length === -E.EAGAIN) continue;
-      if (length <= 0) return;
+      // Tasks that were not seen must not seem to be gone.
+      if (length < 0) throw new SyscallError(-length, 'read', `cannot read the iterator '${program}'`);
+      if (length === 0) return;
       const whole = Math.floor((kept + length) / size);
       yield Array.from({ length: whole }, (_, i) => decode(part.subarray(i * size, (i + 1) * size)));
       part.copy(part, 0, whole * size, kept + length);

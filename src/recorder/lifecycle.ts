@@ -2,7 +2,7 @@
 import { INIT, kinds } from '../model/ids.js';
 import { MAX_LEVEL, type Namespace, type TracingMode } from '../model/namespaces.js';
 import { bootTimeNs } from '../sys/clock.js';
-import { E, Refusal } from '../sys/errno.js';
+import { E, Refusal, SyscallError } from '../sys/errno.js';
 import type { Inspector } from './inspector.js';
 import type { Mirror } from './mirror.js';
 
@@ -185,12 +185,12 @@ export class Lifecycle {
     }
   }
 
-  /** The namespaces that have tasks, or are about to; undefined if there is no room to find out. */
+  /** The namespaces that have tasks, or are about to; undefined if there is no memory or fd to find out. */
   #populated(): ReadonlySet<number> | undefined {
     try {
       return new Set(this.#inspector.members().flatMap(({ ns, next }) => [ns, next]));
     } catch (error) {
-      if (error instanceof Refusal) return undefined;
+      if (error instanceof SyscallError) return undefined;
       throw error;
     }
   }

@@ -11,6 +11,7 @@ import { Daemon } from '../support/daemons.js';
 import {
   agentsOf,
   bpfns,
+  bpfnsPath,
   guestPath,
   inNamespace,
   leavesNothingBehind,
@@ -206,5 +207,25 @@ describe('bpfns daemon, started while an agent that bpfns run has started serves
     await until(() => bpfns(['ls']).stdout.trimEnd().split('\n').length === 2, 'the namespace is left');
     assert.ok(daemon.isRunning);
     assert.equal(await daemon.end(), 0);
+  });
+});
+
+describe('bpfns daemon, which cannot read for want of memory which tasks there are', { skip: skipReason }, () => {
+  leavesNothingBehind();
+
+  test('ends no namespace when it stops: the next one finds it with its task', async () => {
+    const failing = ['-e', 'inject=read:error=ENOMEM', '-P', 'anon_inode:bpf_iter'];
+    // -D: strace is not the parent of what it traces.
+    const program = ['strace', '-D', '-f', '-qq', '-o', '/dev/null', '-e', 'trace=read', ...failing, bpfnsPath];
+    const daemon = new Daemon([], { program });
+    await daemon.ready();
+    const guest = await startInNamespace('echo ready; read -r _ || true');
+    const names = namespaceNames();
+    assert.equal(await daemon.end(), 0);
+
+    const next = await Daemon.configured('');
+    assert.deepEqual(namespaceNames(), names);
+    await guest.end();
+    await next.stop();
   });
 });
