@@ -5,6 +5,7 @@
  *   stats   enables run statistics: while its fd is open, the runs of a program are counted
  *   trace   loads a tracing program, attaches it to $TRACEPOINT's event: there are no others of it
  *   nest    forks tasks into namespaces of their own, in which the first map is number 1
+ * `crash raise-ids N` is for the test itself, before it starts one of these.
  * Prints "calls N longest-ms N fds-lost N"; the first wrong answer ends it with status 1.
  */
 #define _GNU_SOURCE
@@ -204,6 +205,23 @@ static void create(uint32_t round)
 	close(program);
 }
 
+/*
+ * Outside every namespace: uses up the kernel's ids of maps and programs up to this one. A namespace
+ * counts its ids only up to what those were when it was made (docs/decisions/0018-unambiguous-ids.md).
+ */
+static void raise_ids(uint32_t wanted)
+{
+	for (uint32_t map = 0, program = 0; map < wanted || program < wanted;) {
+		int fd = create_map(0);
+
+		map = map_id(fd);
+		close(fd);
+		fd = load_program();
+		program = program_info(fd).id;
+		close(fd);
+	}
+}
+
 static void count_runs(void)
 {
 	char packet[64] = {};
@@ -317,6 +335,10 @@ int main(int argc, char **argv)
 
 	if (argc != 3)
 		return 2;
+	if (!strcmp(argv[1], "raise-ids")) {
+		raise_ids(atoi(argv[2]));
+		return 0;
+	}
 	setrlimit(RLIMIT_CORE, &core);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	/* Never delivered: that no call is interrupted is a part of what is tested. */

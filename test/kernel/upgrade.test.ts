@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { cpSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { before, describe, test } from 'node:test';
 import type { StatusReply } from '../../src/control/protocol.js';
-import { allRight, allRunning, type CrashGuest, HANG, startGuest } from '../support/crash-guests.js';
+import { allRight, allRunning, type CrashGuest, HANG, raiseIds, startGuest } from '../support/crash-guests.js';
 import { Daemon } from '../support/daemons.js';
 import {
   agentsOf,
@@ -139,6 +139,7 @@ describe('an upgrade to another layout of the maps', { skip: skipReason }, () =>
   }
 
   before(async () => {
+    raiseIds();
     daemon = await Daemon.configured('');
     assert.equal(bpfns(['create', 'kept']).status, 0);
     const script =
@@ -164,7 +165,8 @@ describe('an upgrade to another layout of the maps', { skip: skipReason }, () =>
     }
     allRunning(guests);
     const later = await look();
-    for (const what of Object.keys(earlier)) assert.deepEqual(later[what], earlier[what], what);
+    allRunning(guests);
+    for (const what of Object.keys(earlier)) assert.deepEqual(later[what], earlier[what], `${what}, ${daemon.log}`);
     const { calls, longest } = await allRight(guests);
     t.diagnostic(`${calls} calls, the longest took ${longest} ms`);
     assert.ok(longest < HANG);

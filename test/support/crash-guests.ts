@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { connect } from 'node:net';
 import { tracepointId, withTracefs } from '../../src/sys/tracepoint.js';
-import { asContainerUser, bpfnsPath, guestPath, pinDirectory, runDir } from './host.js';
-import { limit } from './slowness.js';
+import { asContainerUser, bpfnsPath, guestPath, pinDirectory, run, runDir } from './host.js';
+import { limit, times } from './slowness.js';
 import { nobodyWithBpfAlone } from './tracing.js';
 
 /** No call may take this long, in ms. An agent starts in a fraction of it, even on a busy machine. */
@@ -16,9 +16,25 @@ export interface CrashGuest {
   readonly output: () => string;
 }
 
+/** More ids than a guest that creates uses up. */
+const MANY_IDS = times(100_000);
+let hasRaised = false;
+
+/**
+ * So that ids in namespaces to come are counted one by one for long enough: see raise_ids() in the guest. An object that
+ * a test keeps is made after that, as the number that is its host id is left out.
+ */
+export function raiseIds(): void {
+  if (hasRaised) return;
+  const { status, stdout, stderr } = run([guestPath('crash'), 'raise-ids', String(MANY_IDS)]);
+  assert.equal(status, 0, stdout + stderr);
+  hasRaised = true;
+}
+
 /** Starts a guest in a namespace of that name; {@link allRight} ends it. Roles: list, create, nest, stats, trace. */
 export function startGuest(name: string, role: string): CrashGuest {
   const traces = role === 'trace';
+  if (role === 'create') raiseIds();
   const command = [guestPath('crash'), role, `${pinDirectory()}/${name}`];
   const guest = spawn(
     'timeout',
