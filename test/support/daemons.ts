@@ -1,4 +1,5 @@
 /** Runs `bpfns daemon`, of this version or another one, during a test. */
+import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -39,13 +40,16 @@ export class Daemon {
     return this.#said;
   }
 
-  /** Waits until it serves, in whichever format it says so. */
+  /** Waits until it serves, in whichever format it says so. Fails if it ends instead. */
   async ready(): Promise<void> {
-    await until(() => / info ready$|"ready"/m.test(this.#said), 'the daemon is not ready', 120).catch(
-      (error: unknown) => {
-        throw new Error(`${error instanceof Error ? error.message : ''}: ${this.#said}`);
-      },
-    );
+    const isReady = (): boolean => {
+      if (/ info ready$|"ready"/m.test(this.#said)) return true;
+      assert.ok(this.isRunning, 'the daemon has ended');
+      return false;
+    };
+    await until(isReady, 'the daemon is not ready', 120).catch((error: unknown) => {
+      throw new Error(`${error instanceof Error ? error.message : ''}: ${this.#said}`);
+    });
   }
 
   get pid(): number {

@@ -44,7 +44,7 @@ export function buildBase({ architecture, isHosts }: Machine, withEngines: boole
   if (!isHosts) compileGuests(architecture, base);
   mkdirSync(`${base}/etc`, { recursive: true });
   writeFileSync(`${base}/etc/passwd`, 'root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n');
-  writeFileSync(`${base}/etc/group`, 'root:x:0:\nnogroup:x:65534:\n');
+  writeFileSync(`${base}/etc/group`, 'root:x:0:\ngames:x:60:\nnogroup:x:65534:\n');
   // A file that users cannot read.
   writeFileSync(`${base}/etc/shadow`, '', { mode: 0o600 });
   // containerd copies these into pods.
