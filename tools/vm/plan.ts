@@ -25,8 +25,9 @@ const objects = ['isolation'];
 const newest = ['common-attributes', 'newest', 'losses'];
 
 /**
- * What CI has time for, with two machines at a time: the oldest kernel, the newest where it
- * differs, and Debian 13's. The tracepoints are what CI's own kernel tests run with; `make test-vm` runs the rest.
+ * What CI has time for, with two machines at a time: the oldest kernel, the newest where it differs, Debian 13's, and
+ * that of arm64, on which doctor finds that all of `run` works. The tracepoints are what CI's own kernel tests run
+ * with; `make test-vm` runs the rest.
  */
 export function planOfCi(): Plan[] {
   const machine = (chosen: string, part: string, names: readonly string[]): Plan[] => {
@@ -37,5 +38,6 @@ export function planOfCi(): Plan[] {
     ...machine('6.1-cloud:function', 'oldest', [...claims, ...separation]),
     ...machine('7.3-cloud:chosen', 'newest', [...claims, ...newest]),
     ...machine('6.12-cloud:function', 'stable', objects),
+    ...machine('6.12-arm64:function', 'smoke', claims),
   ];
 }
