@@ -293,6 +293,7 @@ export class Agent {
     this.#services.fds.check();
     this.#catchUp();
     this.#mirror.checkOverflow();
+    this.#recorder.recordLate();
     const missed = this.#recorder.newMisses();
     if (missed) this.#services.events.emit({ event: 'hooks-missed', ...missed });
     // In a flood it does nothing else anyway.

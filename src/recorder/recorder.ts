@@ -7,7 +7,7 @@ import { paths } from '../config/paths.js';
 import { INIT } from '../model/ids.js';
 import { mapDelete, mapForEach, mapUpdate, runProgram } from '../sys/bpf.js';
 import { bpfns_bind, bpfns_charge, bpfns_forget } from '../sys/contract.gen.js';
-import { check } from '../sys/errno.js';
+import { check, E } from '../sys/errno.js';
 import { Fd } from '../sys/fd.js';
 import type { Attached, BpfObject } from '../sys/libbpf.js';
 import { mount, read, umount2 } from '../sys/libc.js';
@@ -21,6 +21,10 @@ import { counted, counterKey, newCounter, type RecorderStatus, readStatus } from
 import { inUse, isOfThisVersion, requireKnownState } from './state.js';
 
 const BPF_FS_MAGIC = 0xcafe4a11;
+/** How long after an upgrade calls may return that were in progress then; loads of programs are the longest. In ms. */
+const LATE = 60_000;
+/** After a look at all tasks there is no other for so many times its length, however often a guest wants one. */
+const REST = 4;
 
 export class Recorder {
   readonly #object: BpfObject;
@@ -30,12 +34,17 @@ export class Recorder {
 
   /** What an upgrade has carried over when this agent started; undefined if it did not have to. */
   readonly carriedOver: CarriedOver | undefined;
+  /** By `performance.now()`. */
+  readonly #lateUntil: number;
+  #restUntil = 0;
 
   private constructor({ object, links, backend }: Loaded, carriedOver?: CarriedOver) {
     this.#object = object;
     this.#links = links;
     this.backend = backend;
     this.carriedOver = carriedOver;
+    this.#lateUntil = carriedOver ? performance.now() + LATE : 0;
+    this.recordLate();
   }
 
   /**
@@ -140,12 +149,27 @@ export class Recorder {
     return this.#misses.news(caughtUp());
   }
 
+  /**
+   * After an upgrade: records what calls have made that were in progress then. When an fexit program is attached to
+   * bpf(2), or detached, such a call skips all of them at its return (bpf_tramp_image_put() in
+   * kernel/bpf/trampoline.c). @returns whether it looked: not at other times, nor too often
+   */
+  recordLate(): boolean {
+    const began = performance.now();
+    if (began >= this.#lateUntil || began < this.#restUntil) return false;
+    this.#findLate();
+    const end = performance.now();
+    this.#restUntil = end + REST * (end - began);
+    return true;
+  }
+
   /** Looks for objects whose creation no hook saw return, and records those that are still open somewhere. */
   #findLate(): void {
     const link = this.#object.attach('find_late');
     try {
       using iterator = new Fd(link.iterate());
-      read(iterator.number, Buffer.alloc(16), 16); // the program writes no output: one read runs it over all tasks
+      // The program writes no output: one read runs it over all tasks, or over a million of them.
+      while (read(iterator.number, Buffer.alloc(16), 16) === -E.EAGAIN);
     } finally {
       link.close();
     }

@@ -2,6 +2,7 @@
  * Checks every answer of an agent that is killed all the time, until SIGTERM: `crash ROLE PIN`.
  *   list    walks its ids, opens them, asks for info, opens a pin: each answer is known beforehand
  *   create  makes maps and programs: their numbers rise by one, and are listed
+ *   load    loads programs that take the verifier a while: most of what goes on goes on in such a call
  *   stats   enables run statistics: while its fd is open, the runs of a program are counted
  *   trace   loads a tracing program, attaches it to $TRACEPOINT's event: there are no others of it
  *   nest    forks tasks into namespaces of their own, in which the first map is number 1
@@ -92,10 +93,13 @@ static int create_map(uint32_t value)
 	return fd;
 }
 
-static int load_program(void)
+/* The verifier follows the loop round by round. */
+static int load_loop(int rounds)
 {
 	struct bpf_insn code[] = {
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 0 },
+		{ .code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = 0, .imm = 1 },
+		{ .code = BPF_JMP | BPF_JLT | BPF_K, .dst_reg = 0, .imm = rounds, .off = -2 },
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
 	union bpf_attr attr = { .prog_type = BPF_PROG_TYPE_SOCKET_FILTER };
@@ -108,6 +112,11 @@ static int load_program(void)
 	if (fd < 0)
 		expect("PROG_LOAD", fd, 0);
 	return fd;
+}
+
+static int load_program(void)
+{
+	return load_loop(0);
 }
 
 static long next_id(int cmd, uint32_t start)
@@ -220,6 +229,14 @@ static void raise_ids(uint32_t wanted)
 		program = program_info(fd).id;
 		close(fd);
 	}
+}
+
+static void load_slowly(uint32_t round)
+{
+	int program = load_loop(100000);
+
+	expect("id of a program that was loaded slowly", program_info(program).id, round);
+	close(program);
 }
 
 static void count_runs(void)
@@ -362,6 +379,8 @@ int main(int argc, char **argv)
 			list(argv[2]);
 		else if (!strcmp(argv[1], "create"))
 			create(round);
+		else if (!strcmp(argv[1], "load"))
+			load_slowly(round);
 		else if (!strcmp(argv[1], "stats"))
 			count_runs();
 		else if (!strcmp(argv[1], "trace"))

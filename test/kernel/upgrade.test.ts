@@ -47,6 +47,7 @@ const ROLES = [
   ...Array<string>(times(8)).fill('list'),
   ...Array<string>(times(8)).fill('create'),
   ...Array<string>(times(4)).fill('nest'),
+  'load',
 ];
 /** There and back. */
 const UPGRADES = 2 * times(Number(process.env.BPFNS_UPGRADES ?? 6) / 2);
@@ -165,6 +166,7 @@ describe('an upgrade to another layout of the maps', { skip: skipReason }, () =>
     }
     allRunning(guests);
     const later = await look();
+    await pause(limit(50)); // one that has ended is heard of
     allRunning(guests);
     for (const what of Object.keys(earlier)) assert.deepEqual(later[what], earlier[what], `${what}, ${daemon.log}`);
     const { calls, longest } = await allRight(guests);

@@ -31,10 +31,10 @@ export function raiseIds(): void {
   hasRaised = true;
 }
 
-/** Starts a guest in a namespace of that name; {@link allRight} ends it. Roles: list, create, nest, stats, trace. */
+/** Starts a guest in a namespace of that name; {@link allRight} ends it. Roles: list, create, load, nest, stats, trace. */
 export function startGuest(name: string, role: string): CrashGuest {
   const traces = role === 'trace';
-  if (role === 'create') raiseIds();
+  if (role === 'create' || role === 'load') raiseIds();
   const command = [guestPath('crash'), role, `${pinDirectory()}/${name}`];
   const guest = spawn(
     'timeout',
