@@ -7,7 +7,7 @@ import { isSameOrAncestor } from '../../src/model/namespaces.js';
 import { backends } from '../../src/recorder/hooks.js';
 import { hasFeature } from '../support/features.js';
 import { Guest } from '../support/guest.js';
-import { bpfns, guestPath, leavesNothingBehind, skipReason } from '../support/host.js';
+import { bpfns, guestPath, leavesNothingBehind, namespaceNames, skipReason, until } from '../support/host.js';
 import { isSlow, limit } from '../support/slowness.js';
 
 /**
@@ -50,8 +50,10 @@ class Running {
     return { owned: below.map(({ owned }) => owned.map.size), status: agent };
   }
 
+  /** Waits for its children and their maps, too: its name is free afterwards. */
   async end(): Promise<void> {
     assert.equal(await this.#guest.end(), 0);
+    await until(() => namespaceNames().length === 1, 'namespaces are left');
   }
 }
 
