@@ -81,6 +81,18 @@ describe('bpfns daemon', { skip: skipReason }, () => {
     assert.equal(stderr, `bpfns: ${wrong}:2: log.levle: there is no such key\n`);
   });
 
+  test('whose configuration names a group that there is not says so, and does not start', () => {
+    const wrong = `${file}.wrong`;
+    writeFileSync(wrong, '[control]\nread-only-group = "nobodys"\n');
+    const { status, stderr } = bpfns(['daemon', '--replace', '--config', wrong]);
+    rmSync(wrong);
+    assert.equal(status, 1);
+    assert.equal(
+      stderr,
+      `bpfns: ${wrong}: control.read-only-group: there is no group 'nobodys': groupadd(8) makes one\n`,
+    );
+  });
+
   test('that runs is not joined by a second: that fails with one line', () => {
     const { status, stderr } = bpfns(['daemon', '--config', file]);
     assert.equal(status, 1);
