@@ -20,7 +20,7 @@ import { bash, output } from './shell.js';
 /** The packages whose programs the tests call; tools/setup.sh installs them. */
 const packages = [
   'bash bpftool bpftrace busybox-static coreutils dash findutils grep iproute2 libbpf1',
-  'libcap2-bin mount perl-base procps sed strace util-linux',
+  'libc-bin libcap2-bin mount perl-base procps sed strace util-linux',
 ].flatMap((line) => line.split(' '));
 
 /** Further packages for machines of the host's architecture. */
@@ -29,7 +29,7 @@ const hostPackages = ['libxdp1', 'xdp-tools'];
 /** Further packages for test/runtimes. */
 const enginePackages = [
   'conmon containerd containernetworking-plugins crun golang-github-containers-common golang-github-containers-image',
-  'libc-bin podman runc tar',
+  'podman runc tar',
 ].flatMap((line) => line.split(' '));
 
 /** Copies what the host has installed into an empty directory. */
