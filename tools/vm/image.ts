@@ -12,6 +12,7 @@ const project = [
   'bin',
   'bpf',
   'docs',
+  'examples',
   'build/lib',
   'build/js',
   'build/bpf',
