@@ -2,7 +2,7 @@
 import { closeSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { type Config, checkConfig } from '../config/config.js';
-import { groupId } from '../config/group.js';
+import { readOnlyGroup } from '../config/group.js';
 import { paths } from '../config/paths.js';
 import { printable } from '../control/printable.js';
 import { defaultLimits } from '../recorder/budgets.js';
@@ -104,15 +104,6 @@ function openLog({ log }: Config, isDaemon: boolean): Log {
 
 function maxNamespaces({ limits }: Config): number {
   return limits['namespaces-per-user'] ?? Number(process.env.BPFNS_MAX_NAMESPACES ?? defaultMaxNamespaces());
-}
-
-/** @throws Error if there is no such group */
-function readOnlyGroup({ control }: Config): number | undefined {
-  const name = control['read-only-group'];
-  if (name === undefined) return undefined;
-  const group = groupId(name);
-  if (group === undefined) throw new Error(`control.read-only-group: there is no group '${name}'`);
-  return group;
 }
 
 /** Without a file, tests and measurements set the number of objects through the environment; the rest goes with it. */

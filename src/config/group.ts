@@ -1,5 +1,6 @@
 /** Users and groups of the host, from every source that nsswitch.conf(5) names: asked of getent(1) and id(1). */
 import { execFileSync } from 'node:child_process';
+import type { Config } from './config.js';
 
 export interface Account {
   readonly uid: number;
@@ -26,6 +27,22 @@ function number(text: string | undefined): number | undefined {
 /** A group's id. */
 export function groupId(name: string): number | undefined {
   return number(ask('getent', '--', 'group', name)?.split(':')[2]);
+}
+
+/** There is no such group. */
+export class NoSuchGroup extends Error {
+  override readonly name = 'NoSuchGroup';
+}
+
+/** The id of the group that may read, if the configuration names one. @throws NoSuchGroup */
+export function readOnlyGroup({ control }: Config): number | undefined {
+  const name = control['read-only-group'];
+  if (name === undefined) return undefined;
+  const group = groupId(name);
+  if (group === undefined) {
+    throw new NoSuchGroup(`control.read-only-group: there is no group '${name}': groupadd(8) makes one`);
+  }
+  return group;
 }
 
 /** Undefined if there is no such user. */
