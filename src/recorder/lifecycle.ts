@@ -190,7 +190,7 @@ export class Lifecycle {
     try {
       return new Set(this.#inspector.members().flatMap(({ ns, next }) => [ns, next]));
     } catch (error) {
-      if (error instanceof SyscallError) return undefined;
+      if (error instanceof Refusal || (error instanceof SyscallError && error.errno === E.ENOMEM)) return undefined;
       throw error;
     }
   }

@@ -7,10 +7,9 @@ import { paths } from '../config/paths.js';
 import { INIT } from '../model/ids.js';
 import { mapDelete, mapForEach, mapUpdate, runProgram } from '../sys/bpf.js';
 import { bpfns_bind, bpfns_charge, bpfns_forget } from '../sys/contract.gen.js';
-import { check, E } from '../sys/errno.js';
-import { Fd } from '../sys/fd.js';
+import { check } from '../sys/errno.js';
 import type { Attached, BpfObject } from '../sys/libbpf.js';
-import { mount, read, umount2 } from '../sys/libc.js';
+import { mount, umount2 } from '../sys/libc.js';
 import { setInitBudget } from './budgets.js';
 import { type CarriedOver, carryOver, finishUpgrade } from './carry-over.js';
 import { takeHeadStart } from './head-start.js';
@@ -34,8 +33,8 @@ export class Recorder {
 
   /** What an upgrade has carried over when this agent started; undefined if it did not have to. */
   readonly carriedOver: CarriedOver | undefined;
-  /** By `performance.now()`. */
-  readonly #lateUntil: number;
+  /** By `performance.now()`; 0 if that time is over. */
+  #lateUntil: number;
   #restUntil = 0;
 
   private constructor({ object, links, backend }: Loaded, carriedOver?: CarriedOver) {
@@ -44,7 +43,6 @@ export class Recorder {
     this.backend = backend;
     this.carriedOver = carriedOver;
     this.#lateUntil = carriedOver ? performance.now() + LATE : 0;
-    this.recordLate();
   }
 
   /**
@@ -60,7 +58,11 @@ export class Recorder {
     }
     requireKnownState();
     const upgrade = finishUpgrade() ?? (isOfThisVersion() ? undefined : carryOver());
-    if (upgrade) return new Recorder(upgrade.loaded, upgrade.carriedOver);
+    if (upgrade) {
+      const recorder = new Recorder(upgrade.loaded, upgrade.carriedOver);
+      recorder.recordLate();
+      return recorder;
+    }
     return new Recorder(adopt(inUse) ?? begin(inUse, fillNew));
   }
 
@@ -149,6 +151,11 @@ export class Recorder {
     return this.#misses.news(caughtUp());
   }
 
+  /** Whether {@link recordLate} may look: cheap enough to ask with every answer. */
+  get isLate(): boolean {
+    return this.#lateUntil > 0;
+  }
+
   /**
    * After an upgrade: records what calls have made that were in progress then. When an fexit program is attached to
    * bpf(2), or detached, such a call skips all of them at its return (bpf_tramp_image_put() in
@@ -156,7 +163,8 @@ export class Recorder {
    */
   recordLate(): boolean {
     const began = performance.now();
-    if (began >= this.#lateUntil || began < this.#restUntil) return false;
+    if (began >= this.#lateUntil) this.#lateUntil = 0;
+    if (!this.isLate || began < this.#restUntil) return false;
     this.#findLate();
     const end = performance.now();
     this.#restUntil = end + REST * (end - began);
@@ -167,9 +175,7 @@ export class Recorder {
   #findLate(): void {
     const link = this.#object.attach('find_late');
     try {
-      using iterator = new Fd(link.iterate());
-      // The program writes no output: one read runs it over all tasks, or over a million of them.
-      while (read(iterator.number, Buffer.alloc(16), 16) === -E.EAGAIN);
+      link.runOverAll();
     } finally {
       link.close();
     }

@@ -6,9 +6,8 @@
 import { mapLookup, mapUpdate } from '../sys/bpf.js';
 import { bpfns_task, bpfns_task_request } from '../sys/contract.gen.js';
 import { E } from '../sys/errno.js';
-import { Fd } from '../sys/fd.js';
+import type { Fd } from '../sys/fd.js';
 import type { Attached } from '../sys/libbpf.js';
-import { read } from '../sys/libc.js';
 import { hasThreadPidfd, openProcess, openThread } from '../sys/task.js';
 import { u32Key } from './keys.js';
 import type { Recorder } from './recorder.js';
@@ -78,9 +77,7 @@ export class TaskStates {
   #walk(program: 'one_task' | 'mark_members'): void {
     const attached = this.#iterators.get(program) ?? this.#recorder.attachTaskIterator(program);
     this.#iterators.set(program, attached);
-    using iterator = new Fd(attached.iterate());
-    // The programs write no output: one read runs over all tasks, or over a million of them.
-    while (read(iterator.number, Buffer.alloc(16), 16) === -E.EAGAIN);
+    attached.runOverAll();
   }
 }
 

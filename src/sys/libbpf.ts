@@ -1,6 +1,8 @@
 /** libbpf.so.1: loads CO-RE objects. Functions throw {@link SyscallError} with libbpf's last message. */
 import koffi from 'koffi';
-import { SyscallError } from './errno.js';
+import { E, SyscallError } from './errno.js';
+import { Fd } from './fd.js';
+import { read } from './libc.js';
 
 const lib = koffi.load('libbpf.so.1');
 const libc = koffi.load('libc.so.6');
@@ -114,6 +116,13 @@ export class Attached {
   /** Opens a new iterator fd of an iterator link. The caller closes it. */
   iterate(): number {
     return succeeded(iterCreate(linkFd(this.#link)), 'bpf_iter_create', 'cannot create an iterator');
+  }
+
+  /** Runs an iterator that writes no output. @throws SyscallError if there is no memory or fd for it */
+  runOverAll(): void {
+    using iterator = new Fd(this.iterate());
+    // One read runs it over all tasks, or over a million of them.
+    while (read(iterator.number, Buffer.alloc(16), 16) === -E.EAGAIN);
   }
 
   /** Closes this process's handle. The program is detached unless the link is pinned. */
