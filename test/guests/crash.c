@@ -2,7 +2,7 @@
  * Checks every answer of an agent that is killed all the time, until SIGTERM: `crash ROLE PIN`.
  *   list    walks its ids, opens them, asks for info, opens a pin: each answer is known beforehand
  *   create  makes maps and programs: their numbers rise by one, and are listed
- *   load    loads programs that take the verifier a while: most of what goes on goes on in such a call
+ *   load    loads programs that take the verifier a while: mostly such a call is in progress
  *   stats   enables run statistics: while its fd is open, the runs of a program are counted
  *   trace   loads a tracing program, attaches it to $TRACEPOINT's event: there are no others of it
  *   nest    forks tasks into namespaces of their own, in which the first map is number 1
@@ -215,8 +215,8 @@ static void create(uint32_t round)
 }
 
 /*
- * Outside every namespace: uses up the kernel's ids of maps and programs up to this one. A namespace
- * counts its ids only up to what those were when it was made (docs/decisions/0018-unambiguous-ids.md).
+ * Outside every namespace: uses up the kernel's ids of maps and programs up to that one. A namespace
+ * counts its own ids only up to the kernel's of when it was made (docs/decisions/0018-unambiguous-ids.md).
  */
 static void raise_ids(uint32_t wanted)
 {

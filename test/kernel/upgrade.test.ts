@@ -42,7 +42,7 @@ const KILLS: ReadonlyArray<readonly [call: string, nth: number, path?: string]> 
   ['rmdir', 1],
   ['unlink', 9],
 ];
-/** What the guests do while that happens; 20 of them keep an emulated machine from ever coming to the agent. */
+/** What the guests do while that happens; with 20 of them an emulated machine never gets to the agent. */
 const ROLES = [
   ...Array<string>(times(8)).fill('list'),
   ...Array<string>(times(8)).fill('create'),
@@ -166,7 +166,7 @@ describe('an upgrade to another layout of the maps', { skip: skipReason }, () =>
     }
     allRunning(guests);
     const later = await look();
-    await pause(limit(50)); // one that has ended is heard of
+    await pause(limit(50)); // so that one which has ended is noticed
     allRunning(guests);
     for (const what of Object.keys(earlier)) assert.deepEqual(later[what], earlier[what], `${what}, ${daemon.log}`);
     const { calls, longest } = await allRight(guests);

@@ -21,8 +21,8 @@ const MANY_IDS = times(100_000);
 let hasRaised = false;
 
 /**
- * So that ids in namespaces to come are counted one by one for long enough: see raise_ids() in the guest. An object that
- * a test keeps is made after that, as the number that is its host id is left out.
+ * So that ids in namespaces to come are counted one by one for long enough: see raise_ids() in the guest. To be
+ * called before a test makes objects that it keeps: a namespace leaves out the numbers that are their host ids.
  */
 export function raiseIds(): void {
   if (hasRaised) return;

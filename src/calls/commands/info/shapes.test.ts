@@ -27,7 +27,7 @@ const ids: Readonly<Record<Exclude<Kind, 'link'>, Ids>> = {
 const inAllLinks: Ids = { id: 'link', prog_id: 'prog' };
 const inLinks: Readonly<Record<Exclude<keyof typeof kernel.bpf_link_type, 'BPF_LINK_TYPE_UNSPEC'>, Ids>> = {
   BPF_LINK_TYPE_RAW_TRACEPOINT: {},
-  // A program\'s, as no object has these ids; else it may be a BTF\'s (attachTarget()).
+  // A program's, as no object has these ids; else it may be a BTF's (attachTarget()).
   BPF_LINK_TYPE_TRACING: { tracing_target_obj_id: 'prog', tracing_target_btf_id: TYPE },
   BPF_LINK_TYPE_CGROUP: { cgroup_cgroup_id: CGROUP },
   BPF_LINK_TYPE_ITER: {
@@ -43,7 +43,7 @@ const inLinks: Readonly<Record<Exclude<keyof typeof kernel.bpf_link_type, 'BPF_L
   BPF_LINK_TYPE_STRUCT_OPS: { struct_ops_map_id: 'map' },
   BPF_LINK_TYPE_NETFILTER: {},
   BPF_LINK_TYPE_TCX: {},
-  // It is made the caller\'s: see uprobes.ts.
+  // It is made the caller's: see uprobes.ts.
   BPF_LINK_TYPE_UPROBE_MULTI: { uprobe_multi_pid: TASK },
   BPF_LINK_TYPE_NETKIT: {},
   BPF_LINK_TYPE_SOCKMAP: { sockmap_map_id: 'map' },
