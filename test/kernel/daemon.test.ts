@@ -72,21 +72,23 @@ describe('bpfns daemon', { skip: skipReason }, () => {
     for (const path of [file, metrics]) rmSync(path, { force: true });
   });
 
-  test('with a mistake in its configuration tells file, line and key, and does not start', () => {
+  /** What it says of a configuration with which it must not start, and the path of that. */
+  function refusalOf(configuration: string, flag: string): { readonly stderr: string; readonly wrong: string } {
     const wrong = `${file}.wrong`;
-    writeFileSync(wrong, '[log]\nlevle = "info"\n');
-    const { status, stderr } = bpfns(['daemon', '--check-config', '--config', wrong]);
+    writeFileSync(wrong, configuration);
+    const { status, stderr } = bpfns(['daemon', flag, '--config', wrong]);
     rmSync(wrong);
     assert.equal(status, 1);
+    return { stderr, wrong };
+  }
+
+  test('with a mistake in its configuration tells file, line and key, and does not start', () => {
+    const { stderr, wrong } = refusalOf('[log]\nlevle = "info"\n', '--check-config');
     assert.equal(stderr, `bpfns: ${wrong}:2: log.levle: there is no such key\n`);
   });
 
   test('whose configuration names a group that there is not says so, and does not start', () => {
-    const wrong = `${file}.wrong`;
-    writeFileSync(wrong, '[control]\nread-only-group = "nobodys"\n');
-    const { status, stderr } = bpfns(['daemon', '--replace', '--config', wrong]);
-    rmSync(wrong);
-    assert.equal(status, 1);
+    const { stderr, wrong } = refusalOf('[control]\nread-only-group = "nobodys"\n', '--replace');
     assert.equal(
       stderr,
       `bpfns: ${wrong}: control.read-only-group: there is no group 'nobodys': groupadd(8) makes one\n`,
