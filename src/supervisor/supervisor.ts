@@ -151,7 +151,10 @@ export class Supervisor {
     }, LOOK);
   }
 
+  /** Told to end, it does so when the agent has: an agent that does not serve yet knows no signals. */
   #pass(signal: NodeJS.Signals): void {
+    this.#isEnding ||= signal !== 'SIGHUP';
+    if (this.#isEnding && !this.#agent) this.#leave(0);
     try {
       if (this.#agent) process.kill(this.#agent.pid, signal);
     } catch {

@@ -243,3 +243,14 @@ describe('bpfns daemon, which cannot read for want of memory which tasks there a
     await next.stop();
   });
 });
+
+describe('bpfns daemon that is told to end before it serves', { skip: skipReason }, () => {
+  leavesNothingBehind();
+
+  test('ends', async () => {
+    const daemon = new Daemon();
+    await until(() => agent() !== '', 'no agent has started');
+    assert.equal(await daemon.end(), 0);
+    assert.equal(agent(), '');
+  });
+});
