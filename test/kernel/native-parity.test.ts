@@ -48,6 +48,16 @@ describe('a CO-RE object with libbpf: load, attach, ring buffer', { skip: skipRe
   }
 });
 
+describe('a query for attached programs', { skip: skipReason }, () => {
+  leavesNothingBehind();
+
+  test('writes of attr what the kernel writes, and nothing else', () => {
+    const native = run([guestPath('query')]);
+    assert.equal(native.stdout, '0 programs\n', native.stderr);
+    assert.deepEqual(run([...inside, guestPath('query')]), native);
+  });
+});
+
 describe('bpftrace, as root', { skip: skipReason }, () => {
   leavesNothingBehind();
 

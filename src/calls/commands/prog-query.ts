@@ -79,9 +79,10 @@ function copyBack(guest: Call, services: Services): Reply {
   for (const offset of inAnswer) {
     if (!guest.writeAttr(offset, call.readUInt32LE(offset))) return -E.EFAULT;
   }
-  if (guest.size >= END && !guest.write(guest.attrAddress + a.query_revision, call.subarray(a.query_revision), 8)) {
-    return -E.EFAULT;
-  }
+  // The kernel writes it for some attach types only, and the caller's memory may be read-only there.
+  const revision = call.subarray(a.query_revision, END);
+  const isWritten = guest.size >= END && !revision.equals(guest.attr.subarray(a.query_revision, END));
+  if (isWritten && !guest.write(guest.attrAddress + a.query_revision, revision, 8)) return -E.EFAULT;
   if (room === 0 || !hasArray || visible === 0) return 0;
   for (const [i, pointer] of arrays.entries()) {
     if (guest.attr.readBigUInt64LE(pointer) === 0n) continue;
