@@ -229,7 +229,10 @@ export class Supervisor {
     releaseLock(this.#lock);
     for (const fd of [this.#journal, ...[...this.#listeners.values()].map(({ fd: each }) => each)]) close(fd);
     this.#listeners.clear();
-    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.once(signal, () => process.exit(0));
+    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+      process.removeAllListeners(signal);
+      process.once(signal, () => process.exit(0));
+    }
     setInterval(() => undefined, 2 ** 30);
   }
 
