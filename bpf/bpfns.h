@@ -180,6 +180,7 @@ struct bpfns_status {
 	__u64 lost_unknown; /* of these, not even in the map "lost": any task without a mark may be one */
 	__u64 refused; /* fds that the system call did not create */
 	__u64 caught_up; /* objects found after a return that no hook saw */
+	__u64 unseen; /* such returns after which none was found: the call failed, or its object is init's */
 };
 
 /*

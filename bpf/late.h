@@ -34,8 +34,9 @@ static __always_inline void describe_task(struct task_struct *task, struct bpfns
 }
 
 /*
- * The agent reads this iterator when hooks have missed returns. A task that is in its call right now is
- * looked at too: what it created and holds is recorded a moment early.
+ * The agent reads this iterator when hooks may have missed returns. A task that is in its call right now
+ * is looked at too: what it created and holds is recorded a moment early. The byte for each is what ends a
+ * read of one byte: tasks may be many, and each may have many files open.
  */
 SEC("iter/task")
 int find_late(struct bpf_iter__task *ctx)
@@ -45,6 +46,7 @@ int find_late(struct bpf_iter__task *ctx)
 	struct late_walk walk = { .task = task };
 	struct bpfns_creator *creator;
 	__u32 max_fds;
+	char one = 1;
 
 	if (!task || !stat)
 		return 0;
@@ -59,6 +61,7 @@ int find_late(struct bpf_iter__task *ctx)
 	bpf_loop(max_fds < MAX_FDS ? max_fds : MAX_FDS, walk_late_fd, &walk, 0);
 	bpf_task_storage_delete(&creators, agent);
 	__sync_fetch_and_add(&stat->caught_up, walk.found);
+	bpf_seq_write(ctx->meta->seq, &one, sizeof(one));
 	return 0;
 }
 

@@ -11,6 +11,7 @@ import { layoutOf } from '../src/sys/layout.js';
 const kernelStructs = [
   'bpf_attr',
   'bpf_btf_info',
+  'bpf_iter_link_info',
   'bpf_link_info',
   'bpf_map_info',
   'bpf_prog_info',

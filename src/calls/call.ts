@@ -1,6 +1,8 @@
 /** One trapped call, from its receipt to its reply: what was asked, who asks, and the answer. */
 import { performance } from 'node:perf_hooks';
+import { type HostId, INVISIBLE, type Kind, type NsId } from '../model/ids.js';
 import type { Namespace } from '../model/namespaces.js';
+import type { Mirror } from '../recorder/mirror.js';
 import type { Journal, Slot } from '../supervisor/journal.js';
 import { Block } from '../sys/block.js';
 import { MAX_STRUCT } from '../sys/bpf.js';
@@ -43,6 +45,8 @@ export class Call {
   #slot: Slot;
   readonly #journal: Journal;
   readonly #own: OwnRights;
+  readonly #mirror: Mirror;
+  #hasLooked = false;
 
   constructor(source: Source, slot: Slot, { journal, own, mirror, eyes }: Services) {
     this.source = source;
@@ -50,6 +54,7 @@ export class Call {
     this.#slot = slot;
     this.#journal = journal;
     this.#own = own;
+    this.#mirror = mirror;
     this.attr = journal.attr.buffer;
     this.caller = new Caller(slot.notification, source.listener, mirror.tasks, eyes, ownerOf(source.namespace));
     journal.serve(slot);
@@ -137,6 +142,20 @@ export class Call {
     // The init user namespace is an ancestor of all others: its capabilities count everywhere.
     const isInOwner = userNs === this.namespace.spec.userNs || userNs === this.#own.userNs;
     return isInOwner && rights.mayBpf;
+  }
+
+  /**
+   * What an object is called in the caller's namespace; 0 if it is not visible there. Before that is said, what the
+   * caller's process has made unseen is looked for.
+   * @throws CallerGone
+   */
+  idIn(kind: Kind, host: HostId): NsId {
+    const id = this.#mirror.idIn(this.namespace, kind, host);
+    if (id !== INVISIBLE || this.#hasLooked) return id;
+    this.#hasLooked = true;
+    this.#mirror.recorder.recordLateOf(this.caller.directory.threadGroup);
+    this.#mirror.update();
+    return this.#mirror.idIn(this.namespace, kind, host);
   }
 
   /** Creating a child namespace needs the same capability in the caller's own user namespace. */

@@ -161,7 +161,7 @@ export class Caller implements Disposable {
    * ends. @throws CallerGone
    */
   get thread(): Fd {
-    this.#thread ??= this.#look((tid) => openThread(tid, () => leaderOf(this.directory)));
+    this.#thread ??= this.#look((tid) => openThread(tid, () => this.directory.threadGroup));
     return this.#thread;
   }
 
@@ -288,11 +288,6 @@ export class Caller implements Disposable {
  */
 export function killCaller(notification: Notification, listener: number): boolean {
   using directory = new ProcDir(notification.tid);
-  using leader = openProcess(leaderOf(directory));
+  using leader = openProcess(directory.threadGroup);
   return leader.isOpen && isValid(listener, notification) && sendSignal(leader, SIGKILL) === 0;
-}
-
-/** The thread group id of a thread, or 0. */
-function leaderOf(directory: ProcDir): number {
-  return Number(/^Tgid:\t(\d+)/m.exec(directory.status())?.[1] ?? 0);
 }

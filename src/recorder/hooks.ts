@@ -32,6 +32,7 @@ const toTracepoint =
 /** How each program is attached. */
 export const hooks = {
   bpf_called: asDeclared,
+  function_called: asDeclared,
   function_enter: asDeclared,
   function_exit: asDeclared,
   kprobe_enter: toFunction('entry'),
@@ -54,12 +55,20 @@ export type Backend = (typeof backends)[number];
 /** The hooks of a backend. Of those at the call, and of those at its return, any one that runs is enough. */
 export const callHooks = {
   lsm: ['bpf_called', 'kprobe_exit', 'function_exit'],
-  function: ['function_enter', 'function_exit'],
+  function: ['function_called', 'function_exit'],
   kprobe: ['kprobe_enter', 'function_enter', 'kprobe_exit', 'function_exit'],
   tracepoint: ['tracepoint_enter', 'tracepoint_exit'],
 } as const satisfies Readonly<Record<Backend, readonly Hook[]>>;
 
-export const hooksAtCall: readonly Hook[] = ['bpf_called', 'function_enter', 'kprobe_enter', 'tracepoint_enter'];
+/** They attach to the function of bpf(2). */
+export const functionHooks: readonly Hook[] = ['function_called', 'function_enter', 'function_exit'];
+export const hooksAtCall: readonly Hook[] = [
+  'bpf_called',
+  'function_called',
+  'function_enter',
+  'kprobe_enter',
+  'tracepoint_enter',
+];
 export const hooksAtReturn: readonly Hook[] = ['function_exit', 'kprobe_exit', 'tracepoint_exit'];
 export const hooksAtFork = ['task_forked', 'task_forked_event', 'task_allocated'] as const satisfies readonly Hook[];
 export type ForkHooks = ReadonlyArray<(typeof hooksAtFork)[number]>;

@@ -9,6 +9,7 @@ import {
   backendsToTry,
   callHooks,
   forkHooksToTry,
+  functionHooks,
   type Hook,
   hookNames,
   hooks,
@@ -97,7 +98,7 @@ function load(place: Place | undefined, wanted: readonly Hook[]): BpfObject {
   try {
     if (place) for (const name of mapNames) object.pinMap(name, `${place.maps}/${name}`);
     for (const hook of hookNames) if (!wanted.includes(hook)) object.skip(hook);
-    for (const hook of callHooks.function) {
+    for (const hook of functionHooks) {
       if (wanted.includes(hook)) object.target(hook, architecture.bpfFunction);
     }
     object.load();

@@ -208,7 +208,6 @@ export class Mirror {
 
   /** What an object is called in a namespace; INVISIBLE if it is not visible there. */
   idIn(namespace: Namespace, kind: Kind, host: HostId): NsId {
-    if (this.recorder.isLate && !this.model.isRecorded(kind, host) && this.recorder.recordLate()) this.update();
     const isLost = this.#mayHaveLost && !this.model.isRecorded(kind, host);
     const found = isLost ? readObject(this.recorder.mapFd('objects'), kind, host) : undefined;
     if (found) this.#record(found.object);

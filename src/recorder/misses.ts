@@ -5,6 +5,7 @@ import { getFdById, getInfoByFd, objGet } from '../sys/bpf.js';
 import { Fd } from '../sys/fd.js';
 import { bpf_link_info, bpf_link_type, bpf_prog_info } from '../sys/kernel.gen.js';
 import { hooksAtCall, hooksAtFork, hooksAtReturn } from './hooks.js';
+import type { RecorderStatus } from './records.js';
 
 /** Counted since the recorder was put in place. */
 export interface Misses {
@@ -13,6 +14,9 @@ export interface Misses {
   /** Forks. The child is where its seccomp filter puts it, which may be an ancestor of its namespace. */
   readonly missedForks: number;
 }
+
+/** Of the recorder's status. */
+type UnseenReturns = Pick<RecorderStatus, 'caughtUp' | 'unseen'>;
 
 interface Attachment {
   readonly hook: string;
@@ -30,24 +34,25 @@ export class MissCounter {
 
   #told: Misses | undefined;
 
-  /** @param caughtUp the returns that were made up for, see struct bpfns_status */
-  read(caughtUp: number): Misses {
+  /** Not all returns that no hook saw are counted by the kernel, and not all by the recorder: the higher count is told. */
+  read({ caughtUp, unseen }: UnseenReturns): Misses {
+    const returns = Math.max(this.#missedByAll(hooksAtReturn) - caughtUp, unseen);
     return {
-      missedCalls: this.#missedByAll(hooksAtCall) + Math.max(0, this.#missedByAll(hooksAtReturn) - caughtUp),
+      missedCalls: this.#missedByAll(hooksAtCall) + returns,
       missedForks: this.#missedByAll(hooksAtFork),
     };
   }
 
   /** Whether {@link news} has any. */
-  hasNew(caughtUp: number): boolean {
-    const { missedCalls, missedForks } = this.read(caughtUp);
+  hasNew(returns: UnseenReturns): boolean {
+    const { missedCalls, missedForks } = this.read(returns);
     this.#told ??= { missedCalls, missedForks };
     return missedCalls > this.#told.missedCalls || missedForks > this.#told.missedForks;
   }
 
   /** Those since the last time; undefined if there are none. The first time tells nothing. */
-  news(caughtUp: number): Misses | undefined {
-    const now = this.read(caughtUp);
+  news(returns: UnseenReturns): Misses | undefined {
+    const now = this.read(returns);
     const before = this.#told ?? now;
     const missedCalls = Math.max(0, now.missedCalls - before.missedCalls);
     const missedForks = now.missedForks - before.missedForks;

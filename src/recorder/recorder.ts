@@ -7,9 +7,11 @@ import { paths } from '../config/paths.js';
 import { INIT } from '../model/ids.js';
 import { mapDelete, mapForEach, mapUpdate, runProgram } from '../sys/bpf.js';
 import { bpfns_bind, bpfns_charge, bpfns_forget } from '../sys/contract.gen.js';
-import { check } from '../sys/errno.js';
+import { check, SyscallError } from '../sys/errno.js';
+import { Fd } from '../sys/fd.js';
 import type { Attached, BpfObject } from '../sys/libbpf.js';
 import { mount, umount2 } from '../sys/libc.js';
+import { openProcessIterator, runIterator } from '../sys/task-iterator.js';
 import { setInitBudget } from './budgets.js';
 import { type CarriedOver, carryOver, finishUpgrade } from './carry-over.js';
 import { takeHeadStart } from './head-start.js';
@@ -22,8 +24,8 @@ import { inUse, isOfThisVersion, requireKnownState } from './state.js';
 const BPF_FS_MAGIC = 0xcafe4a11;
 /** How long after an upgrade calls may return that were in progress then; loads of programs are the longest. In ms. */
 const LATE = 60_000;
-/** After a look at all tasks there is no other for so many times its length, however often a guest wants one. */
-const REST = 4;
+/** How long to look at open files at a time, in ms. Calls wait for that. */
+const LOOK = 3;
 
 export class Recorder {
   readonly #object: BpfObject;
@@ -33,9 +35,10 @@ export class Recorder {
 
   /** What an upgrade has carried over when this agent started; undefined if it did not have to. */
   readonly carriedOver: CarriedOver | undefined;
-  /** By `performance.now()`; 0 if that time is over. */
-  #lateUntil: number;
-  #restUntil = 0;
+  /** By `performance.now()`. */
+  readonly #lateUntil: number;
+  #late: Attached | undefined;
+  #look: Fd | undefined;
 
   private constructor({ object, links, backend }: Loaded, carriedOver?: CarriedOver) {
     this.#object = object;
@@ -140,50 +143,54 @@ export class Recorder {
   /** What it could not do, and what its hooks did not see. */
   status(): RecorderStatus & Misses {
     const status = readStatus(this.mapFd('status'));
-    return { ...status, ...this.#misses.read(status.caughtUp) };
+    return { ...status, ...this.#misses.read(status) };
   }
 
-  /** What its hooks have missed since the last call; undefined if nothing. */
+  /** What its hooks have missed since the last call; undefined if nothing, or if {@link recordLate} is not done. */
   newMisses(): Misses | undefined {
-    const caughtUp = (): number => readStatus(this.mapFd('status')).caughtUp;
-    if (!this.#misses.hasNew(caughtUp())) return undefined;
-    this.#findLate();
-    return this.#misses.news(caughtUp());
-  }
-
-  /** Whether {@link recordLate} may look: cheap enough to ask with every answer. */
-  get isLate(): boolean {
-    return this.#lateUntil > 0;
+    return this.#look ? undefined : this.#misses.news(readStatus(this.mapFd('status')));
   }
 
   /**
-   * After an upgrade: records what calls have made that were in progress then. When an fexit program is attached to
-   * bpf(2), or detached, such a call skips all of them at its return (bpf_tramp_image_put() in
-   * kernel/bpf/trampoline.c). @returns whether it looked: not at other times, nor too often
+   * Records what calls have made that no hook saw return, if there may be such; for a few ms, then goes on at the next
+   * call. When an fexit program is attached to bpf(2), or detached, calls in progress skip all of them at their return
+   * (bpf_tramp_image_put() in kernel/bpf/trampoline.c). An upgrade does that, and whoever traces bpf(2).
    */
-  recordLate(): boolean {
-    const began = performance.now();
-    if (began >= this.#lateUntil) this.#lateUntil = 0;
-    if (!this.isLate || began < this.#restUntil) return false;
-    this.#findLate();
-    const end = performance.now();
-    this.#restUntil = end + REST * (end - began);
-    return true;
+  recordLate(): void {
+    this.#look ??= this.#mayBeLate ? this.#beginLook() : undefined;
+    if (this.#look === undefined || runIterator(this.#look, LOOK) > 0) return;
+    this.#look.close();
+    this.#look = undefined;
   }
 
-  /** Looks for objects whose creation no hook saw return, and records those that are still open somewhere. */
-  #findLate(): void {
-    const link = this.#object.attach('find_late');
+  /** The same for one process, at any time: what takes longer is left to {@link recordLate}. @param pid as we see it */
+  recordLateOf(pid: number): void {
+    if (pid === 0) return;
+    using threads = openProcessIterator(this.#object.programFd('find_late'), pid);
+    if (threads.isOpen) runIterator(threads, LOOK);
+  }
+
+  get #mayBeLate(): boolean {
+    const isExpected = this.backend === 'function' || performance.now() < this.#lateUntil;
+    return isExpected || this.#misses.hasNew(readStatus(this.mapFd('status')));
+  }
+
+  /** Undefined for want of memory or an fd. What there is to find stays, for a later look. */
+  #beginLook(): Fd | undefined {
     try {
-      link.runOverAll();
-    } finally {
-      link.close();
+      this.#late ??= this.#object.attach('find_late');
+      return new Fd(this.#late.iterate());
+    } catch (error) {
+      if (error instanceof SyscallError) return undefined;
+      throw error;
     }
   }
 
   /** Closes our handles. What is pinned stays. */
   close(): void {
     this.#misses.close();
+    this.#look?.close();
+    this.#late?.close();
     for (const link of this.#links) link.close();
     this.#object.close();
   }

@@ -202,6 +202,8 @@ export interface RecorderStatus {
   readonly refused: number;
   /** Objects that were found after a return that no hook saw. */
   readonly caughtUp: number;
+  /** Such returns after which none was found. */
+  readonly unseen: number;
 }
 
 export function readStatus(fd: number): RecorderStatus {
@@ -213,6 +215,7 @@ export function readStatus(fd: number): RecorderStatus {
     lostUnknown: Number(value.readBigUInt64LE(bpfns_status.lost_unknown)),
     refused: Number(value.readBigUInt64LE(bpfns_status.refused)),
     caughtUp: Number(value.readBigUInt64LE(bpfns_status.caught_up)),
+    unseen: Number(value.readBigUInt64LE(bpfns_status.unseen)),
   };
 }
 

@@ -183,7 +183,7 @@ export const bpfns_object_key = {
 } as const;
 
 export const bpfns_status = {
-  sizeof: 64,
+  sizeof: 72,
   newest: 0,
   ring_overflows: 16,
   lost_objects: 24,
@@ -191,6 +191,7 @@ export const bpfns_status = {
   lost_unknown: 40,
   refused: 48,
   caught_up: 56,
+  unseen: 64,
 } as const;
 
 export const bpfns_task = {

@@ -235,6 +235,20 @@ export const bpf_btf_info = {
   kernel_btf: 28,
 } as const;
 
+export const bpf_iter_link_info = {
+  sizeof: 16,
+  map: 0,
+  map_map_fd: 0,
+  cgroup: 0,
+  cgroup_order: 0,
+  cgroup_cgroup_fd: 4,
+  cgroup_cgroup_id: 8,
+  task: 0,
+  task_tid: 0,
+  task_pid: 4,
+  task_pid_fd: 8,
+} as const;
+
 export const bpf_link_info = {
   sizeof: 64,
   type: 0,

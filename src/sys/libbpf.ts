@@ -1,8 +1,8 @@
 /** libbpf.so.1: loads CO-RE objects. Functions throw {@link SyscallError} with libbpf's last message. */
 import koffi from 'koffi';
-import { E, SyscallError } from './errno.js';
+import { SyscallError } from './errno.js';
 import { Fd } from './fd.js';
-import { read } from './libc.js';
+import { runIterator } from './task-iterator.js';
 
 const lib = koffi.load('libbpf.so.1');
 const libc = koffi.load('libc.so.6');
@@ -121,8 +121,7 @@ export class Attached {
   /** Runs an iterator that writes no output. @throws SyscallError if there is no memory or fd for it */
   runOverAll(): void {
     using iterator = new Fd(this.iterate());
-    // One read runs it over all tasks, or over a million of them.
-    while (read(iterator.number, Buffer.alloc(16), 16) === -E.EAGAIN);
+    runIterator(iterator);
   }
 
   /** Closes this process's handle. The program is detached unless the link is pinned. */

@@ -58,6 +58,11 @@ export class ProcDir implements Disposable {
     return statusIn(this.number);
   }
 
+  /** The number of its process, which another one may have once the task is gone; 0 if it is gone already. */
+  get threadGroup(): number {
+    return Number(/^Tgid:\t(\d+)/m.exec(this.status())?.[1] ?? 0);
+  }
+
   /** The text of another file there, a character a byte; '' if the task is gone. */
   text(path: string): string {
     return textIn(this.number, path);

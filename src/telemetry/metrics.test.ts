@@ -62,6 +62,7 @@ describe('metrics', () => {
       lostUnknown: 0,
       refused: 4,
       caughtUp: 0,
+      unseen: 0,
       missedCalls: 5,
       missedForks: 6,
     },

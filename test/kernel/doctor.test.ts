@@ -2,15 +2,19 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
+import { allRight, allRunning, startGuest } from '../support/crash-guests.js';
 import {
   bpfns,
   bpfnsPath,
   inNamespace,
   leavesNothingBehind,
+  namespaceNames,
   run,
   skipReason,
   startInNamespace,
+  until,
 } from '../support/host.js';
+import { times } from '../support/slowness.js';
 
 interface Report {
   ready: boolean;
@@ -51,6 +55,15 @@ describe('doctor', { skip: skipReason }, () => {
     const guest = await startInNamespace('echo ready; read -r _ || true');
     assert.match(bpfns(['doctor']).stdout, /^listeners: the agent and its supervisor have them; .*systemd/m);
     await guest.end();
+  });
+
+  // It attaches to bpf(2) what calls in progress then skip, together with the recorder's hooks.
+  test('leaves what guests create meanwhile in their namespaces', async () => {
+    const loader = startGuest('loader', 'load');
+    await until(() => namespaceNames().includes('loader'), 'the guest has not started');
+    for (let i = 0; i < times(5); i++) assert.equal(bpfns(['doctor']).status, 0);
+    allRunning([loader]);
+    await allRight([loader]);
   });
 
   test('says so where perf events are refused to guests without CAP_PERFMON', () => {

@@ -18,7 +18,7 @@ const backends = [
     links: ['function_enter', 'function_exit', 'kprobe_enter', 'kprobe_exit'],
   },
   { name: 'tracepoint', needs: ['system call tracepoints'], links: ['tracepoint_enter', 'tracepoint_exit'] },
-  { name: 'function', needs: [functions], links: ['function_enter', 'function_exit'] },
+  { name: 'function', needs: [functions], links: ['function_called', 'function_exit'] },
 ] as const;
 
 function forkLinks(): readonly string[] {

@@ -1,5 +1,5 @@
 /** BPF_PROG_QUERY: lists what is attached, without programs and links that are not visible. */
-import { type HostId, hostId, type Kind } from '../../model/ids.js';
+import { hostId } from '../../model/ids.js';
 import { bpf } from '../../sys/bpf.js';
 import { E } from '../../sys/errno.js';
 import { bpf_attach_type, bpf_attr, bpf_cmd } from '../../sys/kernel.gen.js';
@@ -7,7 +7,6 @@ import { addressOf } from '../../sys/libc.js';
 import { readPointer } from '../../sys/seccomp.js';
 import { CAP_NET_ADMIN, CAP_SYS_ADMIN } from '../../sys/task.js';
 import type { Call, Reply } from '../call.js';
-import type { Services } from '../services.js';
 
 /** The most entries that an answer can have: 64 programs on each of up to 64 nested cgroups. */
 const MAX_ENTRIES = 4096;
@@ -27,20 +26,20 @@ const byIfindex: ReadonlySet<number> = new Set([
   bpf_attach_type.BPF_NETKIT_PEER,
 ]);
 
-export function progQuery(guest: Call, services: Services): Reply {
+export function progQuery(guest: Call): Reply {
   const attachType = guest.attr.readUInt32LE(a.query_attach_type);
   const mayQuery = (guest.initCapabilities & (CAP_NET_ADMIN | CAP_SYS_ADMIN)) !== 0n;
   if (!mayQuery) return -E.EPERM;
   if (guest.hasUnknownBits(END)) return -E.EINVAL;
   const isByIfindex = byIfindex.has(attachType);
   const target = guest.attr.readInt32LE(a.query_target_fd);
-  if (isByIfindex) return query(guest, services, target, true);
+  if (isByIfindex) return query(guest, target, true);
   using fd = guest.caller.takeFd(target);
   // A bad fd is passed on: the kernel gives the right error for the attach type.
-  return query(guest, services, fd.isOpen ? fd.number : -1, false);
+  return query(guest, fd.isOpen ? fd.number : -1, false);
 }
 
-function query(guest: Call, services: Services, target: number, isByIfindex: boolean): Reply {
+function query(guest: Call, target: number, isByIfindex: boolean): Reply {
   const run = (): number => bpf(bpf_cmd.BPF_PROG_QUERY, call, END);
   // The kernel refuses set bits in fields that it does not have, so unused fields stay 0.
   guest.attr.copy(call, 0, 0, END);
@@ -56,20 +55,19 @@ function query(guest: Call, services: Services, target: number, isByIfindex: boo
   for (const buffer of entries) buffer.fill(0);
   const result = guest.asCaller(() => (isByIfindex ? guest.caller.directory.inNetworkNamespace(run) : run()));
   if (result < 0) return result;
-  return copyBack(guest, services);
+  return copyBack(guest);
 }
 
-function copyBack(guest: Call, services: Services): Reply {
+function copyBack(guest: Call): Reply {
   const total = Math.min(call.readUInt32LE(a.query_prog_cnt), MAX_ENTRIES);
   const [progs, , links] = entries as [Buffer, Buffer, Buffer, Buffer];
-  const idIn = (kind: Kind, host: HostId): number => services.mirror.idIn(guest.namespace, kind, host);
   let visible = 0;
   for (let i = 0; i < total; i++) {
-    const prog = idIn('prog', hostId(progs.readUInt32LE(i * 4)));
+    const prog = guest.idIn('prog', hostId(progs.readUInt32LE(i * 4)));
     if (prog === 0) continue;
     for (const buffer of entries) buffer.copy(buffer, visible * 4, i * 4, i * 4 + 4);
     progs.writeUInt32LE(prog, visible * 4);
-    links.writeUInt32LE(idIn('link', hostId(links.readUInt32LE(visible * 4))), visible * 4);
+    links.writeUInt32LE(guest.idIn('link', hostId(links.readUInt32LE(visible * 4))), visible * 4);
     visible++;
   }
   const room = guest.attr.readUInt32LE(a.query_prog_cnt);

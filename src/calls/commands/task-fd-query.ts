@@ -40,7 +40,7 @@ export function taskFdQuery(guest: Call, { mirror }: Services): Reply {
   if (result < 0 && result !== -E.ENOSPC) return result;
 
   const prog = call.readUInt32LE(a.task_fd_query_prog_id);
-  call.writeUInt32LE(mirror.idIn(guest.namespace, 'prog', hostId(prog)), a.task_fd_query_prog_id);
+  call.writeUInt32LE(guest.idIn('prog', hostId(prog)), a.task_fd_query_prog_id);
   if (!guest.maySeeAddresses) call.fill(0, a.task_fd_query_probe_addr, END);
   if (bufferAddress !== 0 && room > 0) {
     const length = Math.min(room, name.indexOf(0) + 1);

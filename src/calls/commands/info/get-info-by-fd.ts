@@ -87,7 +87,7 @@ function answer(call: Call, services: Services, fd: Fd, shape: InfoShape): Reply
   if (readable < length) return -E.EFAULT;
   const question = { shape, asked, address, length, kernelLength };
   if (shape === infoShapes.link && isOfUprobes(given)) return answerAsSeen(call, services, fd, question);
-  return fill(call, services, fd.number, question);
+  return fill(call, fd.number, question);
 }
 
 /** The answer depends on the caller's root directory, which takes another thread to look from. */
@@ -97,11 +97,11 @@ async function answerAsSeen(call: Call, services: Services, taken: Fd, question:
   const [first, asked] = [Buffer.from(given), Buffer.from(question.asked)];
   const seen = await seeAsCaller(call, services, fd.number, asked);
   first.copy(given);
-  return fill(call, services, fd.number, { ...question, asked }, seen);
+  return fill(call, fd.number, { ...question, asked }, seen);
 }
 
 /** Asks for the arrays, and answers. {@link given} has the answer without arrays. */
-function fill(call: Call, services: Services, fd: number, question: Question, seen?: SeenPath): Reply {
+function fill(call: Call, fd: number, question: Question, seen?: SeenPath): Reply {
   const { shape, asked, address, length, kernelLength } = question;
   const wanted = requestedArrays(shape.arrays(given), asked, given);
   if (!wanted) return -E.ENOMEM;
@@ -124,7 +124,7 @@ function fill(call: Call, services: Services, fd: number, question: Question, se
     if (seen.result < 0) return seen.result;
     showAsSeen(given, requests, seen, call.caller.directory);
   }
-  shape.translate(given, (kind, host) => services.mirror.idIn(call.namespace, kind, host), requests);
+  shape.translate(given, (kind, host) => call.idIn(kind, host), requests);
   for (const request of requests) {
     // The kernel clears a pointer that it does not serve. Otherwise the caller gets its own pointer
     // back.

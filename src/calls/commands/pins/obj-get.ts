@@ -34,7 +34,7 @@ export function objGet(call: Call, { paths, mirror }: Services): Reply | Promise
     const kind = kindOfFd(fd.number);
     const isVisible =
       namespace.spec.pinsAny ||
-      (kind !== undefined && kind !== 'token' && mirror.idIn(namespace, kind, hostId(idOfFd(fd.number, kind))) !== 0);
+      (kind !== undefined && kind !== 'token' && call.idIn(kind, hostId(idOfFd(fd.number, kind))) !== 0);
     if (isVisible) return fd;
     fd.close();
     return -E.EPERM;
