@@ -4,7 +4,8 @@ import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os';
 import { before, describe, test } from 'node:test';
 import product from '../package.json' with { type: 'json' };
-import { DebianRoot, nextVersion, packNode, type Suite } from './support/debian-root.js';
+import type { Suite } from '../tools/debian-tar.js';
+import { DebianRoot, nextVersion, packNode } from './support/debian-root.js';
 import { leavesNothingBehind, root, run, skipReason } from './support/host.js';
 
 const packages = `${root}build/packages`;

@@ -4,7 +4,7 @@ import { cpSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { after, before, describe, test } from 'node:test';
 import { parseAllDocuments } from 'yaml';
-import { tarOf } from './support/debian-root.js';
+import { tarOf } from '../tools/debian-tar.js';
 import { root, run, skipReason } from './support/host.js';
 
 interface Container {

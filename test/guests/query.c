@@ -15,7 +15,8 @@ int main(void)
 {
 	const size_t page = sysconf(_SC_PAGESIZE);
 	const size_t size = REVISION + sizeof(__u64);
-	char *memory = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	char *memory =
+		mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	union bpf_attr attr = { .query.attach_type = BPF_FLOW_DISSECTOR };
 	char *at;
 

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Daemon } from '../support/daemons.js';
 import { leavesNothingBehind, namespaceNames, skipReason, until } from '../support/host.js';
-import { isSlow, limit } from '../support/slowness.js';
+import { limit } from '../support/slowness.js';
 import { type Events, eventsFromNow } from '../support/watching.js';
 import { create, listed, mapsOf, sh } from './support/bpftool.js';
 import { mustRun } from './support/command.js';
@@ -17,9 +17,7 @@ import { writeProfile } from './support/profile.js';
 const script = `[ -e /pins/kept ] || ${create('kept')}
   while :; do bpftool map list >/dev/null 2>&1; echo $? >>/tmp/calls; sleep 0.02; done &`;
 
-const noRoom = isSlow && 'its root is too large for an emulated machine';
-
-describe('a container of docker', { skip: skipReason || noRoom }, () => {
+describe('a container of docker', { skip: skipReason }, () => {
   leavesNothingBehind();
   leavesNoContainersBehind();
 

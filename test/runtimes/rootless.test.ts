@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { before, describe, test } from 'node:test';
+import { bpftoolPackages, tarOf } from '../../tools/debian-tar.js';
 import { Daemon } from '../support/daemons.js';
-import { tarOf } from '../support/debian-root.js';
 import { lacking } from '../support/features.js';
 import {
   bpfns,
@@ -18,7 +18,6 @@ import {
   start,
   until,
 } from '../support/host.js';
-import { isSlow } from '../support/slowness.js';
 import { byToken, delegation } from '../support/token.js';
 import { userTable } from '../support/users.js';
 import { imageName, makeImage, makeRoot } from './support/root-file-system.js';
@@ -32,7 +31,7 @@ const debianImage = 'localhost/bpfns-debian:1';
 
 const configuration = [ANN, BOB].map((uid) => userTable(uid, 3, ALLOWED)).join('');
 
-const why = skipReason || lacking('BPF token') || (isSlow && 'Debian 13 is downloaded');
+const why = skipReason || lacking('BPF token');
 
 describe('rootless podman', { skip: why }, () => {
   let daemon: Daemon | undefined;
@@ -55,7 +54,7 @@ describe('rootless podman', { skip: why }, () => {
     makeRoot(`${directory}/root`);
     copyFileSync(guestPath('token'), `${directory}/root/bin/token`);
     makeImage(`${directory}/root`, `${users.directory}/image.tar`);
-    copyFileSync(tarOf('trixie', ['base-files', 'bpftool'], 'extract'), `${users.directory}/debian.tar`);
+    copyFileSync(tarOf('trixie', bpftoolPackages, 'extract'), `${users.directory}/debian.tar`);
     copyFileSync(guestPath('xdp.bpf.o'), `${users.directory}/xdp.o`);
     for (const uid of [ANN, BOB]) {
       const listener = `${runDir}-users/${uid}/seccomp.sock`;

@@ -17,7 +17,7 @@ export interface CrashGuest {
 }
 
 /** More ids than a guest that creates uses up. */
-const MANY_IDS = times(100_000);
+const MANY_IDS = Math.max(times(100_000), 10_000);
 let hasRaised = false;
 
 /**

@@ -1,42 +1,9 @@
 /** Fresh roots of Debian's releases, each with mounts of its own: what a user's machine has, and nothing of ours. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { type Outcome, root as repository, run, until } from './host.js';
-
-export type Suite = 'bookworm' | 'trixie';
-
-/**
- * A tar file of these packages and what they need; with `extract` they are unpacked and not set up. What an earlier
- * run has made is in build/roots, as it never changes.
- */
-export function tarOf(suite: Suite, packages: readonly string[], variant: 'minbase' | 'extract' = 'minbase'): string {
-  const tar = `${repository}build/roots/${suite}-${variant}-${packages.join('-')}.tar`;
-  if (existsSync(tar)) return tar;
-  mkdirSync(`${repository}build/roots`, { recursive: true });
-  const words = [
-    'mmdebstrap',
-    '--quiet',
-    `--variant=${variant}`,
-    '--format=tar',
-    `--include=${packages.join(',')}`,
-    suite,
-    `${tar}.new`,
-  ];
-  const { status, stderr } = run([...words], { timeoutSeconds: 900 });
-  if (status !== 0) throw new Error(`mmdebstrap: exit status ${status}\n${stderr}`);
-  renameSync(`${tar}.new`, tar);
-  return tar;
-}
+import { type Suite, tarOf } from '../../tools/debian-tar.js';
+import { type Outcome, run, until } from './host.js';
 
 export class DebianRoot {
   /** On the host. */

@@ -11,6 +11,8 @@ export interface Boot {
   /** The kernel's messages are written to this file. */
   readonly log: string;
   readonly timeoutSeconds: number;
+  /** As qemu has it. Its root is in it. */
+  readonly memory: string;
   /** Called with the guest's output as it arrives. */
   readonly show: (text: string) => void;
 }
@@ -21,8 +23,6 @@ export interface Booted {
   /** What went wrong, if something did. */
   readonly problems: readonly string[];
 }
-
-const MEMORY = '3G';
 
 /**
  * No KVM, which is not available everywhere; emulation is slower, but not different. A panic ends the
@@ -40,7 +40,7 @@ export async function boot(options: Boot): Promise<Booted> {
     machine.qemu,
     [
       // With a thread for each CPU, 2 of 11 boots of 7.3 ended in "Oops: int3" while the kernel patched itself.
-      ...['-accel', 'tcg,thread=single', '-smp', '2', '-m', MEMORY],
+      ...['-accel', 'tcg,thread=single', '-smp', '2', '-m', options.memory],
       ...['-kernel', options.image, '-initrd', options.initramfs, '-append', append],
       ...['-display', 'none', '-monitor', 'none', '-nic', 'none', '-no-reboot'],
       ...['-chardev', `file,id=console,path=${options.log}`, '-chardev', 'stdio,id=output'],

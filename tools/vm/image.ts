@@ -1,5 +1,7 @@
 /** Builds the guest's root file system: an initramfs of programs, Node and the built project. */
 import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { relative } from 'node:path';
+import { bpftoolPackages, dockerPackages, tarOf } from '../debian-tar.js';
 import type { FetchedKernel } from './fetch.js';
 import { modules } from './kernels.js';
 import type { Machine } from './machines.js';
@@ -43,6 +45,7 @@ export function buildBase({ architecture, isHosts }: Machine, withEngines: boole
   const native = isHosts ? 'node_modules' : foreignModules(architecture);
   cpSync(`${native}/@koromix`, `${base}/bpfns/node_modules/@koromix`, { recursive: true });
   if (!isHosts) compileGuests(architecture, base);
+  if (withEngines && isHosts) for (const tar of downloads()) cpSync(tar, `${base}/bpfns/${relative('.', tar)}`);
   mkdirSync(`${base}/etc`, { recursive: true });
   writeFileSync(`${base}/etc/passwd`, 'root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n');
   writeFileSync(`${base}/etc/group`, 'root:x:0:\ngames:x:60:\nnogroup:x:65534:\n');
@@ -54,6 +57,11 @@ export function buildBase({ architecture, isHosts }: Machine, withEngines: boole
   writeFileSync(`${base}/etc/resolv.conf`, '');
   cpSync('tools/vm/init.sh', `${base}/init`);
   return pack(base);
+}
+
+/** What test/runtimes take from Debian's archive, which machines do not reach. */
+function downloads(): string[] {
+  return [dockerPackages, bpftoolPackages].map((packages) => tarOf('trixie', packages, 'extract'));
 }
 
 /** Builds the tests' guests for the architecture, except those that work only on x86 or need more than libbpf. */

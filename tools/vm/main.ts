@@ -1,8 +1,8 @@
 /**
- * Runs tests on other kernels, in virtual machines: `make test-vm`. Arguments: the
- * compiled test files, or --ci for those of CI. Environment: KERNELS (see kernels.ts); VM_RUN, a
- * shell command to run instead of the tests; VM_JOBS, how many machines run at once; VM_TIMEOUT, the time limit of one in seconds; VM_QUIET=1
- * shows failures only. What machines and kernels said is kept in build/vm/logs.
+ * Runs tests on other kernels, in virtual machines: `make test-vm`. Arguments: the compiled test files, or --ci for
+ * those of CI. Environment: KERNELS (see kernels.ts); VM_RUN, a shell command to run instead of the tests; VM_JOBS, how
+ * many machines run at once; VM_TIMEOUT, the time limit of one in seconds (half an hour for each file); VM_QUIET=1 shows
+ * failures only. What machines and kernels said is kept in build/vm/logs.
  */
 import { appendFileSync, mkdirSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -20,7 +20,6 @@ const environment = 'CI=1 BPFNS_TEST_SLOWNESS=20';
 
 /** A test mostly waits for one process: a machine with two CPUs keeps one of ours busy. */
 const jobs = Number(process.env.VM_JOBS ?? availableParallelism());
-const timeoutSeconds = Number(process.env.VM_TIMEOUT ?? 3600);
 const isQuiet = process.env.VM_QUIET === '1';
 const args = process.argv.slice(2);
 if (args.length === 0) throw new Error('no test files given');
@@ -60,6 +59,8 @@ async function run(machine: Machine): Promise<void> {
   const initramfs = `build/vm/${name}.initramfs`;
   buildInitramfs(shared.get(kernel.architecture) ?? '', image, commands(machine), initramfs);
   const start = Date.now();
+  // Most files take a few minutes, with each set of hooks.
+  const timeoutSeconds = Number(process.env.VM_TIMEOUT ?? 1800 * (1 + machine.tests.length * backends.length));
   console.log(`== ${title} starts`);
   // Side by side their lines would mix: each is shown when it is over.
   const isLive = jobs === 1 && !isQuiet;
@@ -71,6 +72,8 @@ async function run(machine: Machine): Promise<void> {
     initramfs,
     log: `build/vm/logs/${name}.log`,
     timeoutSeconds,
+    // Of containers' engines and images much is unpacked there.
+    memory: withEngines ? '8G' : '3G',
     show: (text) => {
       appendFileSync(copy, text);
       if (isLive) process.stdout.write(text);

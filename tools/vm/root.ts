@@ -29,7 +29,7 @@ const hostPackages = ['libxdp1', 'xdp-tools'];
 /** Further packages for test/runtimes. */
 const enginePackages = [
   'conmon containerd containernetworking-plugins crun golang-github-containers-common golang-github-containers-image',
-  'podman runc tar',
+  'podman runc systemd tar uidmap',
 ].flatMap((line) => line.split(' '));
 
 /** Copies what the host has installed into an empty directory. */
@@ -68,7 +68,7 @@ export function copyArchive({ architecture }: Pick<Source, 'architecture'>, root
 
 const programs = /^\/(usr\/)?(s?bin|lib\/[a-z0-9_]+-linux-gnu(\/bpf|\/perl-base(\/.*)?)?)\/[^/]+$/;
 /** The files of container engines. */
-const settings = /^\/(etc|usr\/share|usr\/lib|usr\/libexec)\/(containers|podman|cni)\//;
+const settings = /^\/(etc|usr\/share|usr\/lib|usr\/libexec)\/(containers|podman|cni)\/|^\/lib\/systemd\/systemd[^/]*$/;
 
 /** The files of a package, without documentation and service units. */
 function filesOf(name: string): string[] {

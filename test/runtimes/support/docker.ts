@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
-import { tarOf } from '../../support/debian-root.js';
+import { dockerPackages, tarOf } from '../../../tools/debian-tar.js';
 import { runDir, until } from '../../support/host.js';
 import { command, mustRun } from './command.js';
 import { type Container, type Engine, initCommand, type StartOptions, usualCapabilities } from './engine.js';
@@ -49,7 +49,7 @@ class Docker implements Engine {
 
   async open(): Promise<void> {
     mkdirSync(root, { recursive: true });
-    await mustRun(['tar', '-C', root, '-xf', tarOf('trixie', ['base-files', 'docker.io', 'docker-cli'], 'extract')]);
+    await mustRun(['tar', '-C', root, '-xf', tarOf('trixie', dockerPackages, 'extract')]);
     copyFileSync('/bin/busybox', `${root}/usr/bin/busybox`);
     const log = openSync(`${home}/log`, 'w');
     const inside = ['unshare', '--mount', '--propagation', 'private', 'sh', '-ec', script, root];
