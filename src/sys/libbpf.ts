@@ -1,6 +1,9 @@
-/** libbpf.so.1: loads CO-RE objects. Functions throw {@link SyscallError} with libbpf's last message. */
+/**
+ * libbpf.so.1: loads CO-RE objects. Functions throw {@link SyscallError} with libbpf's last message, and
+ * {@link Refusal} ENOMEM if there is no file descriptor left.
+ */
 import koffi from 'koffi';
-import { SyscallError } from './errno.js';
+import { E, errnoName, Refusal, SyscallError } from './errno.js';
 import { Fd } from './fd.js';
 import { runIterator } from './task-iterator.js';
 
@@ -90,6 +93,8 @@ setPrint(
 function fail(syscall: string, tried: string, errno = koffi.errno()): never {
   const words = messages.splice(0).filter((text) => text !== '');
   const tail = words.length > 0 ? ` (libbpf: ${words.join('; ').slice(-800)})` : '';
+  // As with Fd: it says nothing about what was tried.
+  if (errno === E.EMFILE || errno === E.ENFILE) throw new Refusal(E.ENOMEM, syscall, `${tried}: ${errnoName(errno)}`);
   throw new SyscallError(errno, syscall, tried + tail);
 }
 
