@@ -4,7 +4,7 @@ import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os';
 import { before, describe, test } from 'node:test';
 import product from '../package.json' with { type: 'json' };
-import type { Suite } from '../tools/debian-tar.js';
+import type { Release } from '../tools/debian-tar.js';
 import { DebianRoot, nextVersion, packNode } from './support/debian-root.js';
 import { leavesNothingBehind, root, run, skipReason } from './support/host.js';
 
@@ -68,13 +68,13 @@ describe('make packages', { skip: skipReason }, () => {
   });
 });
 
-const suites: Readonly<Record<Suite, readonly string[]>> = {
+const suites: Readonly<Record<Release, readonly string[]>> = {
   // Its own nodejs is 18: see packNode().
   bookworm: ['libbpf1', 'bpftool', 'libstdc++6'],
   trixie: ['libbpf1', 'bpftool', 'nodejs'],
 };
 
-for (const [suite, needed] of Object.entries(suites) as Array<[Suite, readonly string[]]>) {
+for (const [suite, needed] of Object.entries(suites) as Array<[Release, readonly string[]]>) {
   describe(`the Debian package on ${suite}`, { skip: skipReason }, () => {
     let machine: DebianRoot;
     leavesNothingBehind(() => machine.close());

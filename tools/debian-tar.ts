@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { output } from './vm/shell.js';
 
-export type Suite = 'bookworm' | 'trixie';
+export type Release = 'bookworm' | 'trixie';
 /** With `extract` packages are unpacked and not set up. */
 export type Variant = 'minbase' | 'extract';
 
@@ -13,18 +13,18 @@ export const dockerPackages = ['base-files', 'docker.io', 'docker-cli'];
 export const bpftoolPackages = ['base-files', 'bpftool'];
 
 /**
- * A tar file of these packages and what they need. What an earlier run has made is in build/roots, as it never
- * changes. To be called in the repository. @returns its path
+ * A tar file of these packages and what they need, in build/roots. One that an earlier run has made is used again. To
+ * be called in the repository. @returns its path
  * @throws Error if mmdebstrap fails
  */
-export function tarOf(suite: Suite, packages: readonly string[], variant: Variant = 'minbase'): string {
+export function tarOf(suite: Release, packages: readonly string[], variant: Variant = 'minbase'): string {
   const tar = resolve(`build/roots/${suite}-${variant}-${packages.join('-')}.tar`);
   if (existsSync(tar)) return tar;
   mkdirSync('build/roots', { recursive: true });
   const fresh = `${tar}.new`;
   rmSync(fresh, { force: true });
   const options = ['--quiet', `--variant=${variant}`, '--format=tar', `--include=${packages.join(',')}`];
-  output('mmdebstrap', [...options, suite, fresh]);
+  output('mmdebstrap', [...options, suite, fresh], { timeout: 900_000 });
   renameSync(fresh, tar);
   return tar;
 }

@@ -15,6 +15,7 @@ int main(void)
 {
 	const size_t page = sysconf(_SC_PAGESIZE);
 	const size_t size = REVISION + sizeof(__u64);
+	/* Shared: root writes to read-only private memory through /proc/PID/mem, but not to this. */
 	char *memory =
 		mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	union bpf_attr attr = { .query.attach_type = BPF_FLOW_DISSECTOR };

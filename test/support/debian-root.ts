@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { type Suite, tarOf } from '../../tools/debian-tar.js';
+import { type Release, tarOf } from '../../tools/debian-tar.js';
 import { type Outcome, run, until } from './host.js';
 
 export class DebianRoot {
@@ -16,7 +16,7 @@ export class DebianRoot {
   }
 
   /** Unpacks it, and mounts the host's /proc and /sys in it. Until {@link close}. */
-  static async make(suite: Suite, packages: readonly string[]): Promise<DebianRoot> {
+  static async make(suite: Release, packages: readonly string[]): Promise<DebianRoot> {
     const path = mkdtempSync(`${tmpdir()}/bpfns-${suite}-`);
     process.once('exit', () => rmSync(path, { recursive: true, force: true }));
     const { status, stderr } = run(['tar', '-C', path, '-xf', tarOf(suite, packages)]);

@@ -11,7 +11,7 @@ export interface Boot {
   /** The kernel's messages are written to this file. */
   readonly log: string;
   readonly timeoutSeconds: number;
-  /** As qemu has it. Its root is in it. */
+  /** In qemu's notation, such as '3G'. It also holds the root file system. */
   readonly memory: string;
   /** Called with the guest's output as it arrives. */
   readonly show: (text: string) => void;

@@ -15,6 +15,7 @@ const project = [
   'bpf',
   'docs',
   'examples',
+  'packaging',
   'build/lib',
   'build/js',
   'build/bpf',

@@ -6,6 +6,7 @@ export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
 if [ "$1" != mounted ]; then
 	# The initial root cannot be pivoted or unmounted; a bind mount of it can, as on a host.
 	/bin/busybox mkdir -p /proc /sys /dev /tmp /run /root /mnt /var/lib /var/tmp /newroot
+	/bin/busybox chmod 1777 /var/tmp
 	/bin/busybox mount --bind / /newroot
 	cd /newroot || exit 1
 	/bin/busybox mount --move . /

@@ -1,7 +1,7 @@
 /**
  * Runs tests on other kernels, in virtual machines: `make test-vm`. Arguments: the compiled test files, or --ci for
  * those of CI. Environment: KERNELS (see kernels.ts); VM_RUN, a shell command to run instead of the tests; VM_JOBS, how
- * many machines run at once; VM_TIMEOUT, the time limit of one in seconds (half an hour for each file); VM_QUIET=1 shows
+ * many machines run at once; VM_TIMEOUT, the time limit of one in seconds (else an hour, and half an hour for each file); VM_QUIET=1 shows
  * failures only. What machines and kernels said is kept in build/vm/logs.
  */
 import { appendFileSync, mkdirSync, rmSync } from 'node:fs';
@@ -60,7 +60,7 @@ async function run(machine: Machine): Promise<void> {
   buildInitramfs(shared.get(kernel.architecture) ?? '', image, commands(machine), initramfs);
   const start = Date.now();
   // Most files take a few minutes, with each set of hooks.
-  const timeoutSeconds = Number(process.env.VM_TIMEOUT ?? 1800 * (1 + machine.tests.length * backends.length));
+  const timeoutSeconds = Number(process.env.VM_TIMEOUT ?? 1800 * (2 + machine.tests.length * backends.length));
   console.log(`== ${title} starts`);
   // Side by side their lines would mix: each is shown when it is over.
   const isLive = jobs === 1 && !isQuiet;
@@ -72,7 +72,7 @@ async function run(machine: Machine): Promise<void> {
     initramfs,
     log: `build/vm/logs/${name}.log`,
     timeoutSeconds,
-    // Of containers' engines and images much is unpacked there.
+    // The root is in memory, and Docker's root and images are unpacked into it.
     memory: withEngines ? '8G' : '3G',
     show: (text) => {
       appendFileSync(copy, text);

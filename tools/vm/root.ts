@@ -67,8 +67,9 @@ export function copyArchive({ architecture }: Pick<Source, 'architecture'>, root
 }
 
 const programs = /^\/(usr\/)?(s?bin|lib\/[a-z0-9_]+-linux-gnu(\/bpf|\/perl-base(\/.*)?)?)\/[^/]+$/;
-/** The files of container engines. */
-const settings = /^\/(etc|usr\/share|usr\/lib|usr\/libexec)\/(containers|podman|cni)\/|^\/lib\/systemd\/systemd[^/]*$/;
+/** Further files of container engines, and systemd itself, which is in no directory of programs. */
+const settings =
+  /^\/(etc|usr\/share|usr\/lib|usr\/libexec)\/(containers|podman|cni)\/|^(\/usr)?\/lib\/systemd\/systemd[^/]*$/;
 
 /** The files of a package, without documentation and service units. */
 function filesOf(name: string): string[] {

@@ -1,11 +1,11 @@
-/** Runs programs of the host for the VM tools. */
+/** Runs programs of the host for the tools. */
 import { execFileSync } from 'node:child_process';
 
-/** Runs a program and returns what it prints. @throws Error if it fails */
+/** Runs a program and returns what it prints. @param options.timeout in ms @throws Error if it fails */
 export function output(
   command: string,
   args: readonly string[],
-  options: { cwd?: string; input?: string; env?: NodeJS.ProcessEnv } = {},
+  options: { cwd?: string; input?: string; env?: NodeJS.ProcessEnv; timeout?: number } = {},
 ): string {
   return execFileSync(command, args, {
     ...options,
