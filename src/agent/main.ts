@@ -36,6 +36,9 @@ export async function agentMain({ ready, daemon }: AgentMainOptions): Promise<vo
   const isDaemon = daemon !== undefined;
   const config = checkConfig(JSON.parse(daemon ?? '{}'));
   const log = openLog(config, isDaemon);
+  // Before it attaches anything: what it has begun it also undoes.
+  let stop = (): void => process.exit(0);
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop());
   try {
     const supervisor = new SupervisorLink(isDaemon ? ['--daemon', daemon] : [], (message) => log('warning', message));
     const agent = new Agent(
@@ -68,7 +71,7 @@ export async function agentMain({ ready, daemon }: AgentMainOptions): Promise<vo
       supervisor,
       await supervisor.begin(),
     );
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => agent.stop());
+    stop = (): void => agent.stop();
     if (agent.carriedOver) log('info', 'took over from another version of bpfns', { ...agent.carriedOver });
     await agent.listen();
     const { listen, namespaces, programs } = config.metrics;

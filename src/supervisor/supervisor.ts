@@ -4,7 +4,7 @@
  * is no agent: it only waits.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, existsSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { paths } from '../config/paths.js';
 import { AgentError, serviceIsDown } from '../control/client.js';
 import { ownProgram } from '../control/own-program.js';
@@ -92,6 +92,9 @@ export class Supervisor {
   #failedStarts = 0;
   #isEnding = false;
   #isReplaced = false;
+  /** To end, by a signal. */
+  #isTold = false;
+  #hasServed = false;
 
   /** @param estate in fds of this process */
   constructor(lock: number, agentArguments: readonly string[], estate: Estate, whenReplaced: WhenReplaced = 'end') {
@@ -151,10 +154,13 @@ export class Supervisor {
     }, LOOK);
   }
 
-  /** Told to end, it does so when the agent has: an agent that does not serve yet knows no signals. */
+  /**
+   * Passes a signal on to the agent. SIGTERM and SIGINT also end the supervisor once the agent has ended: one that does
+   * not serve yet has no handler, and dies of them.
+   */
   #pass(signal: NodeJS.Signals): void {
-    this.#isEnding ||= signal !== 'SIGHUP';
-    if (this.#isEnding && !this.#agent) this.#leave(0);
+    this.#isTold ||= signal !== 'SIGHUP';
+    if (this.#isTold && !this.#agent) this.#leave(0);
     try {
       if (this.#agent) process.kill(this.#agent.pid, signal);
     } catch {
@@ -182,6 +188,7 @@ export class Supervisor {
       }
       case 'serving':
         this.#failedStarts = 0;
+        this.#hasServed = true;
         return;
       case 'leaving':
         this.#isEnding = true;
@@ -212,11 +219,11 @@ export class Supervisor {
   #onExit(agent: AgentProcess, code: number | null, wasFirst: boolean): void {
     if (this.#agent !== agent) return;
     this.#agent = undefined;
-    if (this.#isReplaced && this.#whenReplaced === 'stay') {
+    if (this.#isReplaced && this.#whenReplaced === 'stay' && !this.#isTold) {
       this.#stay();
       return;
     }
-    if (code === 0 || this.#isEnding) this.#leave(0);
+    if (code === 0 || this.#isEnding || this.#isTold) this.#leave(0);
     // The agent never came up, and nobody depends on it. It has reported its reason.
     if (wasFirst && code !== null && this.#listeners.size === 0) this.#leave(code);
     const slow = this.#failedStarts - QUICK_STARTS;
@@ -237,6 +244,8 @@ export class Supervisor {
   }
 
   #leave(code: number): never {
+    // The agent removes it, if it came that far.
+    if (!this.#hasServed && this.#listeners.size === 0) rmSync(paths.service, { force: true });
     releaseLock(this.#lock);
     process.exit(code);
   }

@@ -9,6 +9,7 @@ import { addressLength, unixAddress } from '../../src/sys/unix-address.js';
 import { allRight, HANG, startGuest } from '../support/crash-guests.js';
 import { Daemon } from '../support/daemons.js';
 import {
+  agentGone,
   agentsOf,
   bpfns,
   bpfnsPath,
@@ -247,10 +248,19 @@ describe('bpfns daemon, which cannot read for want of memory which tasks there a
 describe('bpfns daemon that is told to end before it serves', { skip: skipReason }, () => {
   leavesNothingBehind();
 
-  test('ends', async () => {
-    const daemon = new Daemon();
-    await until(() => agent() !== '', 'no agent has started');
-    assert.equal(await daemon.end(), 0);
-    assert.equal(agent(), '');
-  });
+  const managers: ReadonlyArray<readonly [who: string, env: NodeJS.ProcessEnv]> = [
+    ['by hand', {}],
+    ['by its service manager', { NOTIFY_SOCKET: '@nobody' }],
+  ];
+  for (const [who, env] of managers) {
+    test(`${who} ends, and is no obstacle to 'bpfns run'`, async () => {
+      const daemon = new Daemon([], { env });
+      await until(() => agent() !== '', 'no agent has started');
+      assert.equal(await daemon.end(), 0);
+      assert.doesNotMatch(daemon.log, / info ready$/m, 'it served already');
+      assert.equal(agent(), '');
+      assert.equal(inNamespace('true').status, 0);
+      await agentGone();
+    });
+  }
 });
