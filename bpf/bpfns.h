@@ -131,6 +131,9 @@ struct bpfns_event {
 	struct bpfns_object object;
 };
 
+/* Set in a task's cmd: no hook saw the call return, and what it left open has been looked at since. */
+#define BPFNS_LOOKED_AT 0x80000000
+
 /* Map "tasks" (task storage). User space sets ns through a pidfd; the recorder writes the rest. */
 struct bpfns_task {
 	__u32 ns;
@@ -179,8 +182,8 @@ struct bpfns_status {
 	__u64 lost_tasks; /* no memory to mark a child: it is in no namespace */
 	__u64 lost_unknown; /* of these, not even in the map "lost": any task without a mark may be one */
 	__u64 refused; /* fds that the system call did not create */
-	__u64 caught_up; /* objects found after a return that no hook saw */
-	__u64 unseen; /* such returns after which none was found: the call failed, or its object is init's */
+	__u64 caught_up; /* returns that no hook saw, and after which the call's object was found */
+	__u64 unseen; /* those after which none was found: the call failed, or its object is init's */
 };
 
 /*
@@ -207,6 +210,8 @@ struct bpfns_creator {
 	__u32 tid;
 	__u32 uid;
 	__u64 cgroup_id;
+	__u64 filter; /* as in struct bpfns_object */
+	__u64 filter_serial;
 	char comm[16];
 	__u32 done; /* out: 1 if it has been noted */
 };
@@ -237,6 +242,7 @@ struct bpfns_eye {
 	__u64 capabilities; /* out: effective */
 	__u32 user_ns; /* out: inode of its user namespace */
 	__u32 ns; /* out: its namespace in "tasks" */
+	__u32 cmd; /* out: its note there, which is left over if its last call was not seen to return */
 	__u32 tid; /* in: as seen from init */
 	__u32 found; /* out: 1 if there was such a thread */
 	__s32 fd; /* in: one of the agent's own, or -1 */

@@ -35,6 +35,7 @@ int eye(struct bpfns_eye *args)
 	args->started = BPF_CORE_READ(task, start_boottime);
 	state = bpf_task_storage_get(&tasks, task, 0, 0);
 	args->ns = state ? state->ns : BPFNS_INIT;
+	args->cmd = state ? state->cmd : 0;
 	args->found = 1;
 	bpf_task_release(task);
 	/* Only the agent, which waits here, closes or replaces its fds. */

@@ -68,6 +68,7 @@ static __always_inline void bpf_entered(__u32 cmd, __u32 prog_fd)
 static __always_inline int record_file(struct bpfns_task *state, struct task_struct *task,
 				       struct file *file)
 {
+	__u32 id;
 	int kind;
 
 	if (!file || !is_own_file(task, file))
@@ -75,7 +76,9 @@ static __always_inline int record_file(struct bpfns_task *state, struct task_str
 	kind = kind_of_file(file);
 	if (kind < 0)
 		return -EEXIST;
-	return record(state, kind, id_of_object(kind, BPF_CORE_READ(file, private_data)));
+	id = id_of_object(kind, BPF_CORE_READ(file, private_data));
+	/* A sibling thread may have closed it meanwhile, and its memory may be somebody else's file. */
+	return is_own_file(task, file) ? record(state, kind, id) : -EEXIST;
 }
 
 static long walk_fd(__u64 fd, __u32 *found)
@@ -129,23 +132,35 @@ static __always_inline void record_run(struct task_struct *task)
 }
 
 /*
+ * After a return that no hook saw: counts it, by how many objects were found then. No branches: the verifier
+ * would follow the search once for each count.
+ */
+static __always_inline void count_missed(struct bpfns_status *stat, __u32 found)
+{
+	__u32 none = (found - 1) >> 31;
+
+	__sync_fetch_and_add(&stat->unseen, none);
+	__sync_fetch_and_add(&stat->caught_up, 1 - none);
+}
+
+/*
  * The return of the task's last call went unnoticed. What it created is still found as long as its fd is
- * open: by the same test as what a light skeleton created.
+ * open: by the same test as what a light skeleton created. The agent's threads, which act for others, open
+ * existing objects too: of them nothing is found so.
  */
 static __always_inline void catch_up(void)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct bpfns_task *state = bpf_task_storage_get(&tasks, task, 0, 0);
 	struct bpfns_status *stat = get_status();
-	__u32 found;
+	__u32 cmd;
 
 	if (!state || !state->cmd || !stat)
 		return;
+	cmd = state->cmd;
 	state->cmd = 0;
-	found = record_open(task);
-	__sync_fetch_and_add(&stat->caught_up, found);
-	/* One if nothing was found. With a branch, the verifier would follow the search for every count. */
-	__sync_fetch_and_add(&stat->unseen, (found - 1) >> 31);
+	if (!(cmd & BPFNS_LOOKED_AT) && !bpf_task_storage_get(&creators, task, 0, 0))
+		count_missed(stat, record_open(task));
 }
 
 static __always_inline void bpf_returned(long ret)
@@ -157,7 +172,7 @@ static __always_inline void bpf_returned(long ret)
 
 	if (!state || !state->cmd || !stat)
 		return;
-	cmd = state->cmd - 1;
+	cmd = (state->cmd & ~BPFNS_LOOKED_AT) - 1;
 	state->cmd = 0;
 	if (cmd == BPF_PROG_TEST_RUN)
 		record_run(task); /* whatever it returned: its objects may exist */
@@ -223,7 +238,10 @@ int BPF_PROG(function_enter, void *regs)
 	return 0;
 }
 
-/* In place of function_enter, where no other hook sees calls: what has a note here has had it since an earlier call. */
+/*
+ * In place of function_enter where it is the only hook at the call. It also catches up. Beside another
+ * hook it could not: the note may be that hook's, of this very call.
+ */
 SEC("fentry")
 int BPF_PROG(function_called, void *regs)
 {

@@ -123,6 +123,9 @@ struct seccomp {
 };
 
 #define NR_CLONE3 435
+#define NR_BPF_X86 321
+#define NR_BPF_ARM64 280
+#define X32_SYSCALL 0x40000000
 #define PF_EXITING 4
 
 struct kernfs_node {
@@ -196,6 +199,7 @@ struct trace_event_raw_sched_process_fork {
 
 struct bpf_iter_meta {
 	struct seq_file *seq;
+	__u64 seq_num;
 };
 
 struct bpf_iter__task_file {
@@ -256,6 +260,23 @@ static __always_inline long returned_value(const void *regs)
 	if (bpf_core_field_exists(arm64->syscallno))
 		return BPF_CORE_READ(arm64, regs[0]);
 	return BPF_CORE_READ(x86, ax);
+}
+
+/* Whether a task that entered bpf(2) with this command is still inside. If in doubt it is. */
+static __always_inline bool is_in_bpf(struct task_struct *task, __u32 cmd)
+{
+	const void *regs = (const void *)bpf_task_pt_regs(task);
+	const struct pt_regs___arm64 *arm64 = regs;
+	const struct pt_regs___x86 *x86 = regs;
+
+	if ((register_1(regs) & 0xffff) != cmd)
+		return false;
+	/* The result takes the place of the first argument. */
+	if (bpf_core_field_exists(arm64->syscallno))
+		return BPF_CORE_READ(arm64, syscallno) == NR_BPF_ARM64;
+	/* Until there is a result. */
+	return (BPF_CORE_READ(x86, orig_ax) & ~X32_SYSCALL) == NR_BPF_X86 &&
+	       (long)BPF_CORE_READ(x86, ax) == -ENOSYS;
 }
 
 #endif

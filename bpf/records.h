@@ -210,10 +210,11 @@ __noinline int record(struct bpfns_task *state, __u32 kind, __u32 host_id)
 	if (!object)
 		goto unowned;
 	__builtin_memset(object, 0, sizeof(*object));
-	object->filter = filter_of_task(bpf_get_current_task_btf());
-	if (object->filter)
-		object->filter_serial = serial_of_filter(object->filter);
 	other = bpf_task_storage_get(&creators, bpf_get_current_task_btf(), 0, 0);
+	object->filter = other ? other->filter : filter_of_task(bpf_get_current_task_btf());
+	if (object->filter)
+		object->filter_serial = other ? other->filter_serial :
+						serial_of_filter(object->filter);
 	object->owner = other ? other->ns : owner_for(stat, state, object->filter);
 	if (object->owner != BPFNS_INIT) {
 		namespace = bpf_map_lookup_elem(&namespaces, &object->owner);
@@ -224,8 +225,11 @@ __noinline int record(struct bpfns_task *state, __u32 kind, __u32 host_id)
 	}
 	describe(object, other);
 	if (is_noting()) {
-		if (bpf_map_update_elem(&objects, &key, object, BPF_NOEXIST))
+		if (bpf_map_update_elem(&objects, &key, object, BPF_NOEXIST)) {
+			if (bpf_map_lookup_elem(&objects, &key))
+				return -EEXIST;
 			goto unowned;
+		}
 		note_newest(stat, kind, host_id);
 		return 0;
 	}
@@ -234,6 +238,8 @@ __noinline int record(struct bpfns_task *state, __u32 kind, __u32 host_id)
 		goto unowned;
 	if (enter(kind, host_id)) {
 		refund(budget, object->level);
+		if (bpf_map_lookup_elem(&objects, &key)) /* somebody else was faster */
+			return -EEXIST;
 		goto unowned;
 	}
 	note_newest(stat, kind, host_id);

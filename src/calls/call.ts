@@ -46,7 +46,6 @@ export class Call {
   readonly #journal: Journal;
   readonly #own: OwnRights;
   readonly #mirror: Mirror;
-  #hasLooked = false;
 
   constructor(source: Source, slot: Slot, { journal, own, mirror, eyes }: Services) {
     this.source = source;
@@ -145,15 +144,12 @@ export class Call {
   }
 
   /**
-   * What an object is called in the caller's namespace; 0 if it is not visible there. Before that is said, what the
-   * caller's process has made unseen is looked for.
-   * @throws CallerGone
+   * The id of an object in the caller's namespace; INVISIBLE if it has none there. Before it says so it looks for what
+   * the caller's last call created, if the recorder did not see that return.
    */
   idIn(kind: Kind, host: HostId): NsId {
     const id = this.#mirror.idIn(this.namespace, kind, host);
-    if (id !== INVISIBLE || this.#hasLooked) return id;
-    this.#hasLooked = true;
-    this.#mirror.recorder.recordLateOf(this.caller.directory.threadGroup);
+    if (id !== INVISIBLE || !this.caller.recordMissed(this.#mirror.recorder)) return id;
     this.#mirror.update();
     return this.#mirror.idIn(this.namespace, kind, host);
   }

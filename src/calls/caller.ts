@@ -2,11 +2,11 @@
  * The caller of a trapped call. A thread id is only a number, and can belong to another task a
  * moment later. What is found by it counts only if the notification proves valid afterwards: the
  * caller then waited all the time, and the number was its own. What was opened belongs to the
- * caller, whatever happens to the number. This is the only file that looks anything up by thread
- * id.
+ * caller, whatever happens to the number. Long because no other file looks anything up by thread id.
  */
 import { INIT, type NamespaceId, namespaceId } from '../model/ids.js';
 import type { Eye } from '../recorder/eye.js';
+import type { Recorder } from '../recorder/recorder.js';
 import type { TaskHandle, TaskStates } from '../recorder/task-states.js';
 import type { Block } from '../sys/block.js';
 import { kindOfFd } from '../sys/bpf.js';
@@ -60,6 +60,7 @@ export class Caller implements Disposable {
   #task: TaskHandle | undefined;
   #rights = noRights;
   #userNs = 0;
+  #wasMissed = false;
   #namespace: NamespaceId = INIT;
   /** Like {@link #memory}, but this call does not close it. */
   #kept: ProcessMemory | undefined;
@@ -112,6 +113,7 @@ export class Caller implements Disposable {
     this.#kept?.noteProof(tid, eye.started);
     this.#rights = eye.rights;
     this.#userNs = eye.userNs;
+    this.#wasMissed = eye.wasMissed;
     this.#namespace = eye.namespace;
   }
 
@@ -142,6 +144,18 @@ export class Caller implements Disposable {
    */
   get namespace(): NamespaceId {
     return this.#namespace;
+  }
+
+  /**
+   * If no hook saw its last call that creates return, records what that made. Without the eye only for the first thread
+   * of a process. @returns whether it looked
+   */
+  recordMissed(recorder: Recorder): boolean {
+    const { tid } = this.#notification;
+    using leader = this.#eyes.eye ? undefined : openProcess(tid);
+    if (!(leader ? this.#tasks.wasMissed(leader) : this.#wasMissed)) return false;
+    recorder.recordLateOf(tid);
+    return true;
   }
 
   /** Its state in the recorder. Open until the call ends. @throws CallerGone */

@@ -8,6 +8,7 @@ import { BpfObject } from '../sys/libbpf.js';
 import { bpfObjectPath } from '../sys/object-path.js';
 import { noRights, Rights } from '../sys/task.js';
 import type { Recorder } from './recorder.js';
+import { isOpenNote } from './task-states.js';
 
 export class Eye {
   readonly #object: BpfObject;
@@ -69,6 +70,11 @@ export class Eye {
   /** The namespace that it was put into or forked in; init if it is in none, or in one only by its filter. */
   get namespace(): NamespaceId {
     return namespaceId(this.#word(bpfns_eye.ns));
+  }
+
+  /** Whether no hook saw the return of its last call that creates, and nobody has looked since. It is in another now. */
+  get wasMissed(): boolean {
+    return isOpenNote(this.#word(bpfns_eye.cmd));
   }
 
   /**

@@ -46,9 +46,7 @@ export const hooks = {
 export type Hook = keyof typeof hooks;
 export const hookNames = Object.keys(hooks) as Hook[];
 
-/**
- * How calls of bpf(2) are noticed. BPFNS_RECORDER names one. One whose hooks include all of another's comes before it.
- */
+/** How calls of bpf(2) are noticed. BPFNS_RECORDER names one. */
 export const backends = ['lsm', 'kprobe', 'function', 'tracepoint'] as const;
 export type Backend = (typeof backends)[number];
 
@@ -60,7 +58,7 @@ export const callHooks = {
   tracepoint: ['tracepoint_enter', 'tracepoint_exit'],
 } as const satisfies Readonly<Record<Backend, readonly Hook[]>>;
 
-/** They attach to the function of bpf(2). */
+/** The fentry and fexit programs: their target is set before they are loaded. */
 export const functionHooks: readonly Hook[] = ['function_called', 'function_enter', 'function_exit'];
 export const hooksAtCall: readonly Hook[] = [
   'bpf_called',

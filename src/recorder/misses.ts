@@ -1,4 +1,7 @@
-/** What the recorder's hooks did not see: the kernel counts each run of a program that it skipped. */
+/**
+ * What the recorder's hooks did not see, by two counts: the kernel's, of program runs that it skipped, and the
+ * recorder's, of returns that it knows to be missed.
+ */
 import { readdirSync } from 'node:fs';
 import { paths } from '../config/paths.js';
 import { getFdById, getInfoByFd, objGet } from '../sys/bpf.js';
@@ -16,7 +19,7 @@ export interface Misses {
 }
 
 /** Of the recorder's status. */
-type UnseenReturns = Pick<RecorderStatus, 'caughtUp' | 'unseen'>;
+type ReturnCounts = Pick<RecorderStatus, 'caughtUp' | 'unseen'>;
 
 interface Attachment {
   readonly hook: string;
@@ -34,8 +37,11 @@ export class MissCounter {
 
   #told: Misses | undefined;
 
-  /** Not all returns that no hook saw are counted by the kernel, and not all by the recorder: the higher count is told. */
-  read({ caughtUp, unseen }: UnseenReturns): Misses {
+  /**
+   * Neither count has all missed returns: the kernel's lacks those that skip fexit, the recorder's those of tasks that
+   * do not call again. The higher one is told.
+   */
+  read({ caughtUp, unseen }: ReturnCounts): Misses {
     const returns = Math.max(this.#missedByAll(hooksAtReturn) - caughtUp, unseen);
     return {
       missedCalls: this.#missedByAll(hooksAtCall) + returns,
@@ -44,14 +50,14 @@ export class MissCounter {
   }
 
   /** Whether {@link news} has any. */
-  hasNew(returns: UnseenReturns): boolean {
+  hasNew(returns: ReturnCounts): boolean {
     const { missedCalls, missedForks } = this.read(returns);
     this.#told ??= { missedCalls, missedForks };
     return missedCalls > this.#told.missedCalls || missedForks > this.#told.missedForks;
   }
 
   /** Those since the last time; undefined if there are none. The first time tells nothing. */
-  news(returns: UnseenReturns): Misses | undefined {
+  news(returns: ReturnCounts): Misses | undefined {
     const now = this.read(returns);
     const before = this.#told ?? now;
     const missedCalls = Math.max(0, now.missedCalls - before.missedCalls);

@@ -11,7 +11,7 @@ import { check, SyscallError } from '../sys/errno.js';
 import { Fd } from '../sys/fd.js';
 import type { Attached, BpfObject } from '../sys/libbpf.js';
 import { mount, umount2 } from '../sys/libc.js';
-import { openProcessIterator, runIterator } from '../sys/task-iterator.js';
+import { openThreadIterator, runIterator } from '../sys/task-iterator.js';
 import { setInitBudget } from './budgets.js';
 import { type CarriedOver, carryOver, finishUpgrade } from './carry-over.js';
 import { takeHeadStart } from './head-start.js';
@@ -37,8 +37,12 @@ export class Recorder {
   readonly carriedOver: CarriedOver | undefined;
   /** By `performance.now()`. */
   readonly #lateUntil: number;
+  /** The link of find_late. */
   #late: Attached | undefined;
+  /** A look that is under way. */
   #look: Fd | undefined;
+  /** Whether {@link recordLate} has something to look for, or a look to finish. */
+  #isLookDue = false;
 
   private constructor({ object, links, backend }: Loaded, carriedOver?: CarriedOver) {
     this.#object = object;
@@ -146,28 +150,32 @@ export class Recorder {
     return { ...status, ...this.#misses.read(status) };
   }
 
-  /** What its hooks have missed since the last call; undefined if nothing, or if {@link recordLate} is not done. */
+  /** What its hooks have missed since the last time; undefined if nothing, or while {@link recordLate} has work left. */
   newMisses(): Misses | undefined {
-    return this.#look ? undefined : this.#misses.news(readStatus(this.mapFd('status')));
+    return this.#isLookDue ? undefined : this.#misses.news(readStatus(this.mapFd('status')));
   }
 
   /**
-   * Records what calls have made that no hook saw return, if there may be such; for a few ms, then goes on at the next
-   * call. When an fexit program is attached to bpf(2), or detached, calls in progress skip all of them at their return
-   * (bpf_tramp_image_put() in kernel/bpf/trampoline.c). An upgrade does that, and whoever traces bpf(2).
+   * If returns of bpf(2) may have been missed, looks for what those calls created and records it. Stops after a few ms,
+   * and goes on from there the next time. Hooks miss returns when an fexit program is attached to bpf(2) or detached:
+   * calls in progress then skip all fexit programs (bpf_tramp_image_put() in kernel/bpf/trampoline.c). An upgrade does
+   * that, and whoever traces bpf(2).
    */
   recordLate(): void {
-    this.#look ??= this.#mayBeLate ? this.#beginLook() : undefined;
-    if (this.#look === undefined || runIterator(this.#look, LOOK) > 0) return;
+    this.#isLookDue ||= this.#mayBeLate;
+    if (this.#isLookDue) this.#look ??= this.#beginLook();
+    if (!this.#look) return;
+    const result = runIterator(this.#look, LOOK);
+    if (result > 0) return;
     this.#look.close();
     this.#look = undefined;
+    this.#isLookDue = result < 0;
   }
 
-  /** The same for one process, at any time: what takes longer is left to {@link recordLate}. @param pid as we see it */
-  recordLateOf(pid: number): void {
-    if (pid === 0) return;
-    using threads = openProcessIterator(this.#object.programFd('find_late'), pid);
-    if (threads.isOpen) runIterator(threads, LOOK);
+  /** The same for one thread, now. @param tid in the agent's pid namespace; not 0 */
+  recordLateOf(tid: number): void {
+    using iterator = openThreadIterator(this.#object.programFd('find_late'), tid);
+    if (iterator.isOpen) runIterator(iterator);
   }
 
   get #mayBeLate(): boolean {
@@ -175,7 +183,7 @@ export class Recorder {
     return isExpected || this.#misses.hasNew(readStatus(this.mapFd('status')));
   }
 
-  /** Undefined for want of memory or an fd. What there is to find stays, for a later look. */
+  /** Undefined for want of memory or an fd: the next tick tries again. */
   #beginLook(): Fd | undefined {
     try {
       this.#late ??= this.#object.attach('find_late');

@@ -4,7 +4,7 @@
  * by its number and start time.
  */
 import { mapLookup, mapUpdate } from '../sys/bpf.js';
-import { bpfns_task, bpfns_task_request } from '../sys/contract.gen.js';
+import { BPFNS_LOOKED_AT, bpfns_task, bpfns_task_request } from '../sys/contract.gen.js';
 import { E } from '../sys/errno.js';
 import type { Fd } from '../sys/fd.js';
 import type { Attached } from '../sys/libbpf.js';
@@ -45,6 +45,12 @@ export class TaskStates {
       : new NumberedHandle(tid, (request) => this.#ask(request));
   }
 
+  /** Whether no hook saw the return of the last call of that process that creates. The pidfd stays the caller's. */
+  wasMissed(pidfd: Fd): boolean {
+    const value = lookUp(this.#recorder.mapFd('tasks'), pidfd);
+    return value !== undefined && isOpenNote(value.readUInt32LE(bpfns_task.cmd));
+  }
+
   /**
    * Writes the state of the process behind a pidfd, which stays the caller's. @returns -ESRCH if it
    * is gone, -ENOMEM
@@ -81,10 +87,19 @@ export class TaskStates {
   }
 }
 
-function readState(map: number, pidfd: Fd): TaskState | undefined {
+/** Whether the `cmd` of a task that is not inside such a call is left over from one. */
+export function isOpenNote(cmd: number): boolean {
+  return cmd !== 0 && (cmd & BPFNS_LOOKED_AT) === 0;
+}
+
+function lookUp(map: number, pidfd: Fd): Buffer | undefined {
   const value = Buffer.alloc(bpfns_task.sizeof);
-  if (!pidfd.isOpen || mapLookup(map, u32Key(pidfd.number), value) < 0) return undefined;
-  return { ns: value.readUInt32LE(bpfns_task.ns), next: value.readUInt32LE(bpfns_task.next) };
+  return pidfd.isOpen && mapLookup(map, u32Key(pidfd.number), value) >= 0 ? value : undefined;
+}
+
+function readState(map: number, pidfd: Fd): TaskState | undefined {
+  const value = lookUp(map, pidfd);
+  return value && { ns: value.readUInt32LE(bpfns_task.ns), next: value.readUInt32LE(bpfns_task.next) };
 }
 
 function writeState(map: number, pidfd: Fd, { ns, next }: TaskState): number {

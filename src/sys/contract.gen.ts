@@ -15,6 +15,7 @@ export const BPFNS_PINS_ANY = 1;
 export const BPFNS_KEEP = 2;
 export const BPFNS_TRACING_SHIFT = 2;
 export const BPFNS_TASKS = BPFNS_KINDS;
+export const BPFNS_LOOKED_AT = 0x80000000;
 export const BPFNS_UNOWNED = 16384;
 export const BPFNS_RECORDING = 0;
 export const BPFNS_NOTING = 1;
@@ -57,14 +58,16 @@ export const bpfns_counter_key = {
 } as const;
 
 export const bpfns_creator = {
-  sizeof: 48,
+  sizeof: 64,
   ns: 0,
   pid: 4,
   tid: 8,
   uid: 12,
   cgroup_id: 16,
-  comm: 24,
-  done: 40,
+  filter: 24,
+  filter_serial: 32,
+  comm: 40,
+  done: 56,
 } as const;
 
 export const bpfns_earlier_task = {
@@ -96,16 +99,17 @@ export const bpfns_event = {
 } as const;
 
 export const bpfns_eye = {
-  sizeof: 48,
+  sizeof: 56,
   mm: 0,
   started: 8,
   capabilities: 16,
   user_ns: 24,
   ns: 28,
-  tid: 32,
-  found: 36,
-  fd: 40,
-  kind: 44,
+  cmd: 32,
+  tid: 36,
+  found: 40,
+  fd: 44,
+  kind: 48,
 } as const;
 
 export const bpfns_forget = {

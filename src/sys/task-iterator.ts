@@ -9,10 +9,9 @@ import { addressOf, read } from './libc.js';
 const one = Buffer.alloc(1);
 
 /**
- * Runs the program of an iterator from where it is, to the end or for so long. The program writes a byte for each task
- * that takes time, and nothing otherwise.
- * @param ms how long; what it does for one task is not interrupted
- * @returns 0 at the end, 1 before, or -errno
+ * Runs an iterator from the task that it has reached, to its end or for so long. Its program must write one byte for
+ * each task that takes time, and nothing for others: the time is checked after each byte.
+ * @returns 0 at the end, 1 if tasks are left, or -errno
  */
 export function runIterator(iterator: Fd, ms = Number.POSITIVE_INFINITY): number {
   const end = performance.now() + ms;
@@ -25,13 +24,14 @@ export function runIterator(iterator: Fd, ms = Number.POSITIVE_INFINITY): number
 }
 
 /**
- * Opens an iterator over the threads of one process (Linux 6.1). It ends at once if there is no such process.
- * @param program the fd of the program, of which it has a reference
- * @param pid as this process sees it; not 0
+ * Opens an iterator over one thread (Linux 6.1). If there is no such thread, it ends at once.
+ * @param program the fd of the program; the iterator holds a reference of its own
+ * @param tid in this process's pid namespace; not 0, which means all tasks
+ * @returns the iterator, which the caller closes; one that is not open has -errno for its number
  */
-export function openProcessIterator(program: number, pid: number): Fd {
+export function openThreadIterator(program: number, tid: number): Fd {
   const info = Buffer.alloc(bpf_iter_link_info.sizeof);
-  info.writeUInt32LE(pid, bpf_iter_link_info.task_pid);
+  info.writeUInt32LE(tid, bpf_iter_link_info.task_tid);
   const create = Buffer.alloc(bpf_attr.link_create_iter_info_len + 4);
   create.writeUInt32LE(program, bpf_attr.link_create_prog_fd);
   create.writeUInt32LE(bpf_attach_type.BPF_TRACE_ITER, bpf_attr.link_create_attach_type);

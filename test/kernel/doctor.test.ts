@@ -57,7 +57,7 @@ describe('doctor', { skip: skipReason }, () => {
     await guest.end();
   });
 
-  // It attaches to bpf(2) what calls in progress then skip, together with the recorder's hooks.
+  // To try the hooks it attaches to bpf(2). Calls in progress then skip fexit at their return, the recorder's too.
   test('leaves what guests create meanwhile in their namespaces', async () => {
     const loader = startGuest('loader', 'load');
     await until(() => namespaceNames().includes('loader'), 'the guest has not started');

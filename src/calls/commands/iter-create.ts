@@ -146,6 +146,7 @@ async function objectUsers(
   for (const users of inspector.objectUsersInParts()) {
     for (const user of users) {
       await slices.pause();
+      // Not call.idIn(): the objects are other processes', and a look at the caller's would find none of them.
       const id = user.kind === kind ? mirror.idIn(namespace, kind, hostId(user.host)) : 0;
       // This call itself has a copy of the caller's link open.
       if (id === 0 || user.pid === process.pid) continue;

@@ -77,7 +77,7 @@ function copyBack(guest: Call): Reply {
   for (const offset of inAnswer) {
     if (!guest.writeAttr(offset, call.readUInt32LE(offset))) return -E.EFAULT;
   }
-  // The kernel writes it for some attach types only, and the caller's memory may be read-only there.
+  // The kernel writes it for some attach types only. Unchanged it is not written back: the memory may be read-only.
   const revision = call.subarray(a.query_revision, END);
   const isWritten = guest.size >= END && !revision.equals(guest.attr.subarray(a.query_revision, END));
   if (isWritten && !guest.write(guest.attrAddress + a.query_revision, revision, 8)) return -E.EFAULT;

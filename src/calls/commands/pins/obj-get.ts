@@ -28,16 +28,14 @@ export function objGet(call: Call, { paths, mirror }: Services): Reply | Promise
     capabilities: call.initCapabilities,
   };
   return paths.openPin(namespace, request).then((result): Reply => {
-    const fd = new Fd(result);
-    if (!fd.isOpen) return fd;
+    using fd = new Fd(result);
+    if (!fd.isOpen) return fd.number;
     mirror.update();
     const kind = kindOfFd(fd.number);
     const isVisible =
       namespace.spec.pinsAny ||
       (kind !== undefined && kind !== 'token' && call.idIn(kind, hostId(idOfFd(fd.number, kind))) !== 0);
-    if (isVisible) return fd;
-    fd.close();
-    return -E.EPERM;
+    return isVisible ? new Fd(fd.release()) : -E.EPERM;
   });
 }
 
