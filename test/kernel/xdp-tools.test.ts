@@ -94,7 +94,7 @@ describe('on a network device', { skip: skipReason }, () => {
         bpftool prog show id $id
       done
       echo "loaded: $(bpftool prog list | grep -c 'name xsk_def_prog')"`;
-    const both = /^socket 1: ok\nsocket 2: ok\n\d+: xdp {2}name xsk_def_prog /m;
+    const both = /^socket 1: ok\nsocket 2: ok\n\d+: xdp {2}name (xsk_def_prog|xdp_dispatcher) /m;
     assert.match(printed(run([...withPair, 'sh', '-ec', script])), both);
     const inside = withDevices(script);
     assert.match(inside, both);
