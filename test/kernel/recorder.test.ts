@@ -111,7 +111,9 @@ describe('the recorder', { skip: skipReason }, () => {
       });
     });
 
-    describe(`on ${name} hooks, with a budget used up`, () => {
+    // The guest takes an object without a number for the end of its budget.
+    const misses = name === 'function' && isPreemptible() && 'alone they miss calls where tasks are preempted';
+    describe(`on ${name} hooks, with a budget used up`, { skip: misses }, () => {
       leavesNothingBehind();
 
       test('what was made then is never numbered, room or not, and whatever comes to use it', () => {
