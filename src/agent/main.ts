@@ -36,7 +36,7 @@ export async function agentMain({ ready, daemon }: AgentMainOptions): Promise<vo
   const isDaemon = daemon !== undefined;
   const config = checkConfig(JSON.parse(daemon ?? '{}'));
   const log = openLog(config, isDaemon);
-  // Before it attaches anything: what it has begun it also undoes.
+  // Before there is an agent, there is nothing to undo. Signals are events: they come before it is made, or after.
   let stop = (): void => process.exit(0);
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop());
   try {

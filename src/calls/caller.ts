@@ -61,6 +61,7 @@ export class Caller implements Disposable {
   #rights = noRights;
   #userNs = 0;
   #wasMissed = false;
+  #hasLooked = false;
   #namespace: NamespaceId = INIT;
   /** Like {@link #memory}, but this call does not close it. */
   #kept: ProcessMemory | undefined;
@@ -147,10 +148,12 @@ export class Caller implements Disposable {
   }
 
   /**
-   * If no hook saw its last call that creates return, records what that made. Without the eye only for the first thread
-   * of a process. @returns whether it looked
+   * If no hook saw its last call that creates return, records what that made; at the first time only, as an answer may
+   * have thousands of ids. Without the eye only for the first thread of a process. @returns whether it looked
    */
   recordMissed(recorder: Recorder): boolean {
+    if (this.#hasLooked) return false;
+    this.#hasLooked = true;
     const { tid } = this.#notification;
     using leader = this.#eyes.eye ? undefined : openProcess(tid);
     if (!(leader ? this.#tasks.wasMissed(leader) : this.#wasMissed)) return false;

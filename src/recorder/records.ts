@@ -200,9 +200,9 @@ export interface RecorderStatus {
   /** Of these, the tasks of which not even that is known. */
   readonly lostUnknown: number;
   readonly refused: number;
-  /** Objects that were found after a return that no hook saw. */
+  /** Returns that no hook saw, and after which the call's object was found. */
   readonly caughtUp: number;
-  /** Such returns after which none was found. */
+  /** Those after which none was found. */
   readonly unseen: number;
 }
 

@@ -94,6 +94,7 @@ export class Supervisor {
   #isReplaced = false;
   /** To end, by a signal. */
   #isTold = false;
+  /** Whether an agent has served. */
   #hasServed = false;
 
   /** @param estate in fds of this process */
@@ -129,6 +130,7 @@ export class Supervisor {
 
   /** Supervises an agent that runs already. */
   attach(agent: AgentProcess, listeners: readonly SavedListener[]): void {
+    this.#hasServed = true;
     this.#listen(agent);
     agent.channel.once('disconnect', () => this.#onExit(agent, null, false));
     for (const { token } of listeners) this.#tell({ op: 'saved', token });
@@ -155,8 +157,8 @@ export class Supervisor {
   }
 
   /**
-   * Passes a signal on to the agent. SIGTERM and SIGINT also end the supervisor once the agent has ended: one that does
-   * not serve yet has no handler, and dies of them.
+   * Passes a signal on to the agent. SIGTERM and SIGINT also end the supervisor once the agent has ended, however that
+   * ended: while it starts, it may die of them.
    */
   #pass(signal: NodeJS.Signals): void {
     this.#isTold ||= signal !== 'SIGHUP';
@@ -244,7 +246,7 @@ export class Supervisor {
   }
 
   #leave(code: number): never {
-    // The agent removes it, if it came that far.
+    // An agent that has served removes it itself, or leaves it for the next.
     if (!this.#hasServed && this.#listeners.size === 0) rmSync(paths.service, { force: true });
     releaseLock(this.#lock);
     process.exit(code);

@@ -9,8 +9,8 @@ import { addressOf, read } from './libc.js';
 const one = Buffer.alloc(1);
 
 /**
- * Runs an iterator from the task that it has reached, to its end or for so long. Its program must write one byte for
- * each task that takes time, and nothing for others: the time is checked after each byte.
+ * Runs an iterator from the task that it has reached, to its end or for so long. The time is checked after each byte
+ * that its program writes, which must write them often enough; without a limit it need not write any.
  * @returns 0 at the end, 1 if tasks are left, or -errno
  */
 export function runIterator(iterator: Fd, ms = Number.POSITIVE_INFINITY): number {

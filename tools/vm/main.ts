@@ -1,8 +1,8 @@
 /**
  * Runs tests on other kernels, in virtual machines: `make test-vm`. Arguments: the compiled test files, or --ci for
  * those of CI. Environment: KERNELS (see kernels.ts); VM_RUN, a shell command to run instead of the tests; VM_JOBS, how
- * many machines run at once; VM_TIMEOUT, the time limit of one in seconds (else an hour, and half an hour for each file); VM_QUIET=1 shows
- * failures only. What machines and kernels said is kept in build/vm/logs.
+ * many machines run at once; VM_TIMEOUT, the time limit of one in seconds (else an hour, and half an hour for each
+ * file); VM_QUIET=1 shows failures only. What machines and kernels said is kept in build/vm/logs.
  */
 import { appendFileSync, mkdirSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
